@@ -1,0 +1,1 @@
+"""Runs TeleChat2's MindFormers jobs on all Ascend servers of an Ansible inventory."""
