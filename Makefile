@@ -1,23 +1,70 @@
-# Every target does its own set-up. PYTHON makes the virtual environment; it needs CPython >= 3.11.
-PYTHON ?= $(shell command -v /usr/bin/python3.11 /usr/bin/python3.12 /usr/bin/python3 python3 | head -n 1)
+# Every target does its own set-up. Long output goes to build/logs/; a failing stage prints the end of its own.
+# PYTHON makes the virtual environment; ansible-core 2.19 needs CPython >= 3.11.
+PYTHON ?= $(firstword $(wildcard /usr/bin/python3.11 /usr/bin/python3.12 /usr/bin/python3.13) python3)
+SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
+LOGS := build/logs
 
-.PHONY: help venv
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/pip install --quiet
 
+# $(call stage,NAME,COMMAND): print the name, run the command into its log, print how long it took.
+define stage
+	@mkdir -p $(LOGS); printf '%-14s ' '$(1)'; start=$$SECONDS; \
+	if { $(2); } >$(LOGS)/$(1).log 2>&1; then echo "ok ($$((SECONDS - start)) s)"; \
+	else echo "FAILED, $(LOGS)/$(1).log ends with:"; tail -n 60 $(LOGS)/$(1).log; exit 1; fi
+endef
+
+.PHONY: help requirements venv lint test lab lab-down demo clean
+
+## make help       this list
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
 
-## make venv       .venv with the control side and the tools of the developers (CPU=1 adds MindSpore for CPU)
-venv: $(VENV)/.stamp$(if $(CPU),-cpu)
+## make demo       two bare servers on this machine -> site.yml -> finetune (KEEP=1 leaves the servers up)
+demo: requirements venv
+	@$(BIN)/python -m demo $(if $(KEEP),--keep)
+
+## make test       everything CI runs
+test: requirements venv lint
+	$(call stage,lab-cache,$(if $(AS_ROOT),$(BIN)/python -m lab cache,echo 'not root: no lab'))
+	@$(BIN)/pytest -q $(if $(AS_ROOT),,-m 'not lab and not cpu')
+
+## make lab        two bare servers on this machine, named in an inventory (HOSTS=n for more)
+lab: requirements venv
+	@$(BIN)/python -m lab up $(if $(HOSTS),--hosts $(HOSTS))
+
+## make lab-down   their complete removal
+lab-down:
+	@python3 -m lab down
+
+## make lint       ruff, mypy, import-linter, yamllint, ansible-lint
+lint: venv
+	$(call stage,ruff,$(BIN)/ruff check . && $(BIN)/ruff format --check .)
+	$(call stage,mypy,$(BIN)/mypy)
+	$(call stage,import-linter,$(BIN)/lint-imports)
+	$(call stage,yamllint,$(BIN)/yamllint --strict .)
+	$(call stage,ansible-lint,PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/ansible-lint --strict --offline)
+
+## make venv       .venv with the control side and the developers' tools (CPU=1 adds MindSpore for CPU)
+venv: $(VENV)/.stamp $(if $(CPU),$(VENV)/.stamp-cpu)
+
+AS_ROOT := $(filter 0,$(shell id -u))
+# What this machine lacks of what the lab and the virtual environment need; Debian's and Ubuntu's names.
+requirements:
+ifneq ($(AS_ROOT),)
+	$(call stage,requirements,missing=$$(python3 -m lab requirements --missing); \
+	  [ -z "$$missing" ] || { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$missing; })
+endif
 
 $(VENV)/.stamp: pyproject.toml
-	@$(PYTHON) -m venv $(VENV)
-	@# --group came with pip 25.1
-	@$(BIN)/pip install --quiet --disable-pip-version-check 'pip>=25.1'
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[control]' --group dev
+	$(call stage,venv,$(PYTHON) -m venv $(VENV) && $(PIP) 'pip>=25.1' && $(PIP) --editable '.[control]' --group dev)
 	@touch $@
 
 $(VENV)/.stamp-cpu: $(VENV)/.stamp
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[control,cpu]'
+	$(call stage,venv-cpu,$(PIP) --editable '.[control,cpu]')
 	@touch $@
+
+## make clean      remove what make made in this checkout (caches stay: see docs/architecture.md)
+clean:
+	@rm -rf $(VENV) build
