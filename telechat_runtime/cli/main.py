@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The entry point of `telechat-run`; each command's module is imported when the command is used."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+import click
+
+from telechat_runtime import __version__
+from telechat_runtime.errors import TelechatError
+
+INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands' modules and help lines, so that --help and node commands start fast."""
+
+    def __init__(self, *args: Any, lazy: Optional[Mapping[str, Tuple[str, str]]] = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._lazy: Dict[str, Tuple[str, str]] = dict(lazy or {})
+
+    def list_commands(self, ctx: click.Context) -> List[str]:
+        """Return the commands in the order in which they were declared."""
+        return [*self._lazy, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> Optional[click.Command]:
+        """Import the module of a command and return the command of the same name in it."""
+        if cmd_name not in self._lazy:
+            return super().get_command(ctx, cmd_name)
+        module, _ = self._lazy[cmd_name]
+        command = getattr(importlib.import_module(module), cmd_name)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{module}.{cmd_name} is no click command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing any of them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_line) for name, (_, help_line) in self._lazy.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy={
+        "finetune": ("telechat_runtime.cli.finetune", "Finetune a model on all nodes of the inventory."),
+        "nodes": ("telechat_runtime.cli.nodes", "Show the cluster that the inventory describes."),
+        "status": ("telechat_runtime.cli.status", "Show who holds the nodes, and their jobs."),
+        "logs": ("telechat_runtime.cli.logs", "Show a job's logs."),
+        "stop": ("telechat_runtime.cli.stop", "Stop a job on all nodes."),
+        "node": ("telechat_runtime.cli.node", "Commands that run on a node (used by the others)."),
+    },
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
+@click.version_option(__version__, prog_name="telechat-run")
+def cli() -> None:
+    """Run TeleChat2's MindFormers jobs on all Ascend servers of an Ansible inventory."""
+
+
+def main() -> None:
+    """Run the command line and exit with a documented code: a user's mistake gets a message, never a traceback."""
+    try:
+        code = cli.main(prog_name="telechat-run", standalone_mode=False)
+    except TelechatError as error:
+        click.echo(f"telechat-run: error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("telechat-run: interrupted", err=True)
+        sys.exit(INTERRUPTED)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The states of a job on one node, and where its files lie.
+
+    STARTING -> RUNNING -> SUCCEEDED | FAILED | STOPPED
+
+LOST is no state that a node writes: a reader reports it when the state says running but the supervisor is gone.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass
+from typing import Dict, FrozenSet
+
+JOB_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+class JobState(str, enum.Enum):
+    """State of a job on one node."""
+
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    STOPPED = "STOPPED"
+    LOST = "LOST"
+
+    def __str__(self) -> str:
+        return self.value
+
+    @property
+    def is_terminal(self) -> bool:
+        """Tell whether the job has ended on that node."""
+        return not TRANSITIONS[self]
+
+    def may_become(self, other: JobState) -> bool:
+        """Tell whether `other` may follow this state."""
+        return other in TRANSITIONS[self]
+
+
+_ENDS = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.STOPPED, JobState.LOST})
+
+TRANSITIONS: Dict[JobState, FrozenSet[JobState]] = {
+    JobState.STARTING: frozenset({JobState.RUNNING, JobState.FAILED, JobState.STOPPED, JobState.LOST}),
+    JobState.RUNNING: _ENDS,
+    JobState.SUCCEEDED: frozenset(),
+    JobState.FAILED: frozenset(),
+    JobState.STOPPED: frozenset(),
+    JobState.LOST: frozenset(),
+}
+
+
+@dataclass(frozen=True)
+class JobPaths:
+    """Every file of a job on a node; `job_root` is absolute, and the same inside and outside of the container."""
+
+    job_root: str
+    job_id: str
+
+    @property
+    def folder(self) -> str:
+        """The job's own folder."""
+        return f"{self.job_root}/jobs/{self.job_id}"
+
+    @property
+    def plan(self) -> str:
+        """What `node start` was given."""
+        return f"{self.folder}/plan.json"
+
+    @property
+    def state(self) -> str:
+        """The job's state on this node, written atomically by its supervisor."""
+        return f"{self.folder}/state.json"
+
+    @property
+    def supervisor_log(self) -> str:
+        """What the supervisor has to say."""
+        return f"{self.folder}/supervisor.log"
+
+    @property
+    def work(self) -> str:
+        """The workers' current directory."""
+        return f"{self.folder}/work"
+
+    @property
+    def logs(self) -> str:
+        """The folder that msrun gets as --log_dir."""
+        return f"{self.folder}/logs"
+
+    @property
+    def config(self) -> str:
+        """The job's own copy of the MindFormers yaml."""
+        return f"{self.work}/config.yaml"
+
+    @property
+    def entry(self) -> str:
+        """The runtime's own entry program, for MindFormers wheels that ship none."""
+        return f"{self.work}/run_mindformer.py"
+
+    @property
+    def output(self) -> str:
+        """Checkpoints and strategies."""
+        return f"{self.work}/output"
+
+    @property
+    def lease(self) -> str:
+        """Who holds the node."""
+        return f"{self.job_root}/lease.json"
+
+    def worker_log(self, rank: int) -> str:
+        """The log of the worker of that global rank."""
+        return f"{self.logs}/worker_{rank}.log"
