@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where things lie on a server."""
+
+import os
+
+# The chips themselves, seen over the bus: only the server has this, a container does not.
+HARDWARE = "/var/lib/hardware"
+CHIPS = HARDWARE + "/chips.json"
+FAULTS = HARDWARE + "/faults.json"
+
+PCI_DEVICES = "/sys/bus/pci/devices"
+DEV = "/dev"
+# What the kernel holds: gone with the boot.
+LOADED = "/run/davinci/driver.json"
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+
+ASCEND = "/usr/local/Ascend"
+DRIVER = ASCEND + "/driver"
+FIRMWARE = ASCEND + "/firmware"
+LIBRARY = DRIVER + "/lib64/driver"
+# The chips as the loaded driver shows them to whoever has mounted the driver's folder.
+PUBLISHED = LIBRARY + "/device.json"
+
+INSTALL_INFO = "/etc/ascend_install.info"
+HCCN_CONF = "/etc/hccn.conf"
+
+SECLOG = "/var/log/ascend_seclog"
+INSTALL_LOG = SECLOG + "/ascend_install.log"
+OPERATION_LOG = SECLOG + "/operation.log"
+HOTRESET_LOG = "/var/log/hotreset_status.log"
+HCCN_LOG = "/var/log/hccn_tool/hccn_config.log"
+INSTALL_LOCK = "/run/ascend_install.lock"
+
+DKMS_TREE = "/var/lib/dkms/davinci_ascend"
+DKMS_SOURCE = "/usr/src/davinci_ascend-1.0"
+
+
+def kernel_module():
+    """Return the path of the driver's module for the kernel that runs."""
+    return "/lib/modules/{}/updates/dkms/drv_pcie_host.ko".format(os.uname()[2])
+
+
+def kernel_headers():
+    """Return the folder that a module is built against."""
+    return "/lib/modules/{}/build".format(os.uname()[2])

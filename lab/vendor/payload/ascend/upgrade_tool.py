@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""upgrade-tool: the firmware that is on the chips."""
+
+import sys
+
+from . import chips, kernel
+
+_USAGE = "Usage: upgrade-tool --device_index <id|-1> --component <type|-1> --version | --device_index <id|-1> --system_version"
+
+
+def main(arguments):
+    """Print the versions asked for; returns the exit code."""
+    options, words = _parse(arguments)
+    if "--device_index" not in options or words not in (["--version"], ["--system_version"]):
+        print(_USAGE)
+        return 1
+    document, visible = chips.read(), kernel.visible_chips()
+    if document["loaded"] is None or not visible:
+        print("Get device count failed, please check that the driver is loaded.")
+        return 1
+    wanted = options["--device_index"]
+    found = [c for c in document["chips"] if c["id"] in visible and wanted in ("-1", str(c["id"]))]
+    if not found:
+        print("Invalid device_index({}).".format(wanted))
+        return 1
+    for chip in found:
+        print("\n".join(_system(document, chip) if words == ["--system_version"] else _component(chip)))
+    return 0
+
+
+def _component(chip):
+    version, number = chip["firmware"]["running"], chip["id"]
+    return [
+        "{",
+        "Get component version({}) succeed for deviceId({}), componentType(0).".format(version, number),
+        '{{"device_id":{}, "component":nve, "version":{}}}'.format(number, version),
+    ]
+
+
+def _system(document, chip):
+    version, number = document["loaded"]["version"], chip["id"]
+    return [
+        "{",
+        "Get system version({}) succeed, deviceId({})".format(version, number),
+        '{{"device_id":{}, "version":{}}}'.format(number, version),
+    ]
+
+
+def _parse(arguments):
+    options, words, index = {}, [], 0
+    while index < len(arguments):
+        if arguments[index] in ("--device_index", "--component"):
+            options[arguments[index]] = arguments[index + 1] if index + 1 < len(arguments) else ""
+            index += 1
+        else:
+            words.append(arguments[index])
+        index += 1
+    return options, words
+
+
+def run():
+    """Be the program upgrade-tool."""
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must hold before a package changes anything."""
+
+import grp
+import os
+import pwd
+import shutil
+import subprocess
+import time
+
+from ascend import chips, files, holders, kernel, paths, version
+from installer import install_info
+from installer.report import Stop
+
+DEFAULT_USER = "HwHiAiUser"
+NEEDED_MB = {"Driver": 300, "Firmware": 32}
+OCCUPIED = "The davinci nodes are occupied by some processes, please stop processes and install or uninstall again"
+
+
+def root():
+    """Only root may go on."""
+    if os.geteuid() != 0:
+        raise Stop("ERR_NO:0x0093;ERR_DES:do not have root permission, operation failed, please use root permission!")
+
+
+def user_and_group(options):
+    """Return the run user and its group, from the options, the last installation or the default."""
+    recorded = install_info.read()
+    last = (recorded.get("UserName"), recorded.get("UserGroup"))
+    if "install-username" in options:
+        user, group = options.value("install-username"), options.value("install-usergroup")
+    elif last[0] and last[1]:
+        user, group = last
+    else:
+        user, group = DEFAULT_USER, DEFAULT_USER
+    if user == "root" and "install-for-all" not in options and options.type != "upgrade":
+        raise Stop(
+            "ERR_NO:0x0091;ERR_DES:username not permission for root (except install-for-all scene), "
+            "check /etc/ascend_install.info"
+        )
+    _exist(user, group)
+    if "install-username" in options and last[0] and (user, group) != last:
+        raise Stop("ERR_NO:0x0095;ERR_DES:user and group are not same with last installation")
+    return user, group
+
+
+def _exist(user, group):
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        raise Stop("ERR_NO:0x0091;ERR_DES:{0} not exists! Please add {0}".format(user)) from None
+    try:
+        wanted = grp.getgrnam(group)
+    except KeyError:
+        raise Stop("ERR_NO:0x0091;ERR_DES:{0} not exists! Please add {0}".format(group)) from None
+    if entry.pw_gid != wanted.gr_gid and user not in wanted.gr_mem:
+        raise Stop("ERR_NO:0x0096;ERR_DES:{} and {}, please check the relatianship of U and G".format(user, group))
+
+
+def architecture(package):
+    """A driver is built for one architecture."""
+    machine = os.uname()[4]
+    if package.get("arch", machine) != machine:
+        words = "The package({}) does not match the architecture of the system({})"
+        raise Stop("[ERROR]" + words.format(package["arch"], machine))
+
+
+def tools():
+    """The installer calls these."""
+    search = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    missing = [name for name in ("lspci", "ifconfig") if shutil.which(name, path=search) is None]
+    if missing:
+        raise Stop("[ERROR]The list of missing tools: {},".format(",".join(missing)))
+
+
+def free_space(component):
+    """A package is unpacked under /usr/local."""
+    free = chips.fault_number("no_space", 100)
+    if free is None:
+        numbers = os.statvfs("/usr/local")
+        free = numbers.f_bavail * numbers.f_frsize // (1024 * 1024)
+    if free < NEEDED_MB[component]:
+        raise Stop("[ERROR]free space only {}M, cannot install {} package".format(free, component.lower()))
+
+
+def chip_matches(package, quiet):
+    """Ask when no chip of the kind that the package is for is on the bus; quiet means yes."""
+    result = subprocess.run(
+        ["lspci", "-n", "-D", "-d", "19e5:" + package["pci_device"]],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=dict(os.environ, PATH=os.environ.get("PATH", "") + ":/usr/sbin:/sbin"),
+        check=False,
+    )
+    if not result.stdout.strip() and not quiet:
+        ask("The package does not match any chip of this device, do you want to continue?  [y/n] ")
+
+
+def overwrite(component, package, quiet):
+    """Ask before an installed version is overwritten; quiet means yes."""
+    old = files.read_pairs("{}/{}/version.info".format(paths.ASCEND, component.lower())).get("Version")
+    if old and not quiet:
+        ask(
+            "{} package has been installed on the path {}, the version is {}, and the version of this package is {},"
+            "do you want to continue?  [y/n] ".format(component, paths.ASCEND, old, package["version"])
+        )
+
+
+def ask(question):
+    """Wait for y or n on stdin. The end of stdin is no answer: the vendor's script goes on waiting, and so does this."""
+    print(question, flush=True)
+    while True:
+        try:
+            answer = input()
+        except EOFError:
+            while True:
+                time.sleep(3600)
+        if answer == "y":
+            return
+        if answer == "n":
+            raise Stop("[INFO]stop installation!")
+        print("[WARNING]Input error, please input y or n to choose!", flush=True)
+
+
+def flash_version(package):
+    """A driver older than what is in the chips' flash is refused."""
+    releases = [chip["firmware"]["flash_release"] for chip in chips.read()["chips"]] if chips.on_server() else []
+    newest = max(releases, key=version.key) if releases else None
+    if newest and version.key(package["release"]) < version.key(newest):
+        words = "Installation failed, the driver package version={} is earlier than the device flash hardware version={}"
+        raise Stop("[ERROR]" + words.format(package["release"], newest))
+
+
+def occupied():
+    """Tell whether something holds the loaded driver's device nodes."""
+    if kernel.loaded() is None:
+        return False
+    return bool(chips.faults().get("device_busy")) or bool(holders.holders())

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Building the kernel module by DKMS.
+
+A module is made when dkms, gcc, make and the running kernel's headers are there. A build that failed leaves its tree,
+and the next build stumbles over it until it is removed.
+"""
+
+import os
+import shutil
+
+from ascend import chips, files, paths
+from installer.report import Stop
+
+_FAILED = (
+    "[ERROR]Dkms install failed, details in : " + paths.INSTALL_LOG[1:],
+    "[ERROR]Driver_ko_install failed",
+    "[INFO]Failed to install driver package, please retry after uninstall and reboot!",
+)
+
+
+def build(report, version):
+    """Build and install the module for the running kernel; Stop when it does not build."""
+    release, machine = os.uname()[2], os.uname()[4]
+    reason = _obstacle(release)
+    os.makedirs(os.path.join(paths.DKMS_TREE, "1.0", "build"), exist_ok=True)
+    os.makedirs(paths.DKMS_SOURCE, exist_ok=True)
+    files.write_text(paths.DKMS_SOURCE + "/dkms.conf", 'PACKAGE_NAME="davinci_ascend"\nPACKAGE_VERSION="1.0"\n')
+    if reason:
+        report.log("[ERROR]" + reason)
+        raise Stop(*_FAILED)
+    module = "version={}\nvermagic={} SMP mod_unload\n".format(version, release)
+    files.write_text(os.path.join(paths.DKMS_TREE, "1.0", release, machine, "module", "drv_pcie_host.ko"), module)
+    shutil.rmtree(os.path.join(paths.DKMS_TREE, "1.0", "build"))
+    files.write_text(paths.kernel_module(), module)
+
+
+def remove():
+    """Take the module, its source and its tree away."""
+    files.remove(paths.kernel_module())
+    for folder in (paths.DKMS_TREE, paths.DKMS_SOURCE):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_built():
+    """Take away what an earlier installation built; the tree of a failed build stays."""
+    if not _half_built():
+        remove()
+    files.remove(paths.kernel_module())
+
+
+def _half_built():
+    return os.path.isdir(os.path.join(paths.DKMS_TREE, "1.0", "build"))
+
+
+def _obstacle(release):
+    missing = [tool for tool in ("dkms", "gcc", "make") if shutil.which(tool) is None]
+    if missing:
+        return "{}: command not found".format(missing[0])
+    if not os.path.exists(paths.kernel_headers()):
+        words = "Error! Your kernel headers for kernel {} cannot be found at {}."
+        return words.format(release, paths.kernel_headers())
+    if _half_built():
+        return "Error! DKMS tree already contains: davinci_ascend-1.0 ({})".format(paths.DKMS_TREE)
+    if chips.faults().get("dkms_failure"):
+        return "Error! Bad return status for module build on kernel: {} ({})".format(release, os.uname()[4])
+    return None

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Installing, upgrading and removing the driver."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+from ascend import chips, files, kernel, paths
+from installer import checks, dkms, install_info
+from installer.report import Stop
+
+_LOG_FOLDERS = ("/var/log/npu/slog", "/var/log/npu/profiling", "/var/log/npu/dump", "/var/log/npu/conf/slog")
+_SMI = ("/usr/local/sbin/npu-smi", "/usr/local/bin/npu-smi")
+_UNITS = "/etc/systemd/system"
+_WANTS = _UNITS + "/multi-user.target.wants"
+_ENABLED = ("host_sys_init.service", "ascend_monitor.path")
+_RETRY = "[INFO]Failed to install driver package, please retry after uninstall and reboot!"
+
+
+class Wishes:
+    """How the driver is to be installed: options, run user and group, operation (Install or Upgrade)."""
+
+    def __init__(self, options, user, group, operation):
+        self.options = options
+        self.user = user
+        self.group = group
+        self.operation = operation
+
+
+def install(report, package, root, wishes):
+    """Install the driver; returns 0 when it runs at once, 2 when it needs a reboot."""
+    with_module = wishes.options.type not in ("docker", "devel")
+    if with_module:
+        report.say("[INFO]driver install type: DKMS")
+    report.say("[INFO]upgradePercentage:10%")
+    pause = (chips.fault_number("slow_install", 5) or 0) / 3
+    time.sleep(pause)
+    _copy_library(root, wishes)
+    report.say("[INFO]upgradePercentage:30%")
+    time.sleep(pause)
+    report.say("[INFO]upgradePercentage:40%")
+    _break_down()
+    if with_module:
+        dkms.build(report, package["version"])
+    _copy_tools(root)
+    _make_log_folders(root)
+    if with_module:
+        _install_units(root)
+    time.sleep(pause)
+    report.say("[INFO]upgradePercentage:90%")
+    running = _start(report, package["newer"] == "yes") if with_module else True
+    if package["newer"] == "yes":
+        install_info.complete()
+    report.say("[INFO]upgradePercentage:100%")
+    done = "upgraded" if wishes.operation == "Upgrade" else "installed"
+    effect = "The new version takes effect immediately. "
+    if not running:
+        effect = "Reboot needed for installation/upgrade to take effect! "
+    report.say("[INFO]Driver package {} successfully! {}".format(done, effect))
+    return 0 if running else 2
+
+
+def uninstall(report, newer, force):
+    """Remove the driver; the module stays in the kernel when it cannot be unloaded."""
+    busy = checks.occupied()
+    if busy and newer and not force:
+        raise Stop("[ERROR]" + checks.OCCUPIED)
+    if chips.faults().get("uninstall_failure"):
+        raise Stop("ERR_NO:0x0090;ERR_DES:uninstall driver failed")
+    stuck = kernel.loaded() is not None and (busy or bool(chips.faults().get("hot_reset_failure")))
+    if not stuck:
+        kernel.unload()
+    dkms.remove()
+    _remove_units()
+    for path in _SMI:
+        files.remove(path)
+    shutil.rmtree(paths.DRIVER, ignore_errors=True)
+    install_info.forget("Driver")
+    if not stuck:
+        report.say("[INFO]Driver package uninstalled successfully! Uninstallation takes effect immediately.")
+    elif busy:
+        report.say("[WARNING]Kernel modules can not be removed, reboot needed for uninstallation to take effect")
+        report.say("[INFO]Driver package uninstalled finished!")
+    else:
+        report.say("[INFO]Driver package uninstalled successfully! Reboot needed for uninstallation to take effect!")
+
+
+def _break_down():
+    if chips.faults().get("driver_power_cut"):
+        chips.heal("driver_power_cut")
+        os.kill(os.getpid(), signal.SIGKILL)
+    if chips.faults().get("driver_rc1"):
+        raise Stop("[ERROR]Driver_ko_install failed", _RETRY)
+
+
+def _copy_library(root, wishes):
+    # The folder itself stays: containers have mounted it.
+    os.makedirs(paths.DRIVER, exist_ok=True)
+    for name in os.listdir(paths.DRIVER):
+        path = os.path.join(paths.DRIVER, name)
+        shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+    for path in _SMI:
+        files.remove(path)
+    dkms.remove_built()
+    shutil.copytree(os.path.join(root, "ascend"), os.path.join(paths.LIBRARY, "ascend"))
+    shutil.copytree(os.path.join(root, "lib64", "common"), os.path.join(paths.DRIVER, "lib64", "common"))
+    shutil.copy(os.path.join(root, "version.info"), paths.DRIVER)
+    script = os.path.join(paths.DRIVER, "script")
+    shutil.copytree(os.path.join(root, "driver", "script"), script)
+    for name in ("main.py", "package.conf"):
+        shutil.copy(os.path.join(root, name), script)
+    for name in ("installer", "ascend"):
+        shutil.copytree(os.path.join(root, name), os.path.join(script, name))
+    options = wishes.options
+    # An upgrade keeps for whom the driver was installed.
+    for_all = True if "install-for-all" in options else None if wishes.operation == "Upgrade" else False
+    install_info.record("Driver", wishes.user, wishes.group, options.type, for_all)
+
+
+def _copy_tools(root):
+    source = os.path.join(root, "driver")
+    shutil.copytree(os.path.join(source, "tools"), os.path.join(paths.DRIVER, "tools"))
+    shutil.copy(os.path.join(source, "host_sys_init.sh"), paths.DRIVER)
+    os.makedirs("/usr/local/sbin", exist_ok=True)
+    os.makedirs("/usr/local/bin", exist_ok=True)
+    shutil.copy(os.path.join(source, "sbin", "npu-smi"), _SMI[0])
+    os.symlink(_SMI[0], _SMI[1])
+
+
+def _make_log_folders(root):
+    for folder in _LOG_FOLDERS:
+        os.makedirs(folder, exist_ok=True)
+    if not os.path.exists("/var/log/npu/conf/slog/slog.conf"):
+        shutil.copy(os.path.join(root, "driver", "slog.conf"), "/var/log/npu/conf/slog")
+    if not os.path.exists(paths.HCCN_CONF):
+        files.write_text(paths.HCCN_CONF, "")
+
+
+def _install_units(root):
+    os.makedirs(_WANTS, exist_ok=True)
+    for name in os.listdir(os.path.join(root, "driver", "systemd")):
+        shutil.copy(os.path.join(root, "driver", "systemd", name), _UNITS)
+    for name in _ENABLED:
+        link = os.path.join(_WANTS, name)
+        files.remove(link)
+        os.symlink(os.path.join(_UNITS, name), link)
+    _systemctl("daemon-reload")
+
+
+def _remove_units():
+    _systemctl("stop", "ascend_monitor.path")
+    for name in _ENABLED:
+        files.remove(os.path.join(_WANTS, name))
+    for name in _ENABLED + ("ascend_monitor.service",):
+        files.remove(os.path.join(_UNITS, name))
+    _systemctl("daemon-reload")
+
+
+def _systemctl(*words):
+    # A server without a running systemd takes the units up at its next boot.
+    if os.path.isdir("/run/systemd/system"):
+        subprocess.run(["systemctl", "--no-ask-password"] + list(words), check=False, stdin=subprocess.DEVNULL)
+
+
+def _start(report, newer):
+    """Reset the chips and load the new module; False when that has to wait for a reboot."""
+    report.say("[INFO]Waiting for device startup...")
+    if chips.faults().get("hot_reset_failure") or (not newer and checks.occupied()) or not _load(report):
+        files.append_line(paths.HOTRESET_LOG, "unknown")
+        report.say("[WARNING]Device startup fail")
+        return False
+    files.append_line(paths.HOTRESET_LOG, "success")
+    report.say("[INFO]Device startup success")
+    _systemctl("start", "ascend_monitor.path")
+    return True
+
+
+def _load(report):
+    try:
+        return bool(kernel.load())
+    except kernel.LoadError as error:
+        report.log("[ERROR]{}".format(error))
+        return False

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One run of a package or of an uninstall script, from its options to its exit code."""
+
+import contextlib
+import fcntl
+import os
+
+from ascend import files, paths
+from installer import checks, driver, firmware, install_info
+from installer.options import Options, parse
+from installer.report import Report, Stop
+
+
+def main(kind, arguments, root):
+    """Carry out ``driver``, ``firmware``, ``driver-uninstall`` or ``firmware-uninstall``; returns the exit code."""
+    component = "Driver" if kind.startswith("driver") else "Firmware"
+    package = files.read_pairs(os.path.join(root, "package.conf"))
+    run_file = os.path.basename(os.environ.get("MS_BUNDLE", "")) or package["run_file"]
+    report = Report(component, run_file, arguments)
+    try:
+        if kind.endswith("-uninstall"):
+            return _uninstall_script(report, package, arguments)
+        return _package(report, package, arguments, root)
+    except Stop as stop:
+        _last_words(report, stop)
+        return stop.code
+    except OSError as error:
+        report.error(str(error))
+        return 1
+
+
+def _last_words(report, stop):
+    for line in stop.lines:
+        if line.startswith("[ERROR]"):
+            report.error(line[len("[ERROR]") :])
+        elif line.startswith("["):
+            report.say(line)
+        else:
+            report.error(line)
+
+
+def _package(report, package, arguments, root):
+    options = parse(report.component, arguments, package["newer"] == "yes")
+    if "version" in options:
+        report.say("[INFO]{} version :{}".format(report.component.lower(), package["version"]))
+        return 0
+    checks.root()
+    if "check" in options:
+        report.success("{} package preinstall_check success.".format(report.component))
+        return 0
+    with _alone():
+        if options.type == "uninstall":
+            return _remove(report, package, options)
+        return _install(report, package, options, root)
+
+
+def _install(report, package, options, root):
+    report.begin()
+    first = not install_info.installed(report.component)
+    operation = "Upgrade" if options.type == "upgrade" and not first else "Install"
+    try:
+        checks.architecture(package)
+        user, group = checks.user_and_group(options)
+        checks.tools()
+        checks.free_space(report.component)
+        if report.component == "Driver":
+            code = _install_driver(report, package, options, (user, group, operation, root))
+        else:
+            code = _install_firmware(report, package, options, (user, group, operation, root))
+    except Stop:
+        report.audit(operation, False, options.type)
+        raise
+    report.audit(operation, True, options.type)
+    report.end()
+    return code
+
+
+def _install_driver(report, package, options, context):
+    user, group, operation, root = context
+    report.say("[INFO]set username and usergroup, {}:{}".format(user, group))
+    quiet = "quiet" in options
+    checks.chip_matches(package, quiet)
+    if options.type != "upgrade":
+        checks.overwrite("Driver", package, quiet)
+    if package["newer"] == "yes" and "force" not in options and checks.occupied():
+        raise Stop("[ERROR]" + checks.OCCUPIED)
+    checks.flash_version(package)
+    return driver.install(report, package, root, driver.Wishes(options, user, group, operation))
+
+
+def _install_firmware(report, package, options, context):
+    user, group, operation, root = context
+    firmware.need_driver()
+    if options.type != "upgrade":
+        checks.overwrite("Firmware", package, "quiet" in options)
+    return firmware.install(report, package, root, firmware.Wishes(options.type, user, group, operation))
+
+
+def _uninstall_script(report, package, arguments):
+    if [word for word in arguments if word not in ("--quiet", "--force")]:
+        raise Stop("ERR_NO:0x0004;ERR_DES: Unrecognized parameters: {}".format(" ".join(arguments)))
+    checks.root()
+    with _alone():
+        return _remove(report, package, Options("uninstall", {word[2:]: True for word in arguments}))
+
+
+def _remove(report, package, options):
+    component = report.component
+    if not install_info.installed(component):
+        words = "ERR_NO:0x0080;ERR_DES:{} package is not installed on this device, uninstall failed"
+        report.audit("Uninstall", False, "uninstall")
+        raise Stop(words.format(component))
+    try:
+        if component == "Driver":
+            driver.uninstall(report, package["newer"] == "yes", "force" in options)
+        else:
+            firmware.uninstall(report)
+    except Stop:
+        report.audit("Uninstall", False, "uninstall")
+        raise
+    report.audit("Uninstall", True, "uninstall")
+    return 0
+
+
+@contextlib.contextmanager
+def _alone():
+    """Let only one package run at a time; the kernel drops the lock with the process that held it."""
+    with open(paths.INSTALL_LOCK, "w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            words = "There is already a process being executed, please do not execute multiple times"
+            raise Stop("ERR_NO:0x0094;ERR_DES:" + words) from None
+        yield

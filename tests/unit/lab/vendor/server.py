@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A server for one test: this machine's system in private mount and PID namespaces, what is written goes to overlays.
+
+It has the chips, the PCI bus and the tools that the test gives it. Nothing it does reaches the machine around it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import uuid
+from pathlib import Path
+
+from lab.vendor import hardware, pci
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+# $1: a folder for the layers, $2: the hardware folder. One tmpfs carries all that is written.
+_START = r"""
+set -eu
+mount -t tmpfs -o size=1500m tmpfs "$1"
+for part in usr etc var root; do
+  mkdir -p "$1/$part.up" "$1/$part.work"
+  mount -t overlay -o "lowerdir=/$part,upperdir=$1/$part.up,workdir=$1/$part.work" overlay "/$part"
+done
+mkdir -p /var/lib/hardware
+mount --bind "$2" /var/lib/hardware
+mount --bind "$2/pci" /sys/bus/pci/devices
+mount -t proc proc /proc
+mount -t tmpfs tmpfs /run
+echo none > "$1/boot_id"
+mount --bind "$1/boot_id" /proc/sys/kernel/random/boot_id
+mount -t tmpfs -o mode=755 tmpfs /dev
+mknod -m 666 /dev/null c 1 3
+mknod -m 666 /dev/urandom c 1 9
+mknod -m 666 /dev/zero c 1 5
+ln -s /proc/self/fd /dev/fd
+mkdir -p /usr/local/Ascend && rm -rf /usr/local/Ascend /etc/ascend_install.info
+echo ready
+exec sleep infinity
+"""
+
+
+class Server:
+    """A server with Debian, the HDK's requirements and nothing of the HDK."""
+
+    def __init__(self, folder: Path, chips: int = 8, model: str = "910B2") -> None:
+        self.hardware = folder / "hardware"
+        hardware.create(self.hardware, chips, model)
+        self._chips = chips
+        pci.write(self.hardware / "pci", chips, self.hardware)
+        layers = folder / "layers"
+        layers.mkdir()
+        argv = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"]
+        argv += ["sh", "-c", _START, "server", str(layers), str(self.hardware)]
+        self._process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        if self._process.stdout.readline() != "ready\n":
+            raise RuntimeError(f"no namespace for the server: {self._process.communicate()[1]}")
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text(encoding="ascii")
+        self._init = int(children)
+        self._equip()
+        self.boot()
+
+    def stop(self) -> None:
+        """End all its processes; its mounts go with the namespace."""
+        self._process.kill()
+        self._process.communicate()
+
+    def path(self, name: str) -> Path:
+        """Return where one of the server's files is found from outside."""
+        return Path(f"/proc/{self._init}/root") / name.lstrip("/")
+
+    def text(self, name: str) -> str:
+        return self.path(name).read_text(encoding="utf-8")
+
+    def run(self, *argv: str, stdin: str = "", user: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a program on the server; stderr goes where stdout goes."""
+        return subprocess.run(
+            self._inside(argv, user),
+            input=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    def start(self, *argv: str) -> subprocess.Popen[str]:
+        """Start a program on the server, with stdin open and silent."""
+        return subprocess.Popen(
+            self._inside(argv, None), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    def hide(self, tool: str) -> None:
+        """Make a tool missing."""
+        found = self.run("sh", "-c", f"rm -f $(command -v {tool})")
+        assert found.returncode == 0, found.stdout
+
+    def power_off(self) -> None:
+        """Lose what the kernel holds."""
+        self.run("sh", "-c", "rm -rf /run/* /dev/davinci* /dev/devmm_svm /dev/hisi_hdc")
+
+    def boot(self) -> None:
+        """Come up: the bus is enumerated, enabled units start."""
+        self.path("/proc/sys/kernel/random/boot_id").write_text(f"{uuid.uuid4()}\n", encoding="ascii")
+        pci.write(self.hardware / "pci", self._chips, self.hardware)
+        unit = self.path("/etc/systemd/system/multi-user.target.wants/host_sys_init.service")
+        if unit.is_symlink():
+            self.run("/usr/local/Ascend/driver/host_sys_init.sh", "start")
+
+    def reboot(self) -> None:
+        self.power_off()
+        self.boot()
+
+    def _inside(self, argv: tuple[str, ...], user: str | None) -> list[str]:
+        enter = [
+            "nsenter",
+            f"--target={self._init}",
+            "--mount",
+            "--pid",
+            "--",
+            "env",
+            "-i",
+            f"PATH={PATH}",
+            "HOME=/root",
+        ]
+        if user is not None:
+            enter += ["setpriv", f"--reuid={user}", "--clear-groups"]
+        return [*enter, *argv]
+
+    def _equip(self) -> None:
+        """Give it the OS packages that the vendor asks for: dkms and headers are only looked at, never run."""
+        for tool in ("dkms", "gcc", "make", "ifconfig"):
+            if self.run("sh", "-c", f"command -v {tool}").returncode != 0:
+                self.run("sh", "-c", f"ln -s /bin/true /usr/bin/{tool}")
+        headers = f"/usr/lib/modules/{os.uname().release}/build"
+        self.run("mkdir", "-p", headers)
+        added = self.run(
+            "sh", "-c", "getent passwd HwHiAiUser || { groupadd HwHiAiUser && useradd -m -g HwHiAiUser HwHiAiUser; }"
+        )
+        assert added.returncode == 0, added.stdout
+
+
+def require(tool: str) -> None:
+    """Say what is missing rather than skip: these tests are part of what must hold."""
+    if shutil.which(tool, path=PATH) is None:
+        raise RuntimeError(f"{tool} is missing; `make requirements` installs it")
