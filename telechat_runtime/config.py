@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lays a job's settings over a MindFormers yaml: text in, text and diff out; comments and spellings stay.
+
+Scalars keep the letters they were written with, so the diff of an overlay shows what it changed and nothing else.
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+import re
+from dataclasses import dataclass
+from typing import Any, Dict, Iterator, List, Sequence, Tuple, Union
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.constructor import RoundTripConstructor
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.representer import RoundTripRepresenter
+
+from telechat_runtime.errors import ConfigError
+from telechat_runtime.spec import JobSpec, Override
+
+_NEAREST = 3
+_LOADER = "data_loader"
+_DATA_LOADER = f"train_dataset.{_LOADER}"
+# MindFormers reads with PyYAML (YAML 1.1), for which a float needs a point: it takes 1e-5 for text.
+_FLOAT_WITHOUT_POINT = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+")
+# parallel_mode 1, by number or by name: MindFormers wants the product of the parallel sizes to be the world size.
+_SEMI_AUTO_PARALLEL = ("1", "semi_auto_parallel")
+
+
+class _Raw(str):
+    """A scalar that is no text (bool, int, float, null), with the letters of the file."""
+
+    __slots__ = ("tag",)
+    tag: str
+
+
+def _raw(text: str, kind: str) -> _Raw:
+    raw = _Raw(text)
+    raw.tag = f"tag:yaml.org,2002:{kind}"
+    return raw
+
+
+class _Constructor(RoundTripConstructor):
+    """Keeps the letters of scalars; a class of its own, as ruamel registers constructors on the class."""
+
+
+class _Representer(RoundTripRepresenter):
+    """Writes a _Raw as it was read."""
+
+
+def _construct_raw(_constructor: Any, node: ScalarNode) -> _Raw:
+    return _raw(node.value, str(node.tag).rpartition(":")[2])
+
+
+for _kind in ("bool", "int", "float", "null"):
+    _Constructor.add_constructor(f"tag:yaml.org,2002:{_kind}", _construct_raw)
+_Representer.add_representer(_Raw, lambda representer, raw: representer.represent_scalar(raw.tag, str(raw)))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value for a dotted key of the yaml; the key is made unless `section`, a part of it, has to be there already."""
+
+    key: str
+    value: Union[str, int, float, bool]
+    section: str = ""
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """The job's own yaml, and how it differs from the one it was made from (unified diff, empty when equal)."""
+
+    text: str
+    diff: str
+
+
+@dataclass(frozen=True)
+class ConfigFacts:
+    """What a plan needs to know of the yaml."""
+
+    model_name: str
+    dataset: str
+    checkpoint: str
+    semi_auto_parallel: bool
+    parallel_sizes: Tuple[Tuple[str, int], ...]
+
+    @property
+    def pipeline_stages(self) -> int:
+        """Number of pipeline stages; with more than one, only the last stage knows the loss."""
+        return dict(self.parallel_sizes).get("pipeline_stage", 1)
+
+
+def job_settings(spec: JobSpec, *, device_target: str, world_size: int) -> List[Setting]:
+    """Return what the job itself sets, whatever the yaml says."""
+    settings: List[Setting] = [
+        Setting("run_mode", "finetune"),
+        Setting("output_dir", "./output"),
+        Setting("context.device_target", device_target),
+        Setting("use_parallel", world_size > 1),
+    ]
+    if spec.dataset:
+        # In the shipped files the second is an alias of the first; in others a copy, and the one that is read.
+        loaders = (_DATA_LOADER, f"train_dataset_task.dataset_config.{_LOADER}")
+        settings += [Setting(f"{loader}.dataset_dir", spec.dataset, section=loader) for loader in loaders]
+    if spec.checkpoint:
+        settings.append(Setting("load_checkpoint", spec.checkpoint))
+    if spec.epochs is not None:
+        settings.append(Setting("runner_config.epochs", spec.epochs))
+    if spec.batch_size is not None:
+        settings.append(Setting("runner_config.batch_size", spec.batch_size))
+    if spec.learning_rate is not None:
+        settings.append(Setting("lr_schedule.learning_rate", spec.learning_rate))
+    return settings
+
+
+def overlay(text: str, settings: Sequence[Setting], overrides: Sequence[Override], *, source: str) -> Overlay:
+    """Return `text` with the settings, then the user's overrides, laid over it.
+
+    Raises ConfigError for a text that is no yaml mapping, and for an override whose key the yaml does not have.
+    """
+    document = _load(text, source)
+    before = _dump(document)
+    for setting in settings:
+        if _get(document, setting.section, None) is not None:
+            _put(document, setting.key, _scalar(setting.value), add=True, source=source)
+    for override in overrides:
+        value = _load_value(override)
+        _put(document, override.key, value, add=override.add, source=source)
+    after = _dump(document)
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), source, "config.yaml", n=0, lineterm="")
+    return Overlay(text=after, diff="\n".join(lines))
+
+
+def config_facts(text: str, *, source: str) -> ConfigFacts:
+    """Read from the yaml what a plan needs."""
+    document = _load(text, source)
+    mode = str(_get(document, "parallel.parallel_mode", "0")).lower()
+    sizes = _get(document, "parallel_config", {})
+    wanted = ("data_parallel", "model_parallel", "pipeline_stage", "context_parallel")
+    return ConfigFacts(
+        model_name=_text(document, "trainer.model_name"),
+        dataset=_text(document, f"{_DATA_LOADER}.dataset_dir"),
+        checkpoint=_text(document, "load_checkpoint"),
+        semi_auto_parallel=mode in _SEMI_AUTO_PARALLEL,
+        parallel_sizes=tuple(
+            (name, int(sizes[name]))
+            for name in wanted
+            if isinstance(sizes, CommentedMap) and str(sizes.get(name, "")).isdigit()
+        ),
+    )
+
+
+def check_parallel(facts: ConfigFacts, world_size: int) -> None:
+    """Raise ConfigError when the yaml's parallel sizes don't multiply to the world size.
+
+    MindFormers finds this out by itself, but minutes later and on every node.
+    """
+    if world_size == 1 or not facts.semi_auto_parallel or not facts.parallel_sizes:
+        return
+    product = 1
+    for _, size in facts.parallel_sizes:
+        product *= size
+    if product == world_size:
+        return
+    sizes = dict(facts.parallel_sizes)
+    rest, remainder = divmod(world_size * sizes.get("data_parallel", 1), product)
+    step = "change --set parallel_config.… so that the product fits"
+    if not remainder:
+        step = f"with the other sizes as they are, --set parallel_config.data_parallel={rest} fits"
+    shown = " x ".join(f"{name} {size}" for name, size in facts.parallel_sizes)
+    raise ConfigError(f"parallel_config is {shown} = {product}, but the job has {world_size} workers", next_step=step)
+
+
+def _yaml() -> Any:
+    yaml = YAML()
+    yaml.Constructor = _Constructor
+    yaml.Representer = _Representer
+    yaml.preserve_quotes = True
+    yaml.width = 100_000  # a folded line would look like a change
+    return yaml
+
+
+def _dump(document: CommentedMap) -> str:
+    out = io.StringIO()
+    _yaml().dump(document, out)
+    return out.getvalue()
+
+
+def _load(text: str, source: str) -> CommentedMap:
+    try:
+        document = _yaml().load(text)
+    except (YAMLError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).split("\n", maxsplit=1)[0]
+        raise ConfigError(f"{source}{where}: no valid yaml: {problem}") from error
+    if not isinstance(document, CommentedMap):
+        raise ConfigError(f"{source}: holds no sections; a MindFormers yaml is a mapping")
+    return document
+
+
+def _load_value(override: Override) -> Any:
+    try:
+        value = _yaml().load(override.value) if override.value else _raw("", "null")
+    except (YAMLError, ValueError) as error:
+        raise ConfigError(f"--set {override.key}: {override.value!r} is no yaml value") from error
+    if isinstance(value, _Raw) and _FLOAT_WITHOUT_POINT.fullmatch(value):
+        return _scalar(float(value))
+    return _raw("null", "null") if value is None else value
+
+
+def _scalar(value: Any) -> Any:
+    if isinstance(value, bool):
+        return _raw(str(value), "bool")
+    if isinstance(value, int):
+        return _raw(str(value), "int")
+    if isinstance(value, float):
+        text = repr(value)
+        return _raw(text if "." in text else text.replace("e", ".0e"), "float")
+    return value
+
+
+def _get(document: Any, key: str, default: Any) -> Any:
+    for part in filter(None, key.split(".")):
+        if not isinstance(document, CommentedMap) or part not in document:
+            return default
+        document = document[part]
+    return default if document is None else document
+
+
+def _text(document: CommentedMap, key: str) -> str:
+    value = _get(document, key, "")
+    return str(value) if isinstance(value, str) and not isinstance(value, _Raw) else ""
+
+
+def _put(document: CommentedMap, key: str, value: Any, *, add: bool, source: str) -> None:
+    *sections, last = key.split(".")
+    here: Any = document
+    for part in sections:
+        if not _has(here, part):
+            if not add or not isinstance(here, CommentedMap):
+                raise _unknown(document, key, source)
+            here[part] = CommentedMap()
+        here = here[_index(here, part)]
+    if not _has(here, last) and not (add and isinstance(here, CommentedMap)):
+        raise _unknown(document, key, source)
+    here[_index(here, last)] = value
+
+
+def _has(here: Any, part: str) -> bool:
+    if isinstance(here, CommentedMap):
+        return part in here
+    return isinstance(here, CommentedSeq) and part.isdigit() and int(part) < len(here)
+
+
+def _index(here: Any, part: str) -> Any:
+    return int(part) if isinstance(here, CommentedSeq) else part
+
+
+def _unknown(document: CommentedMap, key: str, source: str) -> ConfigError:
+    known = list(_keys(document, ""))
+    last = key.rsplit(".", maxsplit=1)[-1]
+    near = [name for name in known if name.rsplit(".", maxsplit=1)[-1] == last]
+    near += [name for name in difflib.get_close_matches(key, known, n=_NEAREST) if name not in near]
+    step = f"write +{key}=… to add it on purpose"
+    if near:
+        step = f"did you mean {' or '.join(near[:_NEAREST])}? {step[0].upper()}{step[1:]}"
+    return ConfigError(f"--set {key}: {source} has no such key", next_step=step)
+
+
+def _keys(value: Any, prefix: str) -> Iterator[str]:
+    items: Dict[str, Any] = {}
+    if isinstance(value, CommentedMap):
+        items = {str(name): item for name, item in value.items()}
+    elif isinstance(value, CommentedSeq):
+        items = {str(index): item for index, item in enumerate(value)}
+    for name, item in items.items():
+        yield prefix + name
+        yield from _keys(item, f"{prefix}{name}.")

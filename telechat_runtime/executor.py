@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One call on many nodes: bounded in threads, joins all, then raises one error that carries every result."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from typing import Callable, Dict, Generic, List, Mapping, Sequence, Tuple, TypeVar, Union
+
+from telechat_runtime.errors import TelechatError
+from telechat_runtime.interrupt import Interrupt
+
+T = TypeVar("T")
+MAX_THREADS = 32
+_POLL_SECONDS = 0.1
+
+
+class FleetError(TelechatError, Generic[T]):
+    """Some nodes failed: `results` holds the answers of the others, `errors` what each failed node said.
+
+    The exit code is that of the first failed node, in the order of the call.
+    """
+
+    def __init__(self, results: Mapping[str, T], errors: Mapping[str, TelechatError]) -> None:
+        first, *others = errors.values()
+        steps = dict.fromkeys(error.next_step for error in errors.values() if error.next_step)
+        messages = [error.message for error in (first, *others)]
+        super().__init__("\n".join(messages), next_step="\n        ".join(steps))
+        self.exit_code = first.exit_code
+        self.results = dict(results)
+        self.errors = dict(errors)
+
+
+def call_on_all(
+    names: Sequence[str],
+    call: Callable[[str], T],
+    *,
+    doing: str,
+    interrupt: Interrupt,
+    finish: bool = False,
+    max_threads: int = MAX_THREADS,
+) -> Dict[str, T]:
+    """Call `call(name)` for every name and return the answers by name, in the order of `names`.
+
+    Raises FleetError when a call raised a TelechatError; any other exception is a defect and is raised as it is.
+    On Ctrl-C it raises InterruptedByUserError at once, leaving what runs behind, or, with `finish`, first waits for all
+    calls: for those that change a node, where "unknown whether it was done" is worse than a moment's patience.
+    """
+    pending: queue.SimpleQueue[str] = queue.SimpleQueue()
+    done: queue.SimpleQueue[Tuple[str, Union[T, BaseException]]] = queue.SimpleQueue()
+    for name in names:
+        pending.put(name)
+
+    def work() -> None:
+        while not (interrupt.requested and not finish):
+            try:
+                name = pending.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                done.put((name, call(name)))
+            except BaseException as error:  # noqa: BLE001 - handed over to the caller's thread
+                done.put((name, error))
+
+    for _ in range(min(max_threads, len(names))):
+        threading.Thread(target=work, daemon=True).start()
+    return _collect(names, done, doing, interrupt, finish=finish)
+
+
+def _collect(
+    names: Sequence[str],
+    done: queue.SimpleQueue[Tuple[str, Union[T, BaseException]]],
+    doing: str,
+    interrupt: Interrupt,
+    *,
+    finish: bool,
+) -> Dict[str, T]:
+    answers: Dict[str, Union[T, BaseException]] = {}
+    while len(answers) < len(names):
+        if not finish:
+            interrupt.check(doing)
+        try:
+            name, answer = done.get(timeout=_POLL_SECONDS)
+        except queue.Empty:
+            continue
+        answers[name] = answer
+    results: Dict[str, T] = {}
+    errors: Dict[str, TelechatError] = {}
+    defects: List[BaseException] = []
+    for name in names:
+        answer = answers[name]
+        if isinstance(answer, TelechatError):
+            errors[name] = answer
+        elif isinstance(answer, BaseException):
+            defects.append(answer)
+        else:
+            results[name] = answer
+    if defects:
+        raise defects[0]
+    if errors:
+        raise FleetError(results, errors)
+    return results

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is asked of a node before a job, what it answers, and what forbids the job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from telechat_runtime.command import job_python
+from telechat_runtime.errors import PreflightError, UnreachableError
+from telechat_runtime.topology import Cluster, Node
+
+# A job folder holds logs, and by default the checkpoints: with less than this not even the logs are safe.
+MIN_FREE_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Who holds a node; `since` as the node wrote it."""
+
+    job_id: str
+    owner: str
+    since: str
+
+
+@dataclass(frozen=True)
+class NodeProbe:
+    """A node's answer to `node probe`."""
+
+    job_root: str
+    hostname: str
+    resolves: bool
+    lease: Optional[Lease]
+    paths: Tuple[Tuple[str, Optional[str]], ...]
+    free_port: Optional[int]
+    tree_has_entry: bool
+    read: Tuple[Tuple[str, Optional[str]], ...]
+    python: Optional[str]
+    free_bytes: int
+
+
+def probe_request(node: Node, *, paths: Sequence[str], port: Optional[int], read: Sequence[str]) -> Dict[str, Any]:
+    """Return the document that `node probe` reads."""
+    return {
+        "job_root": node.job_root,
+        "python": job_python(node),
+        "tree": node.tree or None,
+        "paths": list(paths),
+        "port": port,
+        "read": list(read),
+    }
+
+
+def parse_probe(node: Node, answer: Mapping[str, Any]) -> NodeProbe:
+    """Read a node's answer. Raises UnreachableError when it is not what the protocol says."""
+    try:
+        lease = answer["lease"]
+        python = answer["python"]
+        return NodeProbe(
+            job_root=answer["job_root"],
+            hostname=answer["hostname"],
+            resolves=bool(answer["resolves"]),
+            lease=Lease(lease["job_id"], lease["owner"], str(lease["since"])) if lease else None,
+            paths=tuple(answer["paths"].items()),
+            free_port=answer["port"]["free"] if answer["port"] else None,
+            tree_has_entry=bool(answer["tree"] and answer["tree"]["run_mindformer"]),
+            read=tuple(answer["read"].items()),
+            python=python["path"] if python else None,
+            free_bytes=int(answer["free_bytes"]),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UnreachableError(
+            f"{node.name}: the answer to probe lacks {error}",
+            next_step="bring the node's runtime to this version: run site.yml again",
+        ) from error
+
+
+def check_probes(cluster: Cluster, probes: Mapping[str, NodeProbe], *, needs_port: bool) -> None:
+    """Raise PreflightError that names every problem of every node."""
+    problems = [
+        f"{node.name}: {problem}"
+        for node in cluster.nodes
+        for problem in _problems(cluster, node, probes[node.name], needs_port=needs_port)
+    ]
+    if problems:
+        raise PreflightError("\n".join(problems), next_step="nothing was started; mend this and run it again")
+
+
+def _problems(cluster: Cluster, node: Node, probe: NodeProbe, *, needs_port: bool) -> List[str]:
+    problems: List[str] = []
+    if probe.lease:
+        lease = probe.lease
+        problems.append(f"busy: {lease.owner} runs job {lease.job_id} on it since {lease.since}")
+    problems += [f"{path} does not exist" for path, kind in probe.paths if kind is None]
+    if probe.python is None:
+        problems.append(f"no interpreter {job_python(node)!r} (telechat_python)")
+    if node.tree and not probe.tree_has_entry:
+        problems.append(f"{node.tree} (telechat_tree) has no run_mindformer.py")
+    if probe.free_bytes < MIN_FREE_BYTES:
+        problems.append(f"only {probe.free_bytes >> 20} MiB free in {probe.job_root}; a job needs at least 1024")
+    if len(cluster.nodes) > 1 and not probe.resolves:
+        problems.append(f"its own host name {probe.hostname!r} does not resolve; add it to /etc/hosts")
+    if needs_port and node is cluster.master and probe.free_port is None:
+        problems.append(f"port {cluster.master_port} (telechat_master_port) and the ports after it are taken")
+    return problems

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the user asks for, checked as far as it can be without looking at a node."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Optional, Tuple
+
+from telechat_runtime.errors import SpecError
+
+JOB_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+MODELS = ("7b", "35b", "115b", "39b-a12b")
+# msrun's own default is 600 s; the TeleChat2 guide passes 300 for two servers.
+DEFAULT_CLUSTER_TIMEOUT = 300
+DEFAULT_GRACE_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Override:
+    """One `--set`: a dotted key of the yaml and the text of its new value; `add` allows a key that is not there."""
+
+    key: str
+    value: str
+    add: bool = False
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """A finetune job as the user asked for it; paths are those of the nodes' containers."""
+
+    kind: str = "finetune"
+    job_name: str = "finetune"
+    model: Optional[str] = None
+    config_name: str = ""
+    dataset: str = ""
+    checkpoint: str = ""
+    overrides: Tuple[Override, ...] = ()
+    npus_per_node: Optional[int] = None
+    cluster_timeout: int = DEFAULT_CLUSTER_TIMEOUT
+    grace_seconds: int = DEFAULT_GRACE_SECONDS
+    epochs: Optional[int] = None
+    batch_size: Optional[int] = None
+    learning_rate: Optional[float] = None
+
+    def __post_init__(self) -> None:
+        if not JOB_NAME.fullmatch(self.job_name):
+            raise SpecError(
+                f"--job-name {self.job_name!r} is invalid: up to 32 small letters, digits and -, not starting with -"
+            )
+        for option, path in (("--dataset", self.dataset), ("--checkpoint", self.checkpoint)):
+            if path and not path.startswith("/"):
+                raise SpecError(
+                    f"{option} {path!r} is a relative path",
+                    next_step="give the absolute path as the nodes (or their containers) see it",
+                )
+
+
+def parse_override(text: str) -> Override:
+    """Read `a.b.c=value`; `+a.b.c=value` adds a key that the yaml does not have. Raises SpecError."""
+    key, equals, value = text.partition("=")
+    add = key.startswith("+")
+    key = key[1:] if add else key
+    if not equals or not key or any(not part for part in key.split(".")):
+        raise SpecError(f"--set {text!r} has no key=value form", next_step="write --set runner_config.epochs=2")
+    return Override(key=key, value=value, add=add)
