@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: telechat_image_ids
+short_description: Ids of the image in an archive on the control side
+description:
+  - Reads which ids the image of a C(docker save) archive may get on a node. A compressed archive is read whole once;
+    the answer is kept in the cache folder for as long as the file stays the same.
+options:
+  _terms:
+    description: Path of the archive, relative to the playbook's folder when it is not absolute.
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Show the ids
+  ansible.builtin.debug:
+    msg: "{{ lookup('telechat_image_ids', '/srv/packages/telechat-ms.tar') }}"
+"""
+
+RETURN = r"""
+_raw:
+  description: One list of ids.
+  type: list
+  elements: list
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+import typing as t
+from pathlib import Path
+
+from ansible.errors import AnsibleLookupError
+from ansible.module_utils.image_archive import ArchiveError, image_ids
+from ansible.plugins.lookup import LookupBase
+
+from telechat_runtime.cache import cache_folder
+
+
+class LookupModule(LookupBase):
+    def run(self, terms: t.Any, variables: t.Any = None, **kwargs: t.Any) -> t.List[t.List[str]]:
+        del kwargs
+        base = (variables or {}).get("playbook_dir", ".")
+        return [self._ids(Path(base, str(term)).expanduser()) for term in terms]
+
+    def _ids(self, path: Path) -> t.List[str]:
+        try:
+            status = path.stat()
+            key = f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ino}"
+            kept = cache_folder() / "image-ids" / (hashlib.sha256(key.encode()).hexdigest() + ".json")
+            if kept.exists():
+                return json.loads(kept.read_text(encoding="utf-8"))
+            ids = image_ids(str(path))
+            _keep(kept, json.dumps(ids))
+        except (OSError, ArchiveError) as error:
+            raise AnsibleLookupError(f"telechat_image_archive: {error}") from error
+        return ids
+
+
+def _keep(path: Path, text: str) -> None:
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    descriptor, fresh = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text)
+    Path(fresh).replace(path)

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plan the long-lived container of a node: parameters, the docker argv they mean, and what a difference asks for.
+
+Everything here is pure; what exists on the host comes in as a function from a path to its kind (see host_paths).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+
+from ansible.module_utils.docker_objects import Container, Image
+from ansible.module_utils.host_problem import Problem
+
+SPEC_LABEL = "telechat.spec"
+PARAMETERS_LABEL = "telechat.parameters"
+
+Kind = Callable[[str], Optional[str]]
+Difference = Tuple[str, Any, Any]
+
+
+class Decision(NamedTuple):
+    """What a container needs: ``nothing``, ``start``, ``create``, ``recreate`` or ``refuse``; reasons for people."""
+
+    action: str
+    reason: str
+    differences: Tuple[Difference, ...] = ()
+
+
+def parameters(wish: Dict[str, Any], kind_of: Kind, hostname: str) -> Dict[str, Any]:
+    """Settle a wish for one host: optional mounts that are not there fall away, the host's own name gets its address.
+
+    MindFormers calls ``gethostbyname(hostname)``; with the host's network the container has the host's name, and a
+    name that does not resolve ends the rank and leaves the others waiting.
+    """
+    mounts = [mount for mount in wish["mounts"] if mount["required"] or kind_of(mount["source"])]
+    return {
+        "image": wish["image_name"],
+        "user": wish["user"],
+        "ipc": wish["ipc"],
+        "network": wish["network"],
+        "restart": wish["restart"],
+        "privileged": wish["privileged"],
+        "stop_signal": wish["stop_signal"],
+        "shm_size": wish["shm_size"],
+        "ulimits": sorted(wish["ulimits"]),
+        "devices": list(wish["devices"]),
+        "mounts": [_mount(mount) for mount in mounts],
+        "hosts": ["{}:{}".format(hostname, wish["address"])] if wish["address"] else [],
+        "env": {str(name): str(value) for name, value in sorted(wish["env"].items())},
+        "command": list(wish["command"]),
+    }
+
+
+def missing_sources(wish: Dict[str, Any], kind_of: Kind) -> List[str]:
+    """Return one sentence for every device and mount source that stops ``docker run``.
+
+    Docker makes a directory of a missing mount source; a later installation of the real file then fails.
+    """
+    found = [f"{path} is missing" for path in wish["devices"] if kind_of(path) is None]
+    found += [f"{path} is no device" for path in wish["devices"] if kind_of(path) not in (None, "device", "dir")]
+    for mount in wish["mounts"]:
+        kind = kind_of(mount["source"])
+        if kind is None and mount["required"]:
+            found.append("{} is missing".format(mount["source"]))
+        elif kind == "dir" and mount["kind"] == "file":
+            found.append(
+                "{} is a directory where a file belongs (docker makes one for a missing mount source; "
+                "remove it and install the file)".format(mount["source"])
+            )
+        elif kind == "file" and mount["kind"] == "dir":
+            found.append("{} is a file where a directory belongs".format(mount["source"]))
+    return found
+
+
+def spec_hash(settled: Dict[str, Any]) -> str:
+    """Return the sha256 of settled parameters."""
+    return hashlib.sha256(_canonical(settled).encode("utf-8")).hexdigest()
+
+
+def run_argv(cli: str, name: str, settled: Dict[str, Any]) -> List[str]:
+    """Return the argv that makes the container; ``--pull=never``: an air-gapped site wants a plain error at once."""
+    argv = [cli, "run", "--pull=never", "-itd", "--name", name, "-u", settled["user"]]
+    argv += ["--ipc", settled["ipc"], "--network", settled["network"], "--restart", settled["restart"]]
+    argv += ["--privileged"] if settled["privileged"] else []
+    for option, value in (("--stop-signal", settled["stop_signal"]), ("--shm-size", settled["shm_size"])):
+        argv += [option, value] if value else []
+    for option, values in (
+        ("--ulimit", settled["ulimits"]),
+        ("--device", settled["devices"]),
+        ("--mount", settled["mounts"]),
+        ("--add-host", settled["hosts"]),
+        ("--env", [f"{key}={value}" for key, value in settled["env"].items()]),
+    ):
+        for value in values:
+            argv += [option, value]
+    argv += ["--label", f"{SPEC_LABEL}={spec_hash(settled)}"]
+    argv += ["--label", f"{PARAMETERS_LABEL}={_canonical(settled)}"]
+    return argv + [settled["image"]] + settled["command"]
+
+
+def decide(
+    settled: Dict[str, Any], container: Optional[Container], image: Optional[Image], *, replace_unmanaged: bool
+) -> Decision:
+    """Compare the container that is there with the one that is wished."""
+    if container is None:
+        return Decision("create", "there is no such container")
+    if SPEC_LABEL not in container.labels:
+        if not replace_unmanaged:
+            return Decision("refuse", "it was not made by this role")
+        return Decision("recreate", "it was not made by this role")
+    found = differences(recorded_parameters(container), settled)
+    if image is not None and image.id != container.image_id:
+        found += (("image id", container.image_id, image.id),)
+    if found:
+        return Decision("recreate", "it differs in " + ", ".join(item[0] for item in found), found)
+    if not container.running:
+        return Decision("start", "it is stopped")
+    return Decision("nothing", "it is as wished")
+
+
+def refusal(decision: Decision, name: str, lease_holder: Optional[str]) -> Optional[Problem]:
+    """Return why a decision must not be carried out; None when it may."""
+    if decision.action == "refuse":
+        return Problem(
+            check=f"container {name}",
+            value=decision.reason,
+            rule="a container of another hand is not replaced unasked",
+            next_step="remove or rename it, or set telechat_container_replace_unmanaged: true",
+        )
+    if decision.action == "recreate" and lease_holder:
+        return Problem(
+            check="job lease",
+            value=f"{lease_holder} runs in container {name}",
+            rule=f"the container has to be made anew: {decision.reason}",
+            next_step="wait for the job, or stop it with telechat-run stop",
+        )
+    return None
+
+
+def recorded_parameters(container: Container) -> Dict[str, Any]:
+    """Return the parameters a container was made with; empty when its label was damaged."""
+    try:
+        recorded = json.loads(container.labels.get(PARAMETERS_LABEL, ""))
+    except ValueError:
+        return {}
+    return recorded if isinstance(recorded, dict) else {}
+
+
+def differences(before: Dict[str, Any], after: Dict[str, Any]) -> Tuple[Difference, ...]:
+    """Return (parameter, before, after) for every parameter that differs."""
+    names = sorted(set(before) | set(after))
+    return tuple((name, before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name))
+
+
+def _mount(mount: Dict[str, Any]) -> str:
+    fields = ["type=bind", "source=" + mount["source"], "target=" + mount["target"]]
+    fields += ["readonly"] if mount["read_only"] else []
+    # docker reads --mount as a line of CSV
+    return ",".join(_csv_field(field) for field in fields)
+
+
+def _csv_field(field: str) -> str:
+    return '"' + field.replace('"', '""') + '"' if set(field) & set(',"') else field
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ask the docker client about one container and one image, in one process."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+from ansible.module_utils.command_result import Run
+
+RC_MISSING_PROGRAM = 127
+
+
+class Container(NamedTuple):
+    """What counts of one container."""
+
+    id: str
+    image_id: str
+    running: bool
+    labels: Dict[str, str]
+
+
+class Image(NamedTuple):
+    """What counts of one image; digests are the registry's, as ``repository@sha256:…``."""
+
+    id: str
+    digests: Tuple[str, ...]
+    labels: Dict[str, str]
+
+
+class Inspected(NamedTuple):
+    """Answer of the engine; when it does not answer, ``reason`` says why and both objects are None."""
+
+    reason: str
+    container: Optional[Container] = None
+    image: Optional[Image] = None
+
+    @property
+    def reachable(self) -> bool:
+        """Whether the engine answered."""
+        return not self.reason
+
+
+def with_tag(name: str) -> str:
+    """Return an image name with its tag or digest spelled out: ``telechat-ms`` is ``telechat-ms:latest``."""
+    last = name.rsplit("/", 1)[-1]
+    return name if ":" in last or "@" in last else name + ":latest"
+
+
+def inspect(run: Run, cli: str, container_name: str, image_name: str) -> Inspected:
+    """Look at a container and an image (either name may be empty) with one ``docker inspect``."""
+    names = [container_name] if container_name else []
+    names += [with_tag(image_name)] if image_name else []
+    result = run([cli, "inspect", *names]) if names else run([cli, "version", "--format", "{}"])
+    if result.rc == RC_MISSING_PROGRAM:
+        return Inspected(reason=f"{cli} is not installed")
+    if result.rc != 0 and "no such" not in result.stderr.lower():
+        return Inspected(reason=f"the engine does not answer: {last_line(result.stderr)}")
+    objects = parse_inspect(result.stdout) if names else []
+    return Inspected(
+        reason="",
+        container=next((_container(item) for item in objects if "State" in item), None),
+        image=next((_image(item) for item in objects if "RootFS" in item), None),
+    )
+
+
+def parse_inspect(text: str) -> List[Dict[str, Any]]:
+    """Return the objects of ``docker inspect``'s output; missing ones are just not there."""
+    documents = json.loads(text) if text.strip() else []
+    return [item for item in documents if isinstance(item, dict)]
+
+
+def last_line(text: str) -> str:
+    """Return the last line that says something, for use in a message."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"
+
+
+def _container(item: Dict[str, Any]) -> Container:
+    return Container(
+        id=item["Id"],
+        image_id=item["Image"],
+        running=bool(item["State"].get("Running")),
+        labels=dict((item.get("Config") or {}).get("Labels") or {}),
+    )
+
+
+def _image(item: Dict[str, Any]) -> Image:
+    return Image(
+        id=item["Id"],
+        digests=tuple(item.get("RepoDigests") or ()),
+        labels=dict((item.get("Config") or {}).get("Labels") or {}),
+    )

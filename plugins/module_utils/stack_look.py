@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Look once, read-only, at what stands on the HDK of a node: engine, image, weights, container, runtime, verification.
+
+A wish is what a role's ``_<role>_wish`` says; only the roles that have one are judged.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import socket
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
+
+from ansible.module_utils import container_plan, image_archive, image_plan, job_lease, stack_fingerprint, weights_store
+from ansible.module_utils.command_result import Run
+from ansible.module_utils.docker_objects import Inspected, inspect
+from ansible.module_utils.host_paths import kind_of
+from ansible.module_utils.host_problem import Problem
+
+STANDS_ON = {
+    "ascend_hdk": (),
+    "docker_engine": (),
+    "telechat_weights": (),
+    "telechat_image": ("docker_engine",),
+    "telechat_container": ("ascend_hdk", "docker_engine", "telechat_image"),
+    "telechat_runtime": ("telechat_container",),
+    "verify": ("ascend_hdk", "docker_engine", "telechat_image", "telechat_container", "telechat_runtime"),
+}
+
+
+FREE_THE_NODE = "wait for the job, or stop it with telechat-run stop"
+
+
+class Seen(NamedTuple):
+    """What one role's part of the look found; ``pending`` is why the role has work, None when it has none."""
+
+    pending: Optional[str] = None
+    facts: Dict[str, Any] = {}  # noqa: RUF012 - never changed
+    problems: List[Problem] = []  # noqa: RUF012 - never changed
+
+
+def look(wishes: Dict[str, Dict[str, Any]], run: Run) -> Dict[str, Any]:
+    """Return ``{"facts": {role: …}, "pending": {role: reason}, "problems": […]}`` for the roles that have a wish."""
+    inspected = _inspect(wishes, run)
+    seen = {}  # type: Dict[str, Seen]
+    for role, judge in JUDGES.items():
+        if role in wishes:
+            seen[role] = judge(wishes[role], inspected)
+    return {
+        "facts": {role: item.facts for role, item in seen.items() if item.facts},
+        "pending": {role: item.pending for role, item in seen.items() if item.pending},
+        "problems": [problem for item in seen.values() for problem in item.problems],
+    }
+
+
+def spread(pending: Dict[str, str], scope: Iterable[str]) -> Dict[str, str]:
+    """Return pending with the roles of ``scope`` that stand on a pending one added; order of the roles' work."""
+    spreading = dict(pending)
+    for role, below in STANDS_ON.items():
+        reasons = [name for name in below if name in spreading]
+        if role in scope and role not in spreading and reasons:
+            spreading[role] = "stands on {}".format(", ".join(reasons))
+    ordered = [role for role in STANDS_ON if role in spreading] + [role for role in spreading if role not in STANDS_ON]
+    return {role: spreading[role] for role in ordered}
+
+
+def _inspect(wishes: Dict[str, Dict[str, Any]], run: Run) -> Inspected:
+    container, image, cli = "", "", ""
+    for role in ("docker_engine", "telechat_image", "telechat_container", "verify"):
+        wish = wishes.get(role, {})
+        cli = cli or wish.get("cli", "")
+        container = container or wish.get("container_name", "")
+        image = image or wish.get("image_name", "")
+    return inspect(run, cli, container, image) if cli else Inspected(reason="it was not asked")
+
+
+def _docker_engine(wish: Dict[str, Any], inspected: Inspected) -> Seen:
+    config, problem = _daemon_config(wish["daemon_config_path"])
+    facts = {"daemon_config": config, "reachable": inspected.reachable}
+    if problem and wish["daemon_config"]:
+        return Seen(pending="its configuration can't be read", facts=facts, problems=[problem])
+    differing = sorted(key for key, value in wish["daemon_config"].items() if config.get(key) != value)
+    pending = inspected.reason or None
+    if not pending and differing:
+        pending = "daemon.json differs in " + ", ".join(differing)
+    if not pending and not _enabled("docker"):
+        pending = "it does not start at boot"
+    holder = job_lease.holder(wish["job_root"]) if differing and inspected.reachable else None
+    if not holder:
+        return Seen(pending=pending, facts=facts)
+    problem = Problem(
+        check="job lease",
+        value=f"{holder} runs here",
+        rule="docker_engine_daemon_config asks for a restart of Docker, which would end it",
+        next_step=FREE_THE_NODE,
+    )
+    return Seen(pending=pending, facts=facts, problems=[problem])
+
+
+def _daemon_config(path: str) -> Tuple[Dict[str, Any], Optional[Problem]]:
+    try:
+        with open(path, encoding="utf-8") as stream:
+            text = stream.read()
+        config = json.loads(text) if text.strip() else {}
+    except FileNotFoundError:
+        return {}, None
+    except (OSError, ValueError) as error:
+        config, value = None, str(error)
+    else:
+        value = "no object"
+    if isinstance(config, dict):
+        return config, None
+    return {}, Problem(
+        check=path, value=value, rule="Docker's configuration must be a JSON object", next_step="correct it by hand"
+    )
+
+
+def _enabled(service: str) -> bool:
+    return any(glob.glob(f"/etc/systemd/system/*.wants/{service}.{kind}") for kind in ("service", "socket"))
+
+
+def _telechat_image(wish: Dict[str, Any], inspected: Inspected) -> Seen:
+    if not wish["image_name"]:
+        return Seen()
+    settled, problems = dict(wish, name=wish["image_name"]), []
+    if wish["archive_on_host"] and not wish["ids"]:
+        try:
+            settled["ids"] = image_archive.image_ids(wish["archive_on_host"])
+        except (OSError, image_archive.ArchiveError) as error:
+            rule = "the archive must hold the image, as docker save writes it"
+            problems.append(
+                Problem("telechat_image_archive", str(error), rule, "put it there, or correct the variable")
+            )
+    pending = image_plan.mismatch(settled, inspected.image) if inspected.reachable else inspected.reason
+    return Seen(pending=pending, facts={"ids": settled["ids"]}, problems=problems if pending else [])
+
+
+def _telechat_weights(wish: Dict[str, Any], inspected: Inspected) -> Seen:
+    del inspected
+    try:
+        files = weights_store.parse_list(wish["files"])
+    except weights_store.WeightsListError as error:
+        rule = "inventory and role README say what an entry has"
+        return Seen(
+            pending="its list is wrong",
+            problems=[Problem("telechat_weights_files", str(error), rule, "correct the entry")],
+        )
+    lacking = {item: weights_store.lacking(wish["dir"], item) for item in files}
+    todo = [item for item in files if lacking[item]]
+    problems = _weights_problems(wish["dir"], todo)
+    pending = "; ".join(f"{item.name}: {lacking[item]}" for item in todo) or None
+    if not pending and not os.path.isdir(wish["dir"]):
+        pending = "there is no folder {}".format(wish["dir"])
+    return Seen(pending=pending, problems=problems)
+
+
+def _weights_problems(folder: str, todo: List[weights_store.WeightsFile]) -> List[Problem]:
+    problems = [
+        Problem(item.name, item.path + " is missing", "path is a file of the host", "mount it, or correct the path")
+        for item in todo
+        if item.path and not os.path.isfile(item.path)
+    ]
+    need, free = weights_store.needed_bytes(folder, todo), weights_store.free_bytes(folder)
+    if need > free:
+        value = f"{weights_store.gigabytes(free)} free for {folder}"
+        rule = f"the weights need {weights_store.gigabytes(need)}"
+        problems.append(Problem("disk space", value, rule, "make room, or set telechat_weights_dir"))
+    return problems
+
+
+def _telechat_container(wish: Dict[str, Any], inspected: Inspected) -> Seen:
+    if not wish["container_name"]:
+        return Seen()
+    if not inspected.reachable:
+        return Seen(pending=inspected.reason)
+    settled = container_plan.parameters(wish, kind_of, socket.gethostname())
+    decision = container_plan.decide(
+        settled, inspected.container, inspected.image, replace_unmanaged=wish["replace_unmanaged"]
+    )
+    if decision.action == "nothing":
+        return Seen()
+    refusal = container_plan.refusal(decision, wish["container_name"], job_lease.holder(wish["job_root"]))
+    return Seen(pending=decision.reason, problems=[refusal] if refusal else [])
+
+
+def _telechat_runtime(wish: Dict[str, Any], inspected: Inspected) -> Seen:
+    del inspected
+    stale = [path for path, sha256 in wish["files"].items() if stack_fingerprint.sha256_or_none(path) != sha256]
+    return Seen(pending="differs: " + ", ".join(sorted(stale)) if stale else None)
+
+
+def _verify(wish: Dict[str, Any], inspected: Inspected) -> Seen:
+    current = stack_fingerprint.fingerprint(wish, inspected)
+    return Seen(pending="asked for" if wish["always"] else stack_fingerprint.changed_parts(wish["stamp"], current))
+
+
+JUDGES = {
+    "docker_engine": _docker_engine,
+    "telechat_image": _telechat_image,
+    "telechat_weights": _telechat_weights,
+    "telechat_container": _telechat_container,
+    "telechat_runtime": _telechat_runtime,
+    "verify": _verify,
+}
