@@ -6,6 +6,9 @@ The header is derived from the installed makeself's own. It differs in how it re
 - an option it does not know is the installer's, and so is everything after it;
 - ``--quiet`` holds for both layers, ``--check`` verifies the archive and then asks the installer;
 - ``--extract=<path>`` is there.
+
+And it unpacks into a folder whose name is not taken: a POSIX sh has no ``$RANDOM``, and a folder that a killed run left
+behind would stop the process that comes to have the same id.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ _SUBSTITUTIONS = (
             '    --extract=*)\n\tkeep=y\n\ttargetdir="\\${1#--extract=}"\n\tshift\n\t;;\n'
         ),
     ),
+    ('\ttmpdir="\\$TMPROOT/selfgz\\$\\$\\$RANDOM"\n', '\ttmpdir=\\`mktemp -u "\\$TMPROOT/selfgzXXXXXXXX"\\`\n'),
 )
 
 

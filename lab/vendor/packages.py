@@ -82,10 +82,12 @@ def write_lock(folder: Path, files: Sequence[Path]) -> None:
 def fingerprint() -> str:
     """Return a short hash of everything that packages are made from."""
     digest = hashlib.sha256()
-    sources = [path for path in _PAYLOAD.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    for path in sorted([*sources, *Path(__file__).parent.glob("*.py"), makeself.HEADER]):
-        if path.is_file():
-            digest.update(str(path).encode() + b"\0" + path.read_bytes())
+    here = Path(__file__).parent
+    sources = [path for path in here.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    for path in sorted(sources):
+        digest.update(str(path.relative_to(here)).encode() + b"\0" + path.read_bytes())
+    if makeself.HEADER.is_file():
+        digest.update(makeself.HEADER.read_bytes())
     return digest.hexdigest()[:16]
 
 

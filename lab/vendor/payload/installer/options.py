@@ -53,7 +53,7 @@ def parse(component, arguments, newer):
             continue
         name, equals, value = argument[2:].partition("=")
         known = name in _VALUES[component] and value if equals else name in types or name in switches
-        if not argument.startswith("--") or not known or name in given:
+        if not argument.startswith("--") or not known:
             raise Stop(_PREFIX + " Unrecognized parameters: {}. Try './xxx.run --help' for more information.".format(argument))
         given[name] = value if equals else True
     return _checked(given, types)

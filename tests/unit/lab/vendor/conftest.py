@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import zipfile
 from pathlib import Path
@@ -31,16 +32,29 @@ def zips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+class Packages:
+    """The .run files by release."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def driver(self, release: str, arch: str | None = None) -> Path:
+        return self._folder / packages.driver_name(release, arch or os.uname().machine.replace("_", "-"))
+
+    def firmware(self, release: str) -> Path:
+        return self._folder / packages.firmware_name(RELEASES[release].firmware)
+
+
 @pytest.fixture(scope="session")
-def runs(zips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with all .run files, executable."""
+def runs(zips: Path, tmp_path_factory: pytest.TempPathFactory) -> Packages:
+    """All .run files, executable."""
     folder = tmp_path_factory.mktemp("runs")
     for path in zips.glob("*.zip"):
         with zipfile.ZipFile(path) as archive:
             archive.extractall(folder)
     for path in folder.iterdir():
         path.chmod(0o755)
-    return folder
+    return Packages(folder)
 
 
 @pytest.fixture
@@ -50,3 +64,12 @@ def server(tmp_path: Path) -> Iterator[Server]:
     one = Server(tmp_path)
     yield one
     one.stop()
+
+
+@pytest.fixture
+def old_server(server: Server, runs: Packages) -> Server:
+    """A server on which HDK 23.0.3 runs, driver and firmware."""
+    assert server.install(runs.driver("23.0.3"))[0] == 0
+    assert server.install(runs.firmware("23.0.3"), "--full")[0] == 0
+    server.reboot()
+    return server

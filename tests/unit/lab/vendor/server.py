@@ -7,6 +7,7 @@ It has the chips, the PCI bus and the tools that the test gives it. Nothing it d
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import uuid
@@ -49,6 +50,7 @@ class Server:
         self.hardware = folder / "hardware"
         hardware.create(self.hardware, chips, model)
         self._chips = chips
+        self._started: list[subprocess.Popen[str]] = []
         pci.write(self.hardware / "pci", chips, self.hardware)
         layers = folder / "layers"
         layers.mkdir()
@@ -66,7 +68,8 @@ class Server:
     def stop(self) -> None:
         """End all its processes; its mounts go with the namespace."""
         self._process.kill()
-        self._process.communicate()
+        for process in [self._process, *self._started]:
+            process.communicate()
 
     def path(self, name: str) -> Path:
         """Return where one of the server's files is found from outside."""
@@ -88,10 +91,26 @@ class Server:
         )
 
     def start(self, *argv: str) -> subprocess.Popen[str]:
-        """Start a program on the server, with stdin open and silent."""
-        return subprocess.Popen(
+        """Start a program on the server, with stdin open and silent; it ends with the server at the latest."""
+        process = subprocess.Popen(
             self._inside(argv, None), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
+        self._started.append(process)
+        return process
+
+    def wait_for(self, process: subprocess.Popen[str], text: str) -> None:
+        """Read a started program's output up to a line with this text."""
+        assert process.stdout is not None
+        seen = ""
+        while text not in seen:
+            line = process.stdout.readline()
+            assert line, f"{text!r} never came: {seen}"
+            seen += line
+
+    def install(self, package: Path, *options: str) -> tuple[int, str]:
+        """Run a .run without questions; returns its code and what it said."""
+        result = self.run(str(package), *(options or ("--full", "--install-for-all")), "--quiet")
+        return result.returncode, plain(result.stdout)
 
     def hide(self, tool: str) -> None:
         """Make a tool missing."""
@@ -125,6 +144,7 @@ class Server:
             "-i",
             f"PATH={PATH}",
             "HOME=/root",
+            "TMPDIR=/var/tmp",
         ]
         if user is not None:
             enter += ["setpriv", f"--reuid={user}", "--clear-groups"]
@@ -141,6 +161,12 @@ class Server:
             "sh", "-c", "getent passwd HwHiAiUser || { groupadd HwHiAiUser && useradd -m -g HwHiAiUser HwHiAiUser; }"
         )
         assert added.returncode == 0, added.stdout
+
+
+def plain(output: str) -> str:
+    """Return an installer's output without colours and times, as somebody reads it."""
+    output = re.sub(r"\x1b\[[0-9;]*m", "", output)
+    return re.sub(r"\[[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8}\] ", "", output)
 
 
 def require(tool: str) -> None:
