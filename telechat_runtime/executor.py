@@ -44,7 +44,8 @@ def call_on_all(
 
     Raises FleetError when a call raised a TelechatError; any other exception is a defect and is raised as it is.
     On Ctrl-C it raises InterruptedByUserError at once, leaving what runs behind, or, with `finish`, first waits for all
-    calls: for those that change a node, where "unknown whether it was done" is worse than a moment's patience.
+    calls: for those that change a node, where "unknown whether it was done" is worse than a moment's patience. A second
+    Ctrl-C ends that patience too.
     """
     pending: queue.SimpleQueue[str] = queue.SimpleQueue()
     done: queue.SimpleQueue[Tuple[str, Union[T, BaseException]]] = queue.SimpleQueue()
@@ -52,7 +53,7 @@ def call_on_all(
         pending.put(name)
 
     def work() -> None:
-        while not (interrupt.requested and not finish):
+        while finish or not interrupt.requested:
             try:
                 name = pending.get_nowait()
             except queue.Empty:
@@ -77,7 +78,7 @@ def _collect(
 ) -> Dict[str, T]:
     answers: Dict[str, Union[T, BaseException]] = {}
     while len(answers) < len(names):
-        if not finish:
+        if interrupt.forced or not finish:
             interrupt.check(doing)
         try:
             name, answer = done.get(timeout=_POLL_SECONDS)

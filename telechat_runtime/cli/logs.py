@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`telechat-run logs`."""
+
+from __future__ import annotations
+
+import functools
+from typing import Dict, Optional, Sequence, Set
+
+import click
+
+from telechat_runtime.cli.options import interruptible, inventory_options
+from telechat_runtime.errors import InterruptedByUserError, UnreachableError
+from telechat_runtime.events import LogLine
+from telechat_runtime.finetune import whoami
+from telechat_runtime.fleet import open_fleet
+from telechat_runtime.fleet_status import FleetJob, choose_job, fleet_status
+from telechat_runtime.interrupt import Interrupt
+from telechat_runtime.inventory import InventoryOptions, load_cluster
+from telechat_runtime.job import JobState
+from telechat_runtime.launch import HEARTBEAT_SECONDS
+from telechat_runtime.node_client import NodeClient, Watch
+from telechat_runtime.progress import event_text
+from telechat_runtime.watcher import FleetWatch, NodeLost
+
+
+@click.command(short_help="Show a job's logs.")
+@click.argument("job_id", required=False)
+@inventory_options
+@click.option("--rank", "ranks", type=click.IntRange(min=0), multiple=True, help="Only this rank; may be repeated.")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended.")
+def logs(*, job_id: Optional[str], inventory: InventoryOptions, ranks: Sequence[int], follow: bool) -> None:
+    """Show the logs of JOB_ID with the prefix [node rank]; without it, of the only active job that is yours."""
+    with interruptible() as interrupt:
+        cluster = load_cluster(inventory, interrupt)
+        with open_fleet(cluster) as clients:
+            job = choose_job(fleet_status(clients, interrupt), job_id, whoami())
+            _show(job, clients, interrupt, ranks=ranks or None, follow=follow)
+
+
+def _show(
+    job: FleetJob,
+    clients: Dict[str, NodeClient],
+    interrupt: Interrupt,
+    *,
+    ranks: Optional[Sequence[int]],
+    follow: bool,
+) -> None:
+    def begin(client: NodeClient) -> Watch:
+        return client.watch(job.job_id, client.node.job_root, ranks=ranks)
+
+    watch = FleetWatch(
+        {name: functools.partial(begin, clients[name]) for name in job.nodes}, heartbeat_timeout=HEARTBEAT_SECONDS
+    )
+    open_nodes: Set[str] = set(job.nodes)
+    try:
+        while open_nodes:
+            if interrupt.requested:
+                raise InterruptedByUserError("interrupted while showing the logs")
+            item = watch.poll()
+            if item is None or item[0] not in open_nodes:
+                continue
+            name, event = item
+            if isinstance(event, NodeLost):
+                raise UnreachableError(f"{name}: {event.reason}")
+            if event["event"] == "log":
+                line = LogLine(node=name, rank=event.get("rank"), log=event["log"], text=event["line"])
+                click.echo(event_text(line))
+            elif _is_end(event, follow=follow):
+                open_nodes.discard(name)
+                watch.ended(name)
+    finally:
+        watch.close()
+
+
+def _is_end(event: Dict[str, object], *, follow: bool) -> bool:
+    # A heartbeat comes when there is nothing more to read for now.
+    if event["event"] == "heartbeat":
+        return not follow
+    return event["event"] == "state" and JobState(str(event["state"])).is_terminal

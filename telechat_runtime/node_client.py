@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Speaks the node protocol (docs/architecture.md) with one node, and says in words why a node does not answer it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple, Type
+
+from telechat_runtime.command import node_argv
+from telechat_runtime.errors import PreflightError, TelechatError, UnreachableError, from_exit_code
+from telechat_runtime.topology import Node
+from telechat_runtime.transport import Result, Stream, Transport
+
+# A node that starts, or ends, its processes may be slow: it is on the edge of its memory, or its disk is.
+_START_SECONDS = 120.0
+_PROBE_SECONDS = 60.0
+_LAST_LINES = 3
+
+
+class _Cause(NamedTuple):
+    pattern: str
+    error: Type[TelechatError]
+    message: str
+    next_step: str
+
+
+# What stands on stderr when a command never got to the node's runtime. {container}, {python}, {runtime} are the node's.
+_CAUSES = (
+    _Cause(
+        r"No such container|is not running|is paused|is restarting",
+        PreflightError,
+        "the container {container!r} is not running",
+        "run site.yml again, or `docker start {container}` on the node",
+    ),
+    _Cause(
+        r"permission denied .*docker|docker.*[Pp]ermission denied",
+        PreflightError,
+        "its user may not use Docker",
+        "set ansible_become: true for the host, or add the user to the group docker",
+    ),
+    _Cause(
+        r"Cannot connect to the Docker daemon",
+        PreflightError,
+        "Docker is not running",
+        "run site.yml again, or `systemctl start docker` on the node",
+    ),
+    _Cause(r"docker: .*not found|docker: No such file", PreflightError, "Docker is not installed", "run site.yml"),
+    _Cause(
+        r"sudo: a (terminal|password) is required|sudo: sorry|not in the sudoers",
+        PreflightError,
+        "sudo asks for a password (ansible_become is set)",
+        "let the user run sudo without a password, or log in as root",
+    ),
+    _Cause(
+        r"can't open file .*No such file|can't find '__main__'|No module named",
+        PreflightError,
+        "the node runtime {runtime} is missing or broken",
+        "run site.yml: its role telechat_runtime installs it",
+    ),
+    _Cause(
+        r"executable file not found|{python}: .*(not found|No such file)",
+        PreflightError,
+        "no interpreter {python!r} (telechat_python)",
+        "set telechat_python to the interpreter with MindSpore",
+    ),
+)
+
+
+class Watch:
+    """The events of a job on one node; `close` ends them from any thread."""
+
+    def __init__(self, stream: Stream, explain: Callable[[Result], TelechatError]) -> None:
+        self._stream = stream
+        self._explain = explain
+
+    def events(self) -> Iterator[Dict[str, Any]]:
+        """Yield the node's events; a watch that fails raises the reason, one that merely breaks off just ends."""
+        for line in self._stream.lines():
+            event = _parse(line)
+            if event is not None and "event" in event:
+                yield event
+        result = self._stream.result()
+        if result.exit_code > 0:
+            raise self._explain(result)
+
+    def close(self) -> None:
+        """End the watch."""
+        self._stream.close()
+
+
+class NodeClient:
+    """One node, spoken to over a transport. Every call raises a TelechatError that begins with the node's name."""
+
+    def __init__(self, node: Node, transport: Transport) -> None:
+        self.node = node
+        self._transport = transport
+
+    def probe(self, request: Mapping[str, Any]) -> Dict[str, Any]:
+        """Ask the node everything that a plan needs."""
+        return self._call(("probe",), request, timeout=_PROBE_SECONDS)
+
+    def start(self, request: Mapping[str, Any]) -> Dict[str, Any]:
+        """Start the node's part of a job."""
+        return self._call(("start",), request, timeout=_START_SECONDS)
+
+    def stop(self, job_id: str, job_root: str, grace_seconds: float) -> Dict[str, Any]:
+        """End the job's processes on the node: by SIGTERM, and after `grace_seconds` by SIGKILL."""
+        request = {"job_root": job_root, "grace_seconds": grace_seconds}
+        return self._call(("stop", "--job", job_id), request, timeout=grace_seconds + _PROBE_SECONDS)
+
+    def status(self) -> Dict[str, Any]:
+        """Ask for the lease and the jobs of the node."""
+        return self._call(("status",), {"job_root": self.node.job_root}, timeout=_PROBE_SECONDS)
+
+    def watch(
+        self,
+        job_id: str,
+        job_root: str,
+        *,
+        ranks: Optional[Sequence[int]],
+        offsets: Optional[Mapping[str, int]] = None,
+    ) -> Watch:
+        """Follow a job: log lines of `ranks` (None: all logs) from the byte `offsets` on, states, heartbeats."""
+        request = {
+            "job_root": job_root,
+            "ranks": None if ranks is None else list(ranks),
+            "offsets": dict(offsets or {}),
+            "until_eof": True,
+        }
+        argv = node_argv(self.node, "watch", "--job", job_id)
+        return Watch(self._transport.stream(argv, _document(request)), self._explain)
+
+    def close(self) -> None:
+        """Let go of the node."""
+        self._transport.close()
+
+    def _call(self, words: Tuple[str, ...], request: Mapping[str, Any], *, timeout: float) -> Dict[str, Any]:
+        result = self._transport.run(node_argv(self.node, *words), _document(request), timeout=timeout)
+        answer = _last_document(result.stdout)
+        if result.exit_code != 0 or answer is None:
+            raise self._explain(result)
+        return answer
+
+    def _explain(self, result: Result) -> TelechatError:
+        name = self.node.name
+        answer = _last_document(result.stdout)
+        if answer is not None and "error" in answer:
+            error = answer["error"]
+            return from_exit_code(int(error.get("code", result.exit_code)), f"{name}: {error.get('message', '')}")
+        words = {
+            "container": self.node.container,
+            "python": self.node.python,
+            "runtime": self.node.runtime_path or "of this interpreter",
+        }
+        for cause in _CAUSES:
+            if re.search(cause.pattern.replace("{python}", re.escape(self.node.python)), result.stderr):
+                return cause.error(
+                    f"{name}: {cause.message.format(**words)}", next_step=cause.next_step.format(**words)
+                )
+        said = " / ".join(result.stderr.strip().splitlines()[-_LAST_LINES:]) or "nothing"
+        return UnreachableError(f"{name}: the node runtime ended with exit code {result.exit_code}; it said: {said}")
+
+
+def _document(request: Mapping[str, Any]) -> bytes:
+    return json.dumps(request).encode() + b"\n"
+
+
+def _parse(line: str) -> Optional[Dict[str, Any]]:
+    try:
+        document = json.loads(line)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _last_document(text: str) -> Optional[Dict[str, Any]]:
+    lines = text.strip().splitlines()
+    return _parse(lines[-1]) if lines else None

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Watches a job on many nodes at once, a thread for each, and notices a node that has fallen silent."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
+
+from telechat_runtime.errors import TelechatError
+from telechat_runtime.node_client import Watch
+
+_POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class NodeLost:
+    """A node's watch has ended, or gone silent, before the job had ended there."""
+
+    reason: str
+
+
+NodeEvent = Union[Dict[str, Any], NodeLost]
+
+
+class FleetWatch:
+    """The events of all nodes in one queue; `open_watch` has a function for each node that begins its watch."""
+
+    def __init__(self, open_watch: Mapping[str, Callable[[], Watch]], *, heartbeat_timeout: float) -> None:
+        self._heartbeat_timeout = heartbeat_timeout
+        self._events: queue.SimpleQueue[Tuple[str, NodeEvent]] = queue.SimpleQueue()
+        self._last_sign: Dict[str, float] = dict.fromkeys(open_watch, time.monotonic())
+        self._watches: List[Watch] = []
+        self._closed = False
+        self._lock = threading.Lock()
+        for name, begin in open_watch.items():
+            threading.Thread(target=self._follow, args=(name, begin), daemon=True).start()
+
+    def poll(self) -> Optional[Tuple[str, NodeEvent]]:
+        """Wait a moment for the next event; a node without a sign of life for too long is an event too."""
+        try:
+            return self._events.get(timeout=_POLL_SECONDS)
+        except queue.Empty:
+            return self._silent_node()
+
+    def ended(self, name: str) -> None:
+        """Note that nothing more is expected of a node."""
+        self._last_sign.pop(name, None)
+
+    def close(self) -> None:
+        """End all watches."""
+        with self._lock:
+            self._closed = True
+            for watch in self._watches:
+                watch.close()
+
+    def _silent_node(self) -> Optional[Tuple[str, NodeEvent]]:
+        now = time.monotonic()
+        for name, last in list(self._last_sign.items()):
+            if now - last > self._heartbeat_timeout:
+                self.ended(name)
+                return name, NodeLost(f"no sign of life for {self._heartbeat_timeout:g} s")
+        return None
+
+    def _follow(self, name: str, begin: Callable[[], Watch]) -> None:
+        reason = "its watch ended before the job did"
+        try:
+            watch = begin()
+            with self._lock:
+                self._watches.append(watch)
+                if self._closed:
+                    watch.close()
+            for event in watch.events():
+                if name in self._last_sign:
+                    self._last_sign[name] = time.monotonic()
+                self._events.put((name, event))
+        except TelechatError as error:
+            reason = str(error)
+        self._events.put((name, NodeLost(reason)))
