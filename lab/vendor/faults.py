@@ -39,7 +39,7 @@ KNOWN: dict[str, str] = {
     "npu_smi_8020": "npu-smi finds the chips used by somebody else: ret is -8020",
     "link_down": "chip id whose RoCE link is DOWN (default 0)",
     "net_health": "word that hccn_tool -net_health gives for every chip (default Unreachable)",
-    "slow_boot": "seconds the server's next boots take longer; honoured by the host's supervisor",
+    "slow_boot": "seconds (default 60) each boot takes longer; honoured by the host's supervisor",
     "no_boot": "the server does not come back from a reboot; honoured by the host's supervisor",
 }
 

@@ -14,7 +14,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[4] / "lab" / "vendor" / "payload"))
 
-from server import Server, require
+from bare_server import Server, require
 
 from lab.vendor import packages
 from lab.vendor.releases import RELEASES

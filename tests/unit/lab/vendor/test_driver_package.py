@@ -8,7 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from server import Server, plain
+from bare_server import Server, plain
 
 from lab.vendor import faults
 

@@ -5,7 +5,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from server import require
+from bare_server import require
 
 from lab.vendor import makeself
 
@@ -28,7 +28,7 @@ def archive(tmp_path: Path) -> Path:
 
 
 def run(archive: Path, *options: str) -> tuple[int, str]:
-    argv = ["sh", str(archive), *options]
+    argv = ["env", f"TMPDIR={archive.parent}", "sh", str(archive), *options]
     result = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     return result.returncode, result.stdout
 

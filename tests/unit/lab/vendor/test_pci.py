@@ -7,7 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from server import require
+from bare_server import require
 
 from lab.vendor import faults, hardware, pci
 
