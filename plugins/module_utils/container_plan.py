@@ -20,6 +20,16 @@ Kind = Callable[[str], Optional[str]]
 Difference = Tuple[str, Any, Any]
 
 
+class Mount(NamedTuple):
+    """One bind mount; ``kind`` is what the source must be: any, file or dir."""
+
+    source: str
+    target: str
+    read_only: bool
+    required: bool
+    kind: str
+
+
 class Decision(NamedTuple):
     """What a container needs: ``nothing``, ``start``, ``create``, ``recreate`` or ``refuse``; reasons for people."""
 
@@ -34,7 +44,7 @@ def parameters(wish: Dict[str, Any], kind_of: Kind, hostname: str) -> Dict[str, 
     MindFormers calls ``gethostbyname(hostname)``; with the host's network the container has the host's name, and a
     name that does not resolve ends the rank and leaves the others waiting.
     """
-    mounts = [mount for mount in wish["mounts"] if mount["required"] or kind_of(mount["source"])]
+    mounts = [mount for mount in map(settle_mount, wish["mounts"]) if mount.required or kind_of(mount.source)]
     return {
         "image": wish["image_name"],
         "user": wish["user"],
@@ -53,6 +63,17 @@ def parameters(wish: Dict[str, Any], kind_of: Kind, hostname: str) -> Dict[str, 
     }
 
 
+def settle_mount(mount: Dict[str, Any]) -> Mount:
+    """Give a mount of the inventory its defaults: same path in the container, writable, required, of any kind."""
+    return Mount(
+        source=mount["source"],
+        target=mount.get("target") or mount["source"],
+        read_only=bool(mount.get("read_only")),
+        required=bool(mount.get("required", True)),
+        kind=mount.get("kind") or "any",
+    )
+
+
 def missing_sources(wish: Dict[str, Any], kind_of: Kind) -> List[str]:
     """Return one sentence for every device and mount source that stops ``docker run``.
 
@@ -60,17 +81,17 @@ def missing_sources(wish: Dict[str, Any], kind_of: Kind) -> List[str]:
     """
     found = [f"{path} is missing" for path in wish["devices"] if kind_of(path) is None]
     found += [f"{path} is no device" for path in wish["devices"] if kind_of(path) not in (None, "device", "dir")]
-    for mount in wish["mounts"]:
-        kind = kind_of(mount["source"])
-        if kind is None and mount["required"]:
-            found.append("{} is missing".format(mount["source"]))
-        elif kind == "dir" and mount["kind"] == "file":
+    for mount in map(settle_mount, wish["mounts"]):
+        kind = kind_of(mount.source)
+        if kind is None and mount.required:
+            found.append(f"{mount.source} is missing")
+        elif kind == "dir" and mount.kind == "file":
             found.append(
-                "{} is a directory where a file belongs (docker makes one for a missing mount source; "
-                "remove it and install the file)".format(mount["source"])
+                f"{mount.source} is a directory where a file belongs (docker makes one for a missing mount source; "
+                "remove it and install the file)"
             )
-        elif kind == "file" and mount["kind"] == "dir":
-            found.append("{} is a file where a directory belongs".format(mount["source"]))
+        elif kind == "file" and mount.kind == "dir":
+            found.append(f"{mount.source} is a file where a directory belongs")
     return found
 
 
@@ -154,9 +175,9 @@ def differences(before: Dict[str, Any], after: Dict[str, Any]) -> Tuple[Differen
     return tuple((name, before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name))
 
 
-def _mount(mount: Dict[str, Any]) -> str:
-    fields = ["type=bind", "source=" + mount["source"], "target=" + mount["target"]]
-    fields += ["readonly"] if mount["read_only"] else []
+def _mount(mount: Mount) -> str:
+    fields = ["type=bind", "source=" + mount.source, "target=" + mount.target]
+    fields += ["readonly"] if mount.read_only else []
     # docker reads --mount as a line of CSV
     return ",".join(_csv_field(field) for field in fields)
 

@@ -51,7 +51,7 @@ def inspect(run: Run, cli: str, container_name: str, image_name: str) -> Inspect
     """Look at a container and an image (either name may be empty) with one ``docker inspect``."""
     names = [container_name] if container_name else []
     names += [with_tag(image_name)] if image_name else []
-    result = run([cli, "inspect", *names]) if names else run([cli, "version", "--format", "{}"])
+    result = run([cli, "inspect", *names]) if names else run([cli, "version", "--format", "{{.Server.Version}}"])
     if result.rc == RC_MISSING_PROGRAM:
         return Inspected(reason=f"{cli} is not installed")
     if result.rc != 0 and "no such" not in result.stderr.lower():

@@ -80,11 +80,11 @@ def _docker_engine(wish: Dict[str, Any], inspected: Inspected) -> Seen:
     facts = {"daemon_config": config, "reachable": inspected.reachable}
     if problem and wish["daemon_config"]:
         return Seen(pending="its configuration can't be read", facts=facts, problems=[problem])
-    differing = sorted(key for key, value in wish["daemon_config"].items() if config.get(key) != value)
+    differing = sorted(key for key, value in wish["daemon_config"].items() if not _covers(config.get(key), value))
     pending = inspected.reason or None
     if not pending and differing:
         pending = "daemon.json differs in " + ", ".join(differing)
-    if not pending and not _enabled("docker"):
+    if not pending and not _enabled(wish["service"]):
         pending = "it does not start at boot"
     holder = job_lease.holder(wish["job_root"]) if differing and inspected.reachable else None
     if not holder:
@@ -114,6 +114,13 @@ def _daemon_config(path: str) -> Tuple[Dict[str, Any], Optional[Problem]]:
     return {}, Problem(
         check=path, value=value, rule="Docker's configuration must be a JSON object", next_step="correct it by hand"
     )
+
+
+def _covers(have: Any, wanted: Any) -> bool:
+    """Return whether merging ``wanted`` into ``have`` would change nothing."""
+    if isinstance(have, dict) and isinstance(wanted, dict):
+        return all(_covers(have.get(key), value) for key, value in wanted.items())
+    return bool(have == wanted)
 
 
 def _enabled(service: str) -> bool:
