@@ -163,6 +163,21 @@ class Server:
         assert added.returncode == 0, added.stdout
 
 
+WHOLE = {*(f"davinci{number}" for number in range(8)), "davinci_manager", "devmm_svm", "hisi_hdc"}
+
+
+def board(server: Server, chip: int = 0) -> dict[str, str]:
+    """Return what npu-smi says of a chip's board."""
+    lines = server.run("npu-smi", "info", "-t", "board", "-i", str(chip)).stdout.splitlines()
+    return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+
+def devices(server: Server) -> set[str]:
+    """Return the names of the device nodes that a driver made."""
+    names = {path.name for path in server.path("/dev").iterdir()}
+    return names - {"null", "zero", "urandom", "fd"}
+
+
 def plain(output: str) -> str:
     """Return an installer's output without colours and times, as somebody reads it."""
     output = re.sub(r"\x1b\[[0-9;]*m", "", output)

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[4] / "lab" / "vendor" / "payload")
 
 from bare_server import Server, require
 
-from lab.vendor import packages
+from lab.vendor import faults, packages
 from lab.vendor.releases import RELEASES
 
 if TYPE_CHECKING:
@@ -69,7 +69,29 @@ def server(tmp_path: Path) -> Iterator[Server]:
 @pytest.fixture
 def old_server(server: Server, runs: Packages) -> Server:
     """A server on which HDK 23.0.3 runs, driver and firmware."""
+    _install_old(server, runs)
+    return server
+
+
+@pytest.fixture(scope="session")
+def lasting_server(runs: Packages, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One such server for all tests that leave it as it was."""
+    require("lspci")
+    one = Server(tmp_path_factory.mktemp("lasting"))
+    _install_old(one, runs)
+    yield one
+    one.stop()
+
+
+@pytest.fixture
+def running_server(lasting_server: Server) -> Iterator[Server]:
+    """The lasting server: a test may give it faults and an /etc/hccn.conf, both are gone afterwards."""
+    yield lasting_server
+    faults.clear(lasting_server.hardware)
+    lasting_server.path("/etc/hccn.conf").write_text("")
+
+
+def _install_old(server: Server, runs: Packages) -> None:
     assert server.install(runs.driver("23.0.3"))[0] == 0
     assert server.install(runs.firmware("23.0.3"), "--full")[0] == 0
     server.reboot()
-    return server

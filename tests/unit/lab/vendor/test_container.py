@@ -34,22 +34,22 @@ def inside(server: Server, *argv: str, hidden: str = "") -> tuple[int, str]:
     return result.returncode, result.stdout
 
 
-def test_npu_smi_shows_what_the_server_shows(old_server: Server) -> None:
+def test_npu_smi_shows_what_the_server_shows(running_server: Server) -> None:
     for arguments in (("info",), ("info", "-t", "board", "-i", "3"), ("info", "-m")):
-        assert inside(old_server, "npu-smi", *arguments) == (0, old_server.run("npu-smi", *arguments).stdout)
+        assert inside(running_server, "npu-smi", *arguments) == (0, running_server.run("npu-smi", *arguments).stdout)
 
 
-def test_npu_smi_shows_the_chips_whose_nodes_are_there(old_server: Server) -> None:
+def test_npu_smi_shows_the_chips_whose_nodes_are_there(running_server: Server) -> None:
     code, output = inside(
-        old_server, "npu-smi", "info", "-l", hidden="davinci0 davinci1 davinci2 davinci3 davinci4 davinci5"
+        running_server, "npu-smi", "info", "-l", hidden="davinci0 davinci1 davinci2 davinci3 davinci4 davinci5"
     )
     assert code == 0
     assert output.startswith("\tTotal Count                    : 2\n")
 
 
 @pytest.mark.parametrize("hidden", ["davinci_manager", " ".join(f"davinci{number}" for number in range(8))])
-def test_without_nodes_the_chips_cannot_be_initialised(old_server: Server, hidden: str) -> None:
-    code, output = inside(old_server, "npu-smi", "info", hidden=hidden)
+def test_without_nodes_the_chips_cannot_be_initialised(running_server: Server, hidden: str) -> None:
+    code, output = inside(running_server, "npu-smi", "info", hidden=hidden)
     assert code != 0
     assert "ret is -8005" in output
 
@@ -72,13 +72,13 @@ def test_flashing_and_booting_are_published(old_server: Server, runs: Packages) 
     assert "Firmware Version               : 7.5.0.1.129" in board
 
 
-def test_hccn_tool_and_upgrade_tool_work_too(old_server: Server) -> None:
+def test_hccn_tool_and_upgrade_tool_work_too(running_server: Server) -> None:
     tools = "/usr/local/Ascend/driver/tools"
-    assert inside(old_server, f"{tools}/hccn_tool", "-i", "0", "-link", "-g") == (0, "link status: UP\n")
-    code, output = inside(old_server, f"{tools}/upgrade-tool", "--device_index", "0", "--system_version")
+    assert inside(running_server, f"{tools}/hccn_tool", "-i", "0", "-link", "-g") == (0, "link status: UP\n")
+    code, output = inside(running_server, f"{tools}/upgrade-tool", "--device_index", "0", "--system_version")
     assert (code, "Get system version(23.0.3) succeed, deviceId(0)" in output) == (0, True)
 
 
-def test_the_chips_settings_cannot_be_changed_from_there(old_server: Server) -> None:
-    code, _ = inside(old_server, "/usr/local/Ascend/driver/tools/hccn_tool", "-i", "0", "-tls", "-s", "enable", "1")
+def test_the_chips_settings_cannot_be_changed_from_there(running_server: Server) -> None:
+    code, _ = inside(running_server, "/usr/local/Ascend/driver/tools/hccn_tool", "-i", "0", "-tls", "-s", "enable", "1")
     assert code == 1

@@ -23,9 +23,9 @@ def hccn(server: Server, *arguments: str, code: int = 0) -> str:
 
 
 @pytest.fixture
-def configured(old_server: Server) -> Server:
-    old_server.path("/etc/hccn.conf").write_text(CONF)
-    return old_server
+def configured(running_server: Server) -> Server:
+    running_server.path("/etc/hccn.conf").write_text(CONF)
+    return running_server
 
 
 @pytest.mark.parametrize(
@@ -123,8 +123,8 @@ def test_recovery_fails_with_one_device(configured: Server) -> None:
         ("-i", "0", "-ping", "-g"),
     ],
 )
-def test_what_it_cannot_do(old_server: Server, arguments: tuple[str, ...]) -> None:
-    assert "Command execute failed!" in hccn(old_server, *arguments, code=1)
+def test_what_it_cannot_do(running_server: Server, arguments: tuple[str, ...]) -> None:
+    assert "Command execute failed!" in hccn(running_server, *arguments, code=1)
 
 
 def test_without_a_loaded_driver_nothing_works(old_server: Server) -> None:

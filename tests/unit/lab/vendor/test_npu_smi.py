@@ -63,8 +63,8 @@ def smi(server: Server, *arguments: str) -> str:
     return result.stdout
 
 
-def test_info(old_server: Server) -> None:
-    output = smi(old_server, "info")
+def test_info(running_server: Server) -> None:
+    output = smi(running_server, "info")
     assert output.startswith(HEAD)
     assert PROCESSES in output
     assert len(re.findall(r"^\| [0-7]     910B2 ", output, re.MULTILINE)) == 8
@@ -97,18 +97,18 @@ def test_newer_drivers_have_a_fifth_column_of_processes(server: Server, runs: Pa
     assert "| npu-smi 25.2.0 " in output
 
 
-def test_full_hbm_has_no_blank_before_the_slash(old_server: Server) -> None:
-    faults.set_fault(old_server.hardware, "hbm_held", 0)
-    assert "| 0           0    / 0          23161/ 65536         |" in smi(old_server, "info")
-    assert smi(old_server, "set", "-t", "reset", "-i", "0", "-c", "0").startswith(
+def test_full_hbm_has_no_blank_before_the_slash(running_server: Server) -> None:
+    faults.set_fault(running_server.hardware, "hbm_held", 0)
+    assert "| 0           0    / 0          23161/ 65536         |" in smi(running_server, "info")
+    assert smi(running_server, "set", "-t", "reset", "-i", "0", "-c", "0").startswith(
         "\tStatus                         : OK"
     )
-    assert "3161 / 65536" in smi(old_server, "info")
-    assert faults.read(old_server.hardware) == {}
+    assert "3161 / 65536" in smi(running_server, "info")
+    assert faults.read(running_server.hardware) == {}
 
 
-def test_board(old_server: Server) -> None:
-    assert smi(old_server, "info", "-t", "board", "-i", "0") == BOARD
+def test_board(running_server: Server) -> None:
+    assert smi(running_server, "info", "-t", "board", "-i", "0") == BOARD
 
 
 def test_compatibility_is_judged_by_the_drivers_own_ranges(old_server: Server, runs: Packages) -> None:
@@ -118,18 +118,18 @@ def test_compatibility_is_judged_by_the_drivers_own_ranges(old_server: Server, r
     assert "\tFirmware Version               : 7.7.0.6.236\n\tCompatibility                  : NG\n" in board
 
 
-def test_health(old_server: Server) -> None:
+def test_health(running_server: Server) -> None:
     expected = "\tHealth Status                  : OK\n\tError Code                     : NA\n"
-    assert smi(old_server, "info", "-i", "0", "-c", "0", "-t", "health") == (
+    assert smi(running_server, "info", "-i", "0", "-c", "0", "-t", "health") == (
         expected + "\tError Information              : NA\n"
     )
 
 
-def test_a_chip_in_alarm_is_the_only_one(old_server: Server) -> None:
-    faults.set_fault(old_server.hardware, "chip_alarm", 5)
-    words = re.findall(r"^\| (\d)     910B2 +\| (\w+)", smi(old_server, "info"), re.MULTILINE)
+def test_a_chip_in_alarm_is_the_only_one(running_server: Server) -> None:
+    faults.set_fault(running_server.hardware, "chip_alarm", 5)
+    words = re.findall(r"^\| (\d)     910B2 +\| (\w+)", smi(running_server, "info"), re.MULTILINE)
     assert words == [(str(number), "Alarm" if number == 5 else "OK") for number in range(8)]
-    lines = smi(old_server, "info", "-t", "health", "-i", "5", "-c", "0").splitlines()
+    lines = smi(running_server, "info", "-t", "health", "-i", "5", "-c", "0").splitlines()
     assert lines[:3] == [
         "\tHealth Status                  : Alarm",
         "\tError Code                     : A4025021 8C03A000 8C084E00",
@@ -138,43 +138,43 @@ def test_a_chip_in_alarm_is_the_only_one(old_server: Server) -> None:
     assert lines[3].startswith("\t                               : ")
 
 
-def test_a_critical_chip(old_server: Server) -> None:
-    faults.set_fault(old_server.hardware, "chip_critical", 0)
-    assert "\tHealth Status                  : Critical\n" in smi(old_server, "info", "-t", "health", "-i", "0")
+def test_a_critical_chip(running_server: Server) -> None:
+    faults.set_fault(running_server.hardware, "chip_critical", 0)
+    assert "\tHealth Status                  : Critical\n" in smi(running_server, "info", "-t", "health", "-i", "0")
 
 
-def test_mapping_has_a_chip_and_an_mcu_for_each_npu(old_server: Server) -> None:
-    lines = smi(old_server, "info", "-m").splitlines()
+def test_mapping_has_a_chip_and_an_mcu_for_each_npu(running_server: Server) -> None:
+    lines = smi(running_server, "info", "-m").splitlines()
     assert [line.split()[:3] for line in lines[1:3]] == [["0", "0", "0"], ["0", "1", "-"]]
     assert lines[0].split("  ")[0] == "\tNPU ID"
     assert sum(line.rstrip().endswith("Ascend 910B2") for line in lines) == 8
     assert sum(line.rstrip().endswith("Mcu") for line in lines) == 8
 
 
-def test_listing(old_server: Server) -> None:
-    output = smi(old_server, "info", "-l")
+def test_listing(running_server: Server) -> None:
+    output = smi(running_server, "info", "-l")
     assert output.startswith("\tTotal Count                    : 8\n")
     assert output.count("\tNPU ID                         : ") == 8
 
 
-def test_usages(old_server: Server) -> None:
-    output = smi(old_server, "info", "-t", "usages", "-i", "2")
+def test_usages(running_server: Server) -> None:
+    output = smi(running_server, "info", "-t", "usages", "-i", "2")
     assert "\tHBM Capacity(MB)               : 65536\n" in output
     assert "\tHBM Usage Rate(%)              : 4\n" in output
 
 
-def test_topology_joins_all_chips_by_hccs(old_server: Server) -> None:
-    assert smi(old_server, "info", "-t", "topo").count("HCCS") == 56
+def test_topology_joins_all_chips_by_hccs(running_server: Server) -> None:
+    assert smi(running_server, "info", "-t", "topo").count("HCCS") == 56
 
 
-def test_process_memory_of_an_idle_chip(old_server: Server) -> None:
-    output = smi(old_server, "info", "-t", "proc-mem", "-i", "1")
+def test_process_memory_of_an_idle_chip(running_server: Server) -> None:
+    output = smi(running_server, "info", "-t", "proc-mem", "-i", "1")
     assert "Process id" not in output
     assert "\tNPU ID                         : 1\n" in output
 
 
-def test_an_unknown_card(old_server: Server) -> None:
-    result = old_server.run("npu-smi", "info", "-t", "board", "-i", "9")
+def test_an_unknown_card(running_server: Server) -> None:
+    result = running_server.run("npu-smi", "info", "-t", "board", "-i", "9")
     assert result.returncode != 0
     assert result.stdout == (
         "Invalid card id.\nError parameter of -i\nUsage: npu-smi info <watch|proc|-h|-m|-l|-t type> [Options...]\n"
@@ -182,8 +182,8 @@ def test_an_unknown_card(old_server: Server) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("info", "-t", "coffee", "-i", "0"), ("info", "-t"), ("info", "-x", "1"), ()])
-def test_what_it_does_not_know_gives_its_usage(old_server: Server, arguments: tuple[str, ...]) -> None:
-    result = old_server.run("npu-smi", *arguments)
+def test_what_it_does_not_know_gives_its_usage(running_server: Server, arguments: tuple[str, ...]) -> None:
+    result = running_server.run("npu-smi", *arguments)
     assert result.returncode != 0
     assert "Usage: npu-smi" in result.stdout
 
@@ -195,9 +195,9 @@ def test_what_it_does_not_know_gives_its_usage(old_server: Server, arguments: tu
         ("npu_smi_8020", "dcmi model initialized failed, because the device is used. ret is -8020\n"),
     ],
 )
-def test_initialisation_errors(old_server: Server, fault: str, words: str) -> None:
-    faults.set_fault(old_server.hardware, fault)
-    result = old_server.run("npu-smi", "info")
+def test_initialisation_errors(running_server: Server, fault: str, words: str) -> None:
+    faults.set_fault(running_server.hardware, fault)
+    result = running_server.run("npu-smi", "info")
     assert result.returncode != 0
     assert result.stdout == "DrvMngGetConsoleLogLevel failed. (g_conLogLevel=3)\n" + words
 

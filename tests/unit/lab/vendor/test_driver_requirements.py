@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the driver's .run needs, and how it refuses."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from bare_server import Server, board, devices, plain
+
+from lab.vendor import faults
+
+if TYPE_CHECKING:
+    from conftest import Packages
+
+pytestmark = pytest.mark.lab
+
+HEADERS = f"/usr/lib/modules/{os.uname().release}/build"
+DKMS_TREE = "/var/lib/dkms/davinci_ascend"
+
+
+def test_no_run_user(server: Server, runs: Packages) -> None:
+    server.run("userdel", "HwHiAiUser")
+    code, output = server.install(runs.driver("23.0.3"))
+    assert code == 1
+    assert "ERR_NO:0x0091;ERR_DES:HwHiAiUser not exists! Please add HwHiAiUser\n" in output
+    assert not server.path("/usr/local/Ascend").exists()
+
+
+def test_run_user_not_in_its_group(server: Server, runs: Packages) -> None:
+    server.run("groupadd", "strangers")
+    code, output = server.install(
+        runs.driver("23.0.3"), "--full", "--install-username=HwHiAiUser", "--install-usergroup=strangers"
+    )
+    assert code == 1
+    assert "ERR_NO:0x0096;ERR_DES:" in output
+    assert "relatianship of U and G" in output
+
+
+def test_another_run_user_than_last_time(old_server: Server, runs: Packages) -> None:
+    old_server.run("useradd", "-U", "other")
+    user = ("--install-username=other", "--install-usergroup=other")
+    code, output = old_server.install(runs.driver("24.1.rc3"), "--full", *user)
+    assert code == 1
+    assert "ERR_NO:0x0095;ERR_DES:user and group are not same with last installation\n" in output
+
+
+def test_installed_as_root_before_means_upgrade_now(server: Server, runs: Packages) -> None:
+    root = ("--install-username=root", "--install-usergroup=root", "--install-for-all")
+    assert server.install(runs.driver("23.0.3"), "--full", *root)[0] == 0
+    code, output = server.install(runs.driver("24.1.rc3"), "--full")
+    assert code == 1
+    words = "username not permission for root (except install-for-all scene), check /etc/ascend_install.info"
+    assert f"ERR_NO:0x0091;ERR_DES:{words}\n" in output
+    assert server.install(runs.driver("24.1.rc3"), "--upgrade")[0] == 0
+
+
+def test_not_root(server: Server, runs: Packages) -> None:
+    copied = server.run("install", "-m755", str(runs.driver("23.0.3")), "/var/driver.run")
+    assert copied.returncode == 0
+    result = server.run("/var/driver.run", "--full", "--quiet", user="65534")
+    assert result.returncode == 1
+    assert "ERR_NO:0x0093;ERR_DES:do not have root permission" in plain(result.stdout)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "named"),
+    [(["lspci", "ifconfig"], "lspci,ifconfig,"), (["ifconfig"], "ifconfig,"), (["lspci"], "lspci,")],
+)
+def test_missing_tools_are_named(server: Server, runs: Packages, hidden: list[str], named: str) -> None:
+    for tool in hidden:
+        server.hide(tool)
+    code, output = server.install(runs.driver("23.0.3"))
+    assert code == 1
+    assert f"[ERROR]The list of missing tools: {named}\n" in output
+    assert not server.path("/usr/local/Ascend").exists()
+
+
+def test_no_space(server: Server, runs: Packages) -> None:
+    faults.set_fault(server.hardware, "no_space", 120)
+    code, output = server.install(runs.driver("23.0.3"))
+    assert code == 1
+    assert "[ERROR]free space only 120M, cannot install driver package\n" in output
+    assert not server.path("/usr/local/Ascend").exists()
+
+
+def test_another_architecture(server: Server, runs: Packages) -> None:
+    other = "aarch64" if os.uname().machine == "x86_64" else "x86-64"
+    code, output = server.install(runs.driver("23.0.3", other))
+    assert code == 1
+    assert "does not match the architecture of the system" in output
+
+
+@pytest.mark.parametrize("tool", ["dkms", "gcc", "make", "headers"])
+def test_a_module_that_cannot_be_built(server: Server, runs: Packages, tool: str) -> None:
+    if tool == "headers":
+        server.run("rmdir", HEADERS)
+    else:
+        server.hide(tool)
+    code, output = server.install(runs.driver("23.0.3"))
+    assert code == 1
+    assert "[ERROR]Dkms install failed, details in : var/log/ascend_seclog/ascend_install.log\n" in output
+    assert "[ERROR]Driver_ko_install failed\n" in output
+    assert "[INFO]Failed to install driver package, please retry after uninstall and reboot!\n" in output
+    log = server.text("/var/log/ascend_seclog/ascend_install.log")
+    assert (HEADERS.replace("/usr", "", 1) if tool == "headers" else f"{tool}: command not found") in log
+    assert devices(server) == set()
+
+
+@pytest.mark.parametrize("cure", ["remove", "uninstall"])
+def test_the_tree_of_a_failed_build_must_go_before_the_next_one(server: Server, runs: Packages, cure: str) -> None:
+    faults.set_fault(server.hardware, "dkms_failure")
+    assert server.install(runs.driver("23.0.3"))[0] == 1
+    faults.clear(server.hardware)
+    assert server.path(DKMS_TREE).is_dir()
+    assert server.install(runs.driver("23.0.3"))[0] == 1
+    if cure == "remove":
+        server.run("rm", "-r", DKMS_TREE)
+    else:
+        assert server.run("/usr/local/Ascend/driver/script/uninstall.sh").returncode == 0
+    assert server.install(runs.driver("23.0.3"))[0] == 0
+    assert board(server)["Software Version"] == "23.0.3"
+
+
+def test_two_at_once(server: Server, runs: Packages) -> None:
+    faults.set_fault(server.hardware, "slow_install", 60)
+    first = server.start(str(runs.driver("23.0.3")), "--full", "--quiet")
+    server.wait_for(first, "upgradePercentage:10%")
+    code, output = server.install(runs.driver("23.0.3"))
+    assert code == 1
+    assert "ERR_NO:0x0094;ERR_DES:There is already a process being executed" in output
+
+
+def test_occupied_chips_are_refused(old_server: Server, runs: Packages) -> None:
+    holder = old_server.start("sh", "-c", "exec 3</dev/davinci5; echo held; read stop")
+    old_server.wait_for(holder, "held")
+    code, output = old_server.install(runs.driver("24.1.rc3"), "--upgrade")
+    assert code == 1
+    words = "The davinci nodes are occupied by some processes, please stop processes and install or uninstall again"
+    assert f"[ERROR]{words}\n" in output
+    assert old_server.text("/usr/local/Ascend/driver/version.info").startswith("Version=23.0.3\n")
+    holder.communicate("stop\n")
+    assert old_server.install(runs.driver("24.1.rc3"), "--upgrade")[0] == 0
+
+
+def test_older_releases_install_over_occupied_chips_and_need_a_reboot(old_server: Server, runs: Packages) -> None:
+    faults.set_fault(old_server.hardware, "device_busy")
+    assert old_server.install(runs.driver("23.0.7"), "--upgrade")[0] == 2
+    assert board(old_server)["Software Version"] == "23.0.3"
+
+
+def test_a_driver_older_than_the_flash_is_refused(server: Server, runs: Packages) -> None:
+    server.install(runs.driver("24.1.rc3"))
+    assert server.install(runs.firmware("24.1.rc3"), "--full")[0] == 0
+    code, output = server.install(runs.driver("23.0.3"))
+    assert code == 1
+    words = "the driver package version=23.0.3 is earlier than the device flash hardware version=24.1.rc3"
+    assert f"[ERROR]Installation failed, {words}\n" in output
+    assert server.text("/usr/local/Ascend/driver/version.info").startswith("Version=24.1.rc3\n")
+
+
+def test_no_chip_of_the_packages_kind_is_a_question_that_quiet_skips(server: Server, runs: Packages) -> None:
+    server.run("umount", "/sys/bus/pci/devices")
+    asked = server.run(str(runs.driver("23.0.3")), "--full", stdin="n\n")
+    assert asked.returncode == 1
+    assert "[y/n]" in asked.stdout
+    assert server.install(runs.driver("23.0.3"), "--full")[0] == 2
+    assert devices(server) == {"davinci_manager", "devmm_svm", "hisi_hdc"}
