@@ -31,17 +31,18 @@ _FLOAT_WITHOUT_POINT = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+")
 _SEMI_AUTO_PARALLEL = ("1", "semi_auto_parallel")
 
 
-class _Raw(str):
-    """A scalar that is no text (bool, int, float, null), with the letters of the file."""
+@dataclass(frozen=True)
+class _Raw:
+    """A scalar that is no text (bool, int, float, null), with the letters of the file.
 
-    __slots__ = ("tag",)
-    tag: str
+    No `str`: ruamel would give it the quotes of the text that it replaces.
+    """
 
+    text: str
+    kind: str
 
-def _raw(text: str, kind: str) -> _Raw:
-    raw = _Raw(text)
-    raw.tag = f"tag:yaml.org,2002:{kind}"
-    return raw
+    def __str__(self) -> str:
+        return self.text
 
 
 class _Constructor(RoundTripConstructor):
@@ -53,12 +54,17 @@ class _Representer(RoundTripRepresenter):
 
 
 def _construct_raw(_constructor: Any, node: ScalarNode) -> _Raw:
-    return _raw(node.value, str(node.tag).rpartition(":")[2])
+    return _Raw(node.value, str(node.tag).rpartition(":")[2])
+
+
+def _represent_raw(representer: Any, raw: _Raw) -> ScalarNode:
+    node: ScalarNode = representer.represent_scalar(f"tag:yaml.org,2002:{raw.kind}", raw.text)
+    return node
 
 
 for _kind in ("bool", "int", "float", "null"):
     _Constructor.add_constructor(f"tag:yaml.org,2002:{_kind}", _construct_raw)
-_Representer.add_representer(_Raw, lambda representer, raw: representer.represent_scalar(raw.tag, str(raw)))
+_Representer.add_representer(_Raw, _represent_raw)
 
 
 @dataclass(frozen=True)
@@ -147,7 +153,7 @@ def config_facts(text: str, *, source: str) -> ConfigFacts:
         checkpoint=_text(document, "load_checkpoint"),
         semi_auto_parallel=mode in _SEMI_AUTO_PARALLEL,
         parallel_sizes=tuple(
-            (name, int(sizes[name]))
+            (name, int(str(sizes[name])))
             for name in wanted
             if isinstance(sizes, CommentedMap) and str(sizes.get(name, "")).isdigit()
         ),
@@ -205,22 +211,22 @@ def _load(text: str, source: str) -> CommentedMap:
 
 def _load_value(override: Override) -> Any:
     try:
-        value = _yaml().load(override.value) if override.value else _raw("", "null")
+        value = _yaml().load(override.value) if override.value else _Raw("", "null")
     except (YAMLError, ValueError) as error:
         raise ConfigError(f"--set {override.key}: {override.value!r} is no yaml value") from error
-    if isinstance(value, _Raw) and _FLOAT_WITHOUT_POINT.fullmatch(value):
-        return _scalar(float(value))
-    return _raw("null", "null") if value is None else value
+    if isinstance(value, _Raw) and _FLOAT_WITHOUT_POINT.fullmatch(value.text):
+        return _scalar(float(value.text))
+    return _Raw("null", "null") if value is None else value
 
 
 def _scalar(value: Any) -> Any:
     if isinstance(value, bool):
-        return _raw(str(value), "bool")
+        return _Raw(str(value), "bool")
     if isinstance(value, int):
-        return _raw(str(value), "int")
+        return _Raw(str(value), "int")
     if isinstance(value, float):
         text = repr(value)
-        return _raw(text if "." in text else text.replace("e", ".0e"), "float")
+        return _Raw(text if "." in text else text.replace("e", ".0e"), "float")
     return value
 
 
@@ -234,7 +240,7 @@ def _get(document: Any, key: str, default: Any) -> Any:
 
 def _text(document: CommentedMap, key: str) -> str:
     value = _get(document, key, "")
-    return str(value) if isinstance(value, str) and not isinstance(value, _Raw) else ""
+    return str(value) if isinstance(value, str) else ""
 
 
 def _put(document: CommentedMap, key: str, value: Any, *, add: bool, source: str) -> None:

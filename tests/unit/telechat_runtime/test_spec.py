@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pytest
+
+from telechat_runtime.errors import SpecError
+from telechat_runtime.spec import JobSpec, Override, parse_override
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a.b=1", Override(key="a.b", value="1")),
+        ("a=b=c", Override(key="a", value="b=c")),
+        ("a=", Override(key="a", value="")),
+        ("+a.b=1", Override(key="a.b", value="1", add=True)),
+    ],
+)
+def test_an_override(text: str, expected: Override) -> None:
+    assert parse_override(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "a", "=1", "a..b=1", ".a=1", "+=1"])
+def test_what_is_no_override(text: str) -> None:
+    with pytest.raises(SpecError, match="has no key=value form"):
+        parse_override(text)
+
+
+@pytest.mark.parametrize("name", ["", "Big", "a b", "-a", "a" * 33, "a/b"])
+def test_what_is_no_job_name(name: str) -> None:
+    with pytest.raises(SpecError, match="--job-name"):
+        JobSpec(job_name=name)
+
+
+@pytest.mark.parametrize("option", ["dataset", "checkpoint"])
+def test_relative_paths_are_refused(option: str) -> None:
+    with pytest.raises(SpecError, match=f"--{option} 'data' is a relative path"):
+        JobSpec(**{option: "data"})
