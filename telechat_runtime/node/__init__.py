@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The part that runs on a node: it owns the node's lease and the job's processes (docs/node.md).
+
+Standard library only, Python >= 3.9: it runs with whatever interpreter the image brings.
+"""

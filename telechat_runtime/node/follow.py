@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Follows the logs of a job's workers by byte offset: after a lost link nothing is missing and nothing comes twice."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
+
+_WORKER_LOG = re.compile(r"worker_(\d+)\.log")
+_CHUNK_BYTES = 1 << 16
+# A progress bar without line ends must not grow without bound in memory.
+_LONGEST_LINE_BYTES = 1 << 20
+
+
+class LogFollower:
+    """New lines of `<folder>/worker_<rank>.log`; `ranks` None means every worker of this node."""
+
+    def __init__(self, folder: str, *, ranks: Optional[Sequence[int]], offsets: Mapping[str, int]) -> None:
+        self._folder = folder
+        self._ranks = None if ranks is None else frozenset(ranks)
+        self._offsets: Dict[str, int] = dict(offsets)
+
+    def read(self, *, last: bool = False) -> Iterator[Dict[str, Any]]:
+        """Yield a log event for every whole line that is new; with `last` also for a line without an end.
+
+        An event's offset is where its line ends, in bytes: give it back as `offsets` to go on after that line.
+        """
+        for name in self._names():
+            yield from self._read_log(name, last=last)
+
+    def _names(self) -> List[str]:
+        try:
+            names = os.listdir(self._folder)
+        except FileNotFoundError:
+            return []
+        return sorted(name for name in names if self._is_wanted(name))
+
+    def _is_wanted(self, name: str) -> bool:
+        match = _WORKER_LOG.fullmatch(name)
+        return match is not None and (self._ranks is None or int(match[1]) in self._ranks)
+
+    def _read_log(self, name: str, *, last: bool) -> Iterator[Dict[str, Any]]:
+        with open(os.path.join(self._folder, name), "rb") as file:
+            file.seek(self._offsets.get(name, 0))
+            rest = b""
+            while True:
+                chunk = file.read(_CHUNK_BYTES)
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    yield self._event(name, line, len(line) + 1)
+                if not chunk or len(rest) > _LONGEST_LINE_BYTES:
+                    break
+            if rest and (last or len(rest) > _LONGEST_LINE_BYTES):
+                yield self._event(name, rest, len(rest))
+
+    def _event(self, name: str, line: bytes, length: int) -> Dict[str, Any]:
+        offset = self._offsets.get(name, 0) + length
+        self._offsets[name] = offset
+        match = _WORKER_LOG.fullmatch(name)
+        return {
+            "event": "log",
+            "log": name,
+            "rank": int(match[1]) if match else None,
+            "offset": offset,
+            "line": line.decode("utf-8", "replace").rstrip("\r"),
+        }

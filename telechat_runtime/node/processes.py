@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes by identity: a pid counts only together with the time it started, so a reused pid is never touched.
+
+msrun gives each worker a session of its own, so a job's processes share neither group nor session. What they share is
+`TELECHAT_JOB_ID` in their environment, set once by the supervisor and inherited by all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from dataclasses import asdict, dataclass
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
+
+JOB_ID_VARIABLE = "TELECHAT_JOB_ID"
+_POLL_SECONDS = 0.05
+# KILL leaves no choice to a process, but one in uninterruptible sleep (a hung NPU call) dies only when that ends.
+_KILL_WAIT_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A process for as long as it lives: `start` is in clock ticks since boot, field 22 of proc(5)'s stat."""
+
+    pid: int
+    start: int
+
+    def as_dict(self) -> Dict[str, int]:
+        """Return the identity as data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class JobProcess:
+    """One process of a job; `role` is msrun's MS_ROLE, `rank` its RANK_ID, both None for what is no worker."""
+
+    identity: Identity
+    pgid: int
+    role: Optional[str]
+    rank: Optional[int]
+
+    def as_dict(self) -> Dict[str, Any]:
+        """Return the process as data."""
+        return {**self.identity.as_dict(), "pgid": self.pgid, "role": self.role, "rank": self.rank}
+
+
+def identify(pid: int) -> Optional[Identity]:
+    """Return the identity of a living process; None when there is none, or only its zombie."""
+    stat = _stat(pid)
+    return None if stat is None or stat[0] in "ZX" else Identity(pid=pid, start=int(stat[19]))
+
+
+def is_alive(identity: Identity) -> bool:
+    """Tell whether that very process still runs."""
+    return identify(identity.pid) == identity
+
+
+def zombie_exit_code(identity: Identity) -> Optional[int]:
+    """Return the wait status of a process that has ended but was not yet waited for; None in any other case.
+
+    Older msrun waits for its workers one after the other, so a later one that crashed stays a zombie.
+    """
+    stat = _stat(identity.pid)
+    if stat is None or stat[0] != "Z" or int(stat[19]) != identity.start:
+        return None
+    return os.waitstatus_to_exitcode(int(stat[49]))
+
+
+def of_job(job_id: str) -> List[JobProcess]:
+    """Return the living processes of a job: those that inherited its id, but for the caller itself."""
+    found = []
+    for name in os.listdir("/proc"):
+        if not name.isdigit() or int(name) == os.getpid():
+            continue
+        environ = _environ(int(name))
+        if environ.get(JOB_ID_VARIABLE) != job_id:
+            continue
+        stat = _stat(int(name))
+        if stat is None or stat[0] in "ZX":
+            continue
+        identity = Identity(pid=int(name), start=int(stat[19]))
+        found.append(_job_process(identity, pgid=int(stat[2]), environ=environ))
+    return found
+
+
+def end_job(job_id: str, grace_seconds: float) -> Tuple[List[int], List[int]]:
+    """End every process of a job, TERM first and KILL after the grace; return the pids that ended and those left."""
+    ended: Dict[int, Identity] = {}
+    deadline = time.monotonic() + grace_seconds
+    _signal_groups(job_id, of_job(job_id), signal.SIGTERM, ended)
+    while of_job(job_id) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+    # Again and again: a process may fork between the look and the signal.
+    deadline = time.monotonic() + _KILL_WAIT_SECONDS
+    left = of_job(job_id)
+    while left and time.monotonic() < deadline:
+        _signal_groups(job_id, left, signal.SIGKILL, ended)
+        time.sleep(_POLL_SECONDS)
+        left = of_job(job_id)
+    left_pids = sorted(process.identity.pid for process in left)
+    return sorted(set(ended) - set(left_pids)), left_pids
+
+
+def _signal_groups(job_id: str, targets: Iterable[JobProcess], number: int, ended: Dict[int, Identity]) -> None:
+    own_group = os.getpgid(0)
+    for process in targets:
+        ended[process.identity.pid] = process.identity
+        with contextlib.suppress(ProcessLookupError):
+            leader = _environ(process.pgid)
+            if process.pgid != own_group and leader.get(JOB_ID_VARIABLE) == job_id:
+                os.killpg(process.pgid, number)
+            elif is_alive(process.identity):
+                os.kill(process.identity.pid, number)
+
+
+def _job_process(identity: Identity, *, pgid: int, environ: Mapping[str, str]) -> JobProcess:
+    role = environ.get("MS_ROLE")
+    rank = environ.get("RANK_ID", "")
+    is_worker = role == "MS_WORKER" and rank.isdigit()
+    return JobProcess(identity=identity, pgid=pgid, role=role, rank=int(rank) if is_worker else None)
+
+
+def _stat(pid: int) -> Optional[List[str]]:
+    """Return the fields of /proc/PID/stat from the third (state) on; the name before it may hold any character."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
+            return stat.read().rpartition(")")[2].split()
+    except OSError:
+        return None
+
+
+def _environ(pid: int) -> Dict[str, str]:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as environ:
+            words = environ.read().split(b"\0")
+    except OSError:
+        return {}
+    pairs = (word.decode("utf-8", "replace").partition("=") for word in words if word)
+    return {name: value for name, _, value in pairs}

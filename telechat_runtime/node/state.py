@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The job's state on this node: one JSON file, replaced as a whole, written by the supervisor alone while it lives."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any, Dict, Optional, Tuple
+
+from telechat_runtime.errors import PreflightError, UsageError
+from telechat_runtime.job import JobPaths, JobState
+from telechat_runtime.node.processes import Identity, is_alive
+
+_PRIVATE = 0o600
+_READABLE = 0o644
+
+
+@dataclass(frozen=True)
+class NodeJob:
+    """What is known of a job on this node; times are ISO 8601 in UTC, `exit_code` is msrun's."""
+
+    job_id: str
+    kind: str
+    owner: str
+    state: JobState
+    started: str
+    ended: Optional[str] = None
+    exit_code: Optional[int] = None
+    reason: str = ""
+    failed_rank: Optional[int] = None
+    heartbeat: float = 0.0
+    supervisor: Optional[Identity] = None
+    processes: Tuple[Dict[str, Any], ...] = ()
+    ended_pids: Tuple[int, ...] = field(default=())
+    left_pids: Tuple[int, ...] = field(default=())
+
+    def becoming(self, state: JobState, **changes: Any) -> NodeJob:
+        """Return the job in its next state. Raises ValueError for a transition that docs/node.md does not draw."""
+        if not self.state.may_become(state):
+            raise ValueError(f"a job that is {self.state} can't become {state}")
+        if state.is_terminal:
+            changes.setdefault("ended", utc_now())
+        return replace(self, state=state, **changes)
+
+    def as_event(self) -> Dict[str, Any]:
+        """Return the state event of `node watch`."""
+        return {
+            "event": "state",
+            "state": str(self.state),
+            "exit_code": self.exit_code,
+            "reason": self.reason,
+            "failed_rank": self.failed_rank,
+        }
+
+
+def utc_now() -> str:
+    """Return the time of day in UTC, to the second."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def job_paths(request: Dict[str, Any], job_id: str) -> JobPaths:
+    """Return the paths of a job that the request names by root and id; `~` is this user's home."""
+    root = request.get("job_root")
+    if not isinstance(root, str) or not root:
+        raise UsageError("the request has no job_root")
+    return JobPaths(os.path.abspath(os.path.expanduser(root)), job_id)
+
+
+def write_state(paths: JobPaths, job: NodeJob) -> None:
+    """Replace the job's state file."""
+    document = dict(vars(job))
+    document["state"] = str(job.state)
+    document["supervisor"] = job.supervisor.as_dict() if job.supervisor else None
+    write_file(paths.state, json.dumps(document), mode=_READABLE)
+
+
+def read_state(paths: JobPaths) -> NodeJob:
+    """Return the job's state: LOST when it says running but its supervisor is gone.
+
+    Raises:
+        PreflightError: There is no such job on this node, or its state can't be read.
+
+    """
+    try:
+        with open(paths.state, encoding="utf-8") as file:
+            document = json.load(file)
+        job = _parse(document)
+    except FileNotFoundError as error:
+        raise PreflightError(
+            f"no job {paths.job_id} in {paths.job_root}", next_step="list the jobs with `telechat-run status`"
+        ) from error
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise PreflightError(f"the state of job {paths.job_id} can't be read: {paths.state}: {error}") from error
+    if job.state.is_terminal or (job.supervisor and is_alive(job.supervisor)):
+        return job
+    return replace(
+        job, state=JobState.LOST, reason="its supervisor is gone: it was killed, or the container or node went down"
+    )
+
+
+def _parse(document: Dict[str, Any]) -> NodeJob:
+    supervisor = document.get("supervisor")
+    values = {
+        **document,
+        "state": JobState(document["state"]),
+        "supervisor": Identity(**supervisor) if supervisor else None,
+    }
+    for name in ("processes", "ended_pids", "left_pids"):
+        values[name] = tuple(document.get(name, ()))
+    return NodeJob(**values)
+
+
+def write_private_file(path: str, text: str) -> None:
+    """Replace a file that only its owner may read: a plan's environment may hold a secret."""
+    write_file(path, text, mode=_PRIVATE)
+
+
+def write_file(path: str, text: str, *, mode: int = _READABLE) -> None:
+    """Replace a file as a whole: a reader, or a power cut, finds the old text or the new one."""
+    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".new-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`node status`: who holds the lease, and the jobs of this node."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Callable, Dict, List
+
+from telechat_runtime.errors import PreflightError
+from telechat_runtime.job import JobPaths
+from telechat_runtime.node import lease
+from telechat_runtime.node.state import NodeJob, job_paths, read_state
+
+_SHOWN = ("job_id", "kind", "owner", "started", "ended", "exit_code", "reason", "failed_rank")
+
+
+def run(request: Dict[str, Any], out: Callable[[Dict[str, Any]], None]) -> int:
+    """Write the lease and the jobs, the newest first."""
+    paths = job_paths(request, "status")
+    looked = lease.look(paths)
+    answer: Dict[str, Any] = {"lease": looked.held, "jobs": [_shown(job) for job in _jobs(paths.job_root)]}
+    if looked.stale:
+        answer["stale_lease"] = looked.stale
+    out(answer)
+    return 0
+
+
+def _jobs(job_root: str) -> List[NodeJob]:
+    try:
+        names = os.listdir(os.path.join(job_root, "jobs"))
+    except FileNotFoundError:
+        return []
+    jobs = []
+    for name in names:
+        try:
+            jobs.append(read_state(JobPaths(job_root, name)))
+        except PreflightError:
+            # A folder that is being made, or was copied here by hand, has no state: it is no job of this node.
+            continue
+    return sorted(jobs, key=lambda job: (job.started, job.job_id), reverse=True)
+
+
+def _shown(job: NodeJob) -> Dict[str, Any]:
+    return {"state": str(job.state), **{name: getattr(job, name) for name in _SHOWN}}

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`node stop`: end all processes of a job on this node and prove that none is left."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from typing import Any, Callable, Dict
+
+from telechat_runtime.job import JobPaths, JobState
+from telechat_runtime.node.processes import Identity, end_job, is_alive
+from telechat_runtime.node.state import NodeJob, job_paths, read_state, write_state
+
+DEFAULT_GRACE_SECONDS = 10.0
+_POLL_SECONDS = 0.1
+# After the grace the supervisor kills, and writes its last state.
+_SUPERVISOR_SECONDS = 10.0
+
+
+def run(request: Dict[str, Any], out: Callable[[Dict[str, Any]], None]) -> int:
+    """Stop the job and answer which processes ended and which are left; a job that has ended already stays as it is."""
+    paths = job_paths(request, request["job_id"])
+    grace_seconds = float(request.get("grace_seconds", DEFAULT_GRACE_SECONDS))
+    job = read_state(paths)
+    if not job.state.is_terminal and job.supervisor:
+        _stop_supervisor(job.supervisor, job.job_id, grace_seconds)
+    # The supervisor has cleaned up if it could: this is the proof, or the rest of the work when it was killed.
+    ended, left = end_job(job.job_id, grace_seconds)
+    job = _settle(paths)
+    everyone = sorted({*job.ended_pids, *ended})
+    out({"job_id": job.job_id, "state": str(job.state), "ended": everyone, "left": left})
+    return 0
+
+
+def _stop_supervisor(supervisor: Identity, job_id: str, grace_seconds: float) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(supervisor.pid, signal.SIGTERM)
+    if not _wait_gone(supervisor, grace_seconds):
+        end_job(job_id, 0)
+        if not _wait_gone(supervisor, _SUPERVISOR_SECONDS):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(supervisor.pid, signal.SIGKILL)
+
+
+def _wait_gone(identity: Identity, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while is_alive(identity):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
+def _settle(paths: JobPaths) -> NodeJob:
+    """Return the job's last state; one that lost its supervisor gets the state that this stop has brought about."""
+    job = read_state(paths)
+    if job.state is not JobState.LOST:
+        return job
+    stored = NodeJob(**{**vars(job), "state": JobState.RUNNING})
+    stopped = stored.becoming(JobState.STOPPED, reason="its supervisor was gone; the rest was stopped on request")
+    write_state(paths, stopped)
+    return stopped
