@@ -14,7 +14,7 @@ from ansible.module_utils import npu_smi
 from ansible.module_utils.command_result import Result, Run
 from ansible.module_utils.hdk_plan import DRIVER, FIRMWARE, Chip, Component, HdkFacts, Holder
 from ansible.module_utils.hdk_record import HdkRecord
-from ansible.module_utils.os_packages import installable, missing_packages
+from ansible.module_utils.os_packages import KERNEL, for_kernel, installable, missing_packages
 from ansible.module_utils.version_info import installed_version
 
 ASCEND_VENDOR = "0x19e5"
@@ -29,14 +29,14 @@ _BOARDS_AT_ONCE = 4
 _STARTTIME = 19
 
 
-def look_at_hdk(run: Run, family: Optional[str], header_packages: List[str], root: str = "/") -> HdkFacts:
-    """Return the facts that the plan depends on."""
+def look_at_hdk(run: Run, family: Optional[str], os_packages: List[str], root: str = "/") -> HdkFacts:
+    """Return the facts that the plan depends on; packages named with {kernel} bring the running kernel's headers."""
     kernel = platform.release()
     chips, error = running_chips(run, root)
     return HdkFacts(
         architecture=platform.machine(),
         kernel=kernel,
-        headers=kernel_headers(run, family, header_packages, kernel, root),
+        headers=kernel_headers(run, family, [name for name in os_packages if KERNEL in name], kernel, root),
         bus_devices=tuple(bus_devices(root)),
         driver=component(DRIVER, root),
         firmware=component(FIRMWARE, root),
@@ -61,7 +61,8 @@ def kernel_headers(run: Run, family: Optional[str], packages: List[str], kernel:
     """Return present, installable, missing, or unknown when the package lists were never fetched."""
     if os.path.isdir(os.path.join(root, "lib/modules", kernel, "build")):
         return "present"
-    answers = [installable(run, family, name, root) for name in missing_packages(run, family, packages)]
+    absent = missing_packages(run, family, for_kernel(packages, kernel))
+    answers = [installable(run, family, name, root) for name in absent]
     if None in answers:
         return "unknown"
     return "installable" if answers and all(answers) else "missing"

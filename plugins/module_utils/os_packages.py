@@ -15,6 +15,8 @@ from ansible.module_utils.version_info import parse_key_values
 DEBIAN = "Debian"
 REDHAT = "RedHat"
 
+KERNEL = "{kernel}"
+
 _FAMILIES = {
     DEBIAN: ("debian", "ubuntu", "uos", "linuxmint"),
     REDHAT: ("openeuler", "kylin", "rhel", "centos", "fedora", "rocky", "almalinux", "anolis", "ctyunos", "bclinux"),
@@ -40,6 +42,11 @@ def operating_system(root: str = "/") -> OperatingSystem:
     names = [pairs.get("ID", "unknown").lower(), *pairs.get("ID_LIKE", "").lower().split()]
     family = next((family for name in names for family, members in _FAMILIES.items() if name in members), None)
     return OperatingSystem(id=names[0], version=pairs.get("VERSION_ID", "unknown"), family=family)
+
+
+def for_kernel(names: List[str], kernel: str) -> List[str]:
+    """Put the kernel's release in for {kernel}, as in linux-headers-{kernel}."""
+    return [name.replace(KERNEL, kernel) for name in names]
 
 
 def missing_packages(run: Run, family: Optional[str], names: List[str]) -> List[str]:

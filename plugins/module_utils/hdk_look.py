@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one look's part for the role ascend_hdk: facts, the plan as pending work, and what forbids it."""
+
+from __future__ import annotations
+
+import grp
+import pwd
+from dataclasses import asdict
+from typing import Any, Dict, List, NamedTuple, Optional
+
+from ansible.module_utils.command_result import Run
+from ansible.module_utils.hdk_facts import CHIP_DEVICES, look_at_hdk
+from ansible.module_utils.hdk_plan import DRIVER, FIRMWARE, HdkFacts, HdkPlan, HdkWish, plan_hdk
+from ansible.module_utils.hdk_verdict import hdk_problems
+from ansible.module_utils.host_problem import Problem
+from ansible.module_utils.os_packages import for_kernel, missing_packages
+
+ROLE = "ascend_hdk"
+
+
+class HdkLook(NamedTuple):
+    """Facts of a host, the wish for it, and the plan that follows from both."""
+
+    facts: HdkFacts
+    wish: HdkWish
+    plan: HdkPlan
+
+    def problems(self) -> List[Problem]:
+        """Return what forbids the plan or, when nothing is left to do, what is still wrong with the chips."""
+        if self.plan.refusals or self.plan.steps:
+            return list(self.plan.refusals)
+        return hdk_problems(self.facts, self.wish)
+
+    def components(self) -> List[str]:
+        """Return whose packages the plan takes, driver first."""
+        planned = [step.component for step in self.plan.steps]
+        return [component for component in (DRIVER, FIRMWARE) if component in planned]
+
+    def versions(self) -> Dict[str, Any]:
+        """Return what is installed and what runs, as --diff shows it."""
+        return {
+            "driver": {
+                "installed": self.facts.driver.on_disk,
+                "running": _distinct(chip.driver_version for chip in self.facts.chips),
+            },
+            "firmware": {
+                "installed": self.facts.firmware.on_disk,
+                "running": _distinct(chip.firmware_version for chip in self.facts.chips),
+            },
+        }
+
+
+def look(settings: Dict[str, Any], run: Run, family: Optional[str], root: str = "/") -> HdkLook:
+    """Look at the host and plan, changing nothing; `settings` is the wish of the role ascend_hdk."""
+    facts = look_at_hdk(run, family, os_packages(settings, family), root)
+    wish = hdk_wish(settings, facts.architecture)
+    return HdkLook(facts=facts, wish=wish, plan=plan_hdk(facts, wish))
+
+
+def answer(settings: Dict[str, Any], run: Run, family: Optional[str], root: str = "/") -> Dict[str, Any]:
+    """Return facts, pending and problems of the role in the shape of `ascend_info`."""
+    if not settings["packages"]:
+        # Without packages there is no wanted version; their problems are told by the control side.
+        return {"facts": {}, "pending": {}, "problems": []}
+    seen = look(settings, run, family, root)
+    problems = seen.problems()
+    facts = dict(
+        seen.versions(),
+        chips=[asdict(chip) for chip in seen.facts.chips],
+        npu_smi_error=seen.facts.npu_smi_error,
+        plan=[str(step) for step in seen.plan.steps],
+        components=seen.components(),
+    )
+    if seen.plan.steps:
+        preparation = prepare(settings, run, family, seen)
+        problems += preparation.pop("problems")
+        facts.update(preparation)
+    pending = {ROLE: "; ".join(facts["plan"])} if seen.plan.steps else {}
+    return {"facts": facts, "pending": pending, "problems": problems}
+
+
+def prepare(settings: Dict[str, Any], run: Run, family: Optional[str], seen: HdkLook) -> Dict[str, Any]:
+    """Return what the installers need first: OS packages, the run user and its group, and what is in their way."""
+    names = for_kernel(os_packages(settings, family), seen.facts.kernel) if DRIVER in seen.components() else []
+    user, group = settings["user"], settings["group"]
+    missing_group, missing_user = _group_id(group) is None, _user_id(user) is None
+    problems = []
+    if missing_group and settings.get("gid") is not None and _group_of(settings["gid"]):
+        problems.append(_taken("gid", settings["gid"], _group_of(settings["gid"])))
+    if missing_user and settings.get("uid") is not None and _user_of(settings["uid"]):
+        problems.append(_taken("uid", settings["uid"], _user_of(settings["uid"])))
+    return {
+        "missing_packages": missing_packages(run, family, names),
+        "missing_group": missing_group,
+        "missing_user": missing_user,
+        "problems": problems,
+    }
+
+
+def os_packages(settings: Dict[str, Any], family: Optional[str]) -> List[str]:
+    """Return the names of the OS packages for this family, with {kernel} still in them."""
+    return list(settings["os_packages"].get(family, []))
+
+
+def hdk_wish(settings: Dict[str, Any], architecture: str) -> HdkWish:
+    """Return what is wanted of a host of this architecture."""
+    packages = settings["packages"]
+    package = packages.get(architecture) or next(iter(packages.values()))
+    return HdkWish(
+        driver_version=package[DRIVER]["version"],
+        firmware_version=package[FIRMWARE]["version"],
+        npu_count=int(settings["npu_count"]),
+        bus_device=CHIP_DEVICES[settings["chip"]],
+        architectures=tuple(sorted(packages)),
+        reboot_policy=settings["reboot"],
+        allow_downgrade=bool(settings["allow_downgrade"]),
+        can_reboot=bool(settings["can_reboot"]),
+    )
+
+
+def _taken(kind: str, number: int, holder: Optional[str]) -> Problem:
+    return Problem(
+        check=f"run_user_{kind}",
+        value=f"{kind} {number} belongs to {holder}",
+        rule=f"ascend_hdk_user_{kind} is {number}",
+        next_step=f"set ascend_hdk_user_{kind} to a free number, or leave it empty for the next free one",
+    )
+
+
+def _distinct(versions: Any) -> List[str]:
+    return sorted({version or "unknown" for version in versions})
+
+
+def _user_id(name: str) -> Optional[int]:
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return None
+
+
+def _group_id(name: str) -> Optional[int]:
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        return None
+
+
+def _user_of(uid: int) -> Optional[str]:
+    try:
+        return pwd.getpwuid(int(uid)).pw_name
+    except KeyError:
+        return None
+
+
+def _group_of(gid: int) -> Optional[str]:
+    try:
+        return grp.getgrgid(int(gid)).gr_name
+    except KeyError:
+        return None

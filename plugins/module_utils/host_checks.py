@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Preflight's checks of a host: each returns a Problem, or None when the host is fit."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import socket
+import sys
+import time
+from typing import Any, Dict, Iterable, List, Optional, Set, Tuple
+
+from ansible.module_utils.host_problem import Problem
+from ansible.module_utils.os_packages import OperatingSystem
+
+_MEBIBYTE = 1024 * 1024
+_LISTEN = "0A"
+
+
+def privileges() -> Optional[Problem]:
+    """Check that the look is root's: other users see neither all processes nor all files."""
+    if os.geteuid() == 0:
+        return None
+    return Problem(
+        check="privileges",
+        value=f"uid {os.geteuid()}",
+        rule="the roles install software",
+        next_step="set ansible_user: root or ansible_become: true for this host",
+    )
+
+
+def supported_os(system: OperatingSystem, supported: List[str]) -> Optional[Problem]:
+    """Check the OS against entries like `ubuntu 22.04`; `debian 12` stands for 12.1, 12.2, … too."""
+    for entry in supported:
+        name, _, version = entry.lower().partition(" ")
+        if name == system.id and (not version or re.match(rf"{re.escape(version)}(\W|$)", system.version.lower())):
+            return None
+    return Problem(
+        check="os",
+        value=f"{system.id} {system.version}",
+        rule=f"supported are {', '.join(supported)}",
+        next_step="install one of these, or add this one to preflight_supported_os when you have tried it",
+    )
+
+
+def supported_architecture(architecture: str, supported: List[str]) -> Optional[Problem]:
+    """Check the machine's architecture, as uname -m names it."""
+    if architecture in supported:
+        return None
+    return Problem(
+        check="architecture",
+        value=architecture,
+        rule=f"supported are {', '.join(supported)}",
+        next_step="take this host out of the inventory",
+    )
+
+
+def python_version(minimum: str) -> Optional[Problem]:
+    """Check the interpreter that Ansible uses on the host."""
+    if sys.version_info[:2] >= tuple(int(number) for number in minimum.split(".")):
+        return None
+    return Problem(
+        check="python",
+        value=f"{sys.executable} is {sys.version.split()[0]}",
+        rule=f"Python {minimum} or newer",
+        next_step="install a newer Python and name it in ansible_python_interpreter",
+    )
+
+
+def clock(control_time: float, allowed_seconds: float) -> Optional[Problem]:
+    """Compare the host's clock with the control side's; the time that passes on the way counts as skew."""
+    skew = time.time() - control_time
+    if abs(skew) <= allowed_seconds:
+        return None
+    return Problem(
+        check="clock",
+        value=f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the control side",
+        rule=f"at most {allowed_seconds:.0f} s (preflight_clock_skew_seconds)",
+        next_step="let chrony or ntpd set the clock of both",
+    )
+
+
+def own_name() -> Optional[Problem]:
+    """Check that the host's own name resolves: MindFormers asks for it, and a rank dies when it does not."""
+    name = socket.gethostname()
+    try:
+        socket.gethostbyname(name)
+    except OSError as error:
+        return Problem(
+            check="own_name",
+            value=f"{name!r} does not resolve: {error}",
+            rule="MindFormers resolves the host's own name at start",
+            next_step=f"add a line with this host's address and {name} to its /etc/hosts",
+        )
+    return None
+
+
+def disk_space(wishes: Iterable[Dict[str, Any]], pending: Iterable[str]) -> List[Problem]:
+    """Check the free space that the pending roles need, summed up for each file system.
+
+    A wish is {role, path, free_mib}; a path that does not exist yet counts for its nearest folder that does.
+    """
+    needed: Dict[int, Tuple[str, int, List[str]]] = {}
+    for wish in wishes:
+        if wish["role"] in pending:
+            folder = _existing(wish["path"])
+            device = os.stat(folder).st_dev
+            first, total, paths = needed.get(device, (folder, 0, []))
+            needed[device] = (first, total + int(wish["free_mib"]), [*paths, f"{wish['path']} ({wish['role']})"])
+    return [problem for entry in needed.values() for problem in _too_small(*entry)]
+
+
+def foreign_listener(port: int, root: str = "/") -> Optional[Problem]:
+    """Check that msrun's preferred port is free, or held by a MindSpore job's own scheduler."""
+    inodes = set(_listening(port, root))
+    if not inodes:
+        return None
+    owner = _owner(inodes, root)
+    if owner and b"MS_ROLE=" in _bytes_of(os.path.join(root, "proc", str(owner[0]), "environ")):
+        return None
+    value = f"port {port} is taken by {owner[1]} (pid {owner[0]})" if owner else f"port {port} is taken"
+    return Problem(
+        check="master_port",
+        value=value,
+        rule="msrun's scheduler listens on telechat_master_port of rank 0",
+        next_step="end that process, or choose another telechat_master_port",
+    )
+
+
+def _existing(path: str) -> str:
+    while not os.path.isdir(path) and os.path.dirname(path) != path:
+        path = os.path.dirname(path)
+    return path
+
+
+def _too_small(folder: str, needed: int, paths: List[str]) -> List[Problem]:
+    numbers = os.statvfs(folder)
+    free = numbers.f_bavail * numbers.f_frsize // _MEBIBYTE
+    if free >= needed:
+        return []
+    return [
+        Problem(
+            check="disk_space",
+            value=f"{free} MiB free on the file system of {folder}",
+            rule=f"{needed} MiB for {', '.join(paths)}",
+            next_step="make room, mount a larger file system there, or lower the numbers in preflight_disk_space",
+        )
+    ]
+
+
+def _listening(port: int, root: str) -> Iterable[str]:
+    """Yield the socket inodes that listen on a TCP port (format: proc_pid_net(5))."""
+    for name in ("tcp", "tcp6"):
+        try:
+            with open(os.path.join(root, "proc/net", name), encoding="ascii") as stream:
+                lines = stream.read().splitlines()[1:]
+        except OSError:
+            continue
+        for fields in map(str.split, lines):
+            if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
+                yield fields[9]
+
+
+def _owner(inodes: Iterable[str], root: str) -> Optional[Tuple[int, str]]:
+    sockets = {f"socket:[{inode}]" for inode in inodes}
+    for folder in sorted(glob.glob(os.path.join(root, "proc/[0-9]*"))):
+        if sockets & _open_files(folder):
+            name = _bytes_of(os.path.join(folder, "comm")).decode("utf-8", "replace").strip()
+            return int(os.path.basename(folder)), name or "a process that has ended"
+    return None
+
+
+def _open_files(process: str) -> Set[str]:
+    try:
+        return {os.readlink(entry.path) for entry in os.scandir(os.path.join(process, "fd"))}
+    except OSError:
+        return set()  # the process has ended meanwhile
+
+
+def _bytes_of(path: str) -> bytes:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except OSError:
+        return b""
