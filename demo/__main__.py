@@ -74,8 +74,8 @@ def recap(log: Path) -> str:
 
 def on_the_lab(stages: Stages, *, keep: bool) -> None:
     """Two bare servers become a cluster and train."""
-    lab = [BIN / "python", "-m", "lab"]
-    inside = [*lab, "exec", "--"]
+    lab: list[str | Path] = [BIN / "python", "-m", "lab"]
+    inside: list[str | Path] = [*lab, "exec", "--"]
     state = Path(os.environ.get("LAB_STATE", "/var/lib/telechat-lab")) / os.environ.get("LAB_NAME", "telechat")
     inventory = state / "inventory"
     play_log = LOGS / "demo-site.log"
@@ -86,7 +86,7 @@ def on_the_lab(stages: Stages, *, keep: bool) -> None:
             run([*inside, BIN / "ansible-playbook", "-i", inventory, "site.yml"], log=play_log)
             print(recap(play_log))
         with stages.stage("finetune on both (telechat-run finetune)"):
-            finetune = [BIN / "telechat-run", "finetune", "-i", inventory, "--npus-per-node", "1"]
+            finetune: list[str | Path] = [BIN / "telechat-run", "finetune", "-i", inventory, "--npus-per-node", "1"]
             run([*inside, *finetune, "--config", CONFIG, "--dataset", "/mnt/model/demo-dataset"])
     finally:
         if not keep:
@@ -109,7 +109,14 @@ def on_this_machine(stages: Stages) -> None:
         run([BIN / "python", "-m", "lab.workload.dataset", "--output", dataset], log=LOGS / "demo-dataset.log")
     with stages.stage("finetune (telechat-run finetune)"):
         shim = ROOT / "lab" / "workload" / "cpu_shim"
-        finetune = [BIN / "telechat-run", "finetune", "-i", "inventory/local", "--env", f"PYTHONPATH={shim}"]
+        finetune: list[str | Path] = [
+            BIN / "telechat-run",
+            "finetune",
+            "-i",
+            "inventory/local",
+            "--env",
+            f"PYTHONPATH={shim}",
+        ]
         run([*finetune, "--config", CONFIG, "--dataset", dataset])
     print("\nWhat to try next: `sudo make demo`, which rehearses the whole story on two servers.")
 
