@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lab's command line: `python3 -m lab`.
+
+Exit codes: 0 done · 1 it failed · 2 usage · 130 interrupted; `exec` and `shell` pass on their command's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from lab import artifacts, faults, fleet, network, requirements, ssh
+from lab.cache import ensure_all
+from lab.errors import LabError
+from lab.layout import cache_root, find_lab
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+INTERRUPTED = 130
+_PRINTING = threading.Lock()
+
+
+def report(line: str) -> None:
+    """Tell the user how it goes; builders work side by side."""
+    with _PRINTING:
+        print(line, file=sys.stderr, flush=True)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's grammar."""
+    top = argparse.ArgumentParser(prog="python3 -m lab", description="A fleet of Ascend servers on one machine.")
+    top.add_argument("--name", help="which lab (default: LAB_NAME, then telechat); several can be up at once")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    up = commands.add_parser("up", help="bring the servers up; again: heal what is missing")
+    up.add_argument("--hosts", type=int, help=f"number of servers (default {fleet.DEFAULT_HOSTS})")
+    up.add_argument("--chips", type=int, help=f"NPUs of each server (default {fleet.DEFAULT_CHIPS})")
+    up.add_argument(
+        "--no-mindspore", action="store_true", help="without the MindSpore environment (3 GB, about 90 s, once)"
+    )
+    commands.add_parser("down", help="remove them completely, whatever state they are in")
+    status = commands.add_parser("status", help="show the servers")
+    status.add_argument("--json", action="store_true", help="as data")
+    shell = commands.add_parser("shell", help="a shell in a server, or one command: shell HOST -- CMD ...")
+    shell.add_argument("host")
+    shell.add_argument("argv", nargs="*", metavar="CMD")
+    inside = commands.add_parser("exec", help="run a command of the control side in the servers' network")
+    inside.add_argument("argv", nargs="+", metavar="CMD")
+    fault = commands.add_parser("fault", help="break something of a server's hardware")
+    fault.add_argument("host", nargs="?")
+    fault.add_argument("fault", nargs="?", metavar="NAME[=VALUE]")
+    fault.add_argument("--list", action="store_true", help="the faults there are")
+    fault.add_argument("--clear", action="store_true", help="heal NAME, or everything")
+    cache = commands.add_parser("cache", help="make what is slow to make, show where it is")
+    cache.add_argument("--no-mindspore", action="store_true", help="without the MindSpore environment")
+    needs = commands.add_parser("requirements", help="Debian packages that the lab needs on this machine")
+    needs.add_argument("--missing", action="store_true", help="only those that are not there yet")
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    arguments = parser().parse_args(argv)
+    try:
+        return COMMANDS[arguments.command](arguments)
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("lab: interrupted; run the same command again, or `python3 -m lab down`", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _up(arguments: argparse.Namespace) -> int:
+    requirements.check()
+    lab = find_lab(arguments.name)
+    changed = fleet.up(
+        lab, hosts=arguments.hosts, chips=arguments.chips, mindspore=not arguments.no_mindspore, report=report
+    )
+    print(lab.inventory / "hosts.yml" if changed else f"{lab.inventory / 'hosts.yml'} (no change)")
+    return 0
+
+
+def _down(arguments: argparse.Namespace) -> int:
+    requirements.check()
+    lab = find_lab(arguments.name)
+    if not fleet.down(lab, report):
+        report(f"lab {lab.name}: there is none")
+    return 0
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    facts = fleet.status(find_lab(arguments.name))
+    if arguments.json:
+        print(json.dumps(facts, indent=1))
+        return 0
+    print(f"lab {facts['name']}: {facts['inventory']}, file server {facts['server']} ({facts['url']})")
+    for host in facts["hosts"]:
+        broken = f", faults: {json.dumps(host['faults'])}" if host["faults"] else ""
+        print(f"  {host['name']:8} {host['address']:12} {host['state']}, boots: {host['boots']}{broken}")
+    return 0
+
+
+def _shell(arguments: argparse.Namespace) -> int:
+    lab = find_lab(arguments.name)
+    host = fleet.find_host(lab, arguments.host)
+    return _become(ssh.argv(lab, host, arguments.argv))
+
+
+def _exec(arguments: argparse.Namespace) -> int:
+    lab = find_lab(arguments.name)
+    fleet.require(lab)
+    return _become(network.inside(lab.netns, arguments.argv))
+
+
+def _become(argv: list[str]) -> int:
+    """Become this command: its exit code, signals and terminal are then its own."""
+    requirements.check()
+    sys.stdout.flush()
+    os.execvp(argv[0], argv)  # noqa: S606 - argv lists need no shell
+
+
+def _fault(arguments: argparse.Namespace) -> int:
+    if arguments.list:
+        print(faults.listing())
+        return 0
+    if arguments.host is None or not (arguments.fault or arguments.clear):
+        raise LabError("fault: HOST and NAME[=VALUE] are needed, or --clear, or --list")
+    host = fleet.find_host(find_lab(arguments.name), arguments.host)
+    if arguments.clear:
+        faults.heal(host, arguments.fault)
+    else:
+        faults.inject(host, arguments.fault)
+    return 0
+
+
+def _cache(arguments: argparse.Namespace) -> int:
+    requirements.check()
+    wanted = artifacts.wanted(with_mindspore=not arguments.no_mindspore)
+    for path in ensure_all(cache_root(), wanted, report).values():
+        print(path)
+    return 0
+
+
+def _requirements(arguments: argparse.Namespace) -> int:
+    print(" ".join(requirements.packages(missing_only=arguments.missing)))
+    return 0
+
+
+COMMANDS = {
+    "up": _up,
+    "down": _down,
+    "status": _status,
+    "shell": _shell,
+    "exec": _exec,
+    "fault": _fault,
+    "cache": _cache,
+    "requirements": _requirements,
+}

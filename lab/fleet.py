@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bring a lab up, take it down."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lab import artifacts, files, image, inventory, network, process, provision, ssh, supervision
+from lab.cache import Report, ensure_all
+from lab.cgroup import Group
+from lab.errors import LabError
+from lab.layout import CHECKOUT, HUB_ADDRESS, MAX_CHIPS, MAX_HOSTS, cache_root
+from lab.server import PORT
+from lab.supervisor import BootSettings
+
+if TYPE_CHECKING:
+    from lab.layout import Host, Lab
+
+DEFAULT_HOSTS = 2
+DEFAULT_CHIPS = 8
+FOUNDATION = ("base", "apt")
+_BOOT_SECONDS = 120.0
+_SERVER_SECONDS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a lab consists of."""
+
+    hosts: int
+    chips: int
+    mindspore: bool
+    # What its hosts stand on, by name: folders of the cache that stay the same for the lab's whole life.
+    foundation: dict[str, str]
+
+
+def read_settings(lab: Lab) -> Settings | None:
+    """Return what the lab was asked to be, None when there is none."""
+    try:
+        return Settings(**json.loads(lab.settings.read_text()))
+    except FileNotFoundError:
+        return None
+
+
+def require(lab: Lab) -> Settings:
+    """Return the settings of a lab that is there. Raises LabError when it is not."""
+    settings = read_settings(lab)
+    if settings is None:
+        raise LabError(f"there is no lab {lab.name!r} in {lab.state.parent}: `python3 -m lab up` makes it")
+    return settings
+
+
+def find_host(lab: Lab, name: str) -> Host:
+    """Return a host by its name. Raises LabError that lists the names there are."""
+    for host in lab.hosts(require(lab).hosts):
+        if host.name == name:
+            return host
+    names = ", ".join(host.name for host in lab.hosts(require(lab).hosts))
+    raise LabError(f"lab {lab.name!r} has no host {name!r}; it has {names}")
+
+
+def settle(old: Settings | None, *, hosts: int | None, chips: int | None, mindspore: bool) -> Settings:
+    """Return what the lab shall consist of, given what it does now.
+
+    Hosts may be added to a lab; what would take something from a running one needs `down` first.
+    """
+    wanted_hosts = hosts if hosts is not None else old.hosts if old else DEFAULT_HOSTS
+    wanted_chips = chips if chips is not None else old.chips if old else DEFAULT_CHIPS
+    if not 1 <= wanted_hosts <= MAX_HOSTS:
+        raise LabError(f"--hosts {wanted_hosts}: a lab has 1 to {MAX_HOSTS} hosts")
+    if not 1 <= wanted_chips <= MAX_CHIPS:
+        raise LabError(f"--chips {wanted_chips}: a server has 1 to {MAX_CHIPS} chips")
+    if old and (wanted_hosts < old.hosts or wanted_chips != old.chips):
+        raise LabError(
+            f"the lab has {old.hosts} hosts of {old.chips} chips, {wanted_hosts} of {wanted_chips} were asked for: "
+            "hosts can be added; for anything else run `python3 -m lab down` first"
+        )
+    return Settings(
+        hosts=wanted_hosts, chips=wanted_chips, mindspore=mindspore, foundation=old.foundation if old else {}
+    )
+
+
+def up(lab: Lab, *, hosts: int | None, chips: int | None, mindspore: bool, report: Report) -> bool:
+    """Bring the lab up, or what is missing of it; return whether anything had to be done.
+
+    Raises LabError for wishes that contradict the running lab and for a host that does not boot.
+    """
+    with files.locked(lab.lock):
+        settings = settle(read_settings(lab), hosts=hosts, chips=chips, mindspore=mindspore)
+        made = ensure_all(cache_root(), artifacts.wanted(with_mindspore=mindspore), report)
+        settings = _with_foundation(settings, made)
+        made.update({name: Path(path) for name, path in settings.foundation.items()})
+        lab.state.mkdir(parents=True, exist_ok=True)
+        changed = [files.write_atomically(lab.settings, json.dumps(asdict(settings)) + "\n")]
+        provision.make_key(lab.key, f"lab {lab.name}")
+        changed.append(_make_site(lab, settings, made))
+        changed.append(network.make_hub(lab))
+        changed.append(_serve(lab))
+        changed.append(_boot_all(lab, settings, made, report))
+    return any(changed)
+
+
+def down(lab: Lab, report: Report) -> bool:
+    """Remove everything of the lab, whatever state it is in; return whether there was anything."""
+    with files.locked(lab.lock):
+        indexes = _traces(lab)
+        found = lab.state.exists() or network.exists(lab.netns) or bool(indexes)
+        hosts = [lab.host(index) for index in sorted(indexes)]
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            list(pool.map(supervision.end, hosts))
+        process.kill(lab.server)
+        for host in hosts:
+            network.delete(host.netns)
+        network.delete(lab.netns)
+        group = Group(path=lab.netns)
+        group.kill()
+        group.remove()
+        if lab.state.exists():
+            files.remove_tree(lab.state)
+        lab.lock.unlink()
+        if found:
+            report(f"lab {lab.name}: gone")
+    return found
+
+
+def host_state(host: Host) -> str:
+    """Return `running`, `waiting` (a fault holds the boot back) or `off`."""
+    if not process.alive(host.supervisor):
+        return "off"
+    lines = host.events.read_text().splitlines() if host.events.exists() else []
+    last = json.loads(lines[-1])["event"] if lines else "off"
+    return "running" if last == "boot" else "waiting"
+
+
+def status(lab: Lab) -> dict[str, Any]:
+    """Return what there is of the lab, as data."""
+    settings = require(lab)
+    hosts = [
+        {
+            "name": host.name,
+            "address": host.address,
+            "state": host_state(host),
+            "boots": host.events.read_text().count('"event": "boot"') if host.events.exists() else 0,
+            "faults": json.loads(host.faults.read_text()) if host.faults.exists() else {},
+        }
+        for host in lab.hosts(settings.hosts)
+    ]
+    return {
+        "name": lab.name,
+        "state": str(lab.state),
+        "inventory": str(lab.inventory / "hosts.yml"),
+        "url": f"http://{HUB_ADDRESS}/",
+        "server": "running" if process.alive(lab.server) else "off",
+        "hosts": hosts,
+    }
+
+
+def _with_foundation(settings: Settings, made: dict[str, Path]) -> Settings:
+    """Fix what the hosts stand on at the first `up`; afterwards check that it is still there."""
+    if not settings.foundation:
+        return replace(settings, foundation={name: str(made[name]) for name in FOUNDATION})
+    for name, path in settings.foundation.items():
+        if not Path(path).is_dir():
+            raise LabError(f"{path}, the {name} that the lab's hosts stand on, was deleted: run `python3 -m lab down`")
+    return settings
+
+
+def _make_site(lab: Lab, settings: Settings, made: dict[str, Path]) -> bool:
+    """Make the file server's content and the inventory; return whether anything changed."""
+    facts = json.loads((made["image"] / image.DESCRIPTION).read_text())
+    links = {
+        lab.share / image.ARCHIVE: made["image"] / image.ARCHIVE,
+        lab.share / image.DESCRIPTION: made["image"] / image.DESCRIPTION,
+        lab.www / "apt": made["apt"],
+        lab.www / "share": lab.share,
+    }
+    changed = [files.link_atomically(path, target) for path, target in links.items()]
+    texts = inventory.documents(lab, hosts=settings.hosts, chips=settings.chips, packages=made["hdk"], image=facts)
+    return inventory.write(lab, texts) or any(changed)
+
+
+def _serve(lab: Lab) -> bool:
+    """Start the file server unless it runs; return whether it had to be started."""
+    if process.alive(lab.server):
+        return False
+    lab.server.unlink(missing_ok=True)
+    argv = [sys.executable, "-m", "lab.server", str(lab.www), HUB_ADDRESS, str(PORT), str(lab.server)]
+    with (lab.state / "server.log").open("ab") as log:
+        child = subprocess.Popen(
+            network.inside(lab.netns, argv),
+            cwd=CHECKOUT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + _SERVER_SECONDS
+    while not process.alive(lab.server):
+        if child.poll() is not None or time.monotonic() > deadline:
+            raise LabError(f"the lab's file server did not start: see {lab.state / 'server.log'}")
+        time.sleep(0.05)
+    return True
+
+
+def _boot_all(lab: Lab, settings: Settings, made: dict[str, Path], report: Report) -> bool:
+    hosts = lab.hosts(settings.hosts)
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        changed = [*pool.map(lambda host: _prepare(lab, host, settings, made), hosts)]
+        changed.append(provision.write_known_hosts(lab, hosts))
+        started = [*pool.map(lambda host: _boot(lab, host, report), hosts)]
+    return any(changed) or any(started)
+
+
+def _prepare(lab: Lab, host: Host, settings: Settings, made: dict[str, Path]) -> bool:
+    changed = provision.make(lab, host, base=made["base"], apt=made["apt"], chips=settings.chips)
+    boot = BootSettings(
+        base=str(made["base"]),
+        chips=settings.chips,
+        mindspore=str(made["mindspore"]) if "mindspore" in made else None,
+        group=supervision.group_path(host),
+    )
+    return provision.write_boot_settings(host, boot) or changed
+
+
+def _boot(lab: Lab, host: Host, report: Report) -> bool:
+    """Switch a host on unless it is; wait until it has booted. Return whether anything was done."""
+    state = host_state(host)
+    if state == "waiting":
+        report(f"{host.name}: held back by a fault, not waited for (`lab status`)")
+        return False
+    changed = False
+    if state == "off":
+        # A supervisor that was killed leaves its host running, out of anybody's control.
+        supervision.end(host)
+        network.make_host(lab, host)
+        supervision.start(host)
+        changed = True
+    else:
+        changed = network.connect(lab, host)
+        if changed:
+            network.plug(lab, host, on=True)
+    wait_for_boot(lab, host)
+    if changed:
+        report(f"{host.name}: up, {host.address}")
+    return changed
+
+
+def wait_for_boot(lab: Lab, host: Host) -> None:
+    """Return when all of the host's units have started. Raises LabError when it takes too long or a unit failed."""
+    deadline = time.monotonic() + _BOOT_SECONDS
+    command = ssh.argv(lab, host, ["systemctl", "is-system-running", "--wait"])
+    while True:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        answer = done.stdout.strip()
+        if answer == "running":
+            return
+        if answer == "degraded":
+            # Whatever failed belongs to what was installed in the host since: its own affair.
+            return
+        if time.monotonic() > deadline or host_state(host) == "off":
+            raise LabError(
+                f"{host.name} did not boot within {_BOOT_SECONDS:g} s: {(answer or done.stderr.strip())[-300:]}; "
+                f"its console is {host.console}"
+            )
+        time.sleep(0.1)
+
+
+def _traces(lab: Lab) -> set[int]:
+    """Return the indexes of all hosts of which anything is left: folder, network namespace or control group."""
+    names = [path.name.removesuffix(".part").removeprefix(".") for path in (lab.state / "hosts").glob("*")]
+    prefix = f"{lab.netns}-"
+    names += [path.name.removeprefix(prefix) for path in network.NAMESPACES.glob(f"{prefix}*")]
+    names += [path.name for folder in Group(path=lab.netns).folders() for path in folder.glob("node*")]
+    return {int(name.removeprefix("node")) for name in names if re.fullmatch(r"node\d+", name)}

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the lab needs of this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from lab.errors import LabError
+
+# Tool -> Debian package.
+TOOLS = {
+    "apt-get": "apt",
+    "dpkg-deb": "dpkg",
+    "gpg": "gpg",
+    "gpgconf": "gpgconf",
+    "gpg-agent": "gpg-agent",
+    "ip": "iproute2",
+    "makeself": "makeself",
+    "mmdebstrap": "mmdebstrap",
+    "mount": "mount",
+    "nsenter": "util-linux",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+    "systemd-nspawn": "systemd-container",
+    "unshare": "util-linux",
+    "zip": "zip",
+}
+# Files without a command of their own -> Debian package.
+FILES = {
+    "/usr/bin/python3.11": "python3.11",
+    "/usr/lib/python3.11/ensurepip/__init__.py": "python3.11-venv",
+    "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
+}
+
+
+def packages(*, missing_only: bool) -> list[str]:
+    """Return the Debian packages that bring all tools, or those whose tools are missing here."""
+    found = {package for tool, package in TOOLS.items() if not missing_only or shutil.which(tool) is None}
+    found |= {package for path, package in FILES.items() if not missing_only or not Path(path).exists()}
+    return sorted(found)
+
+
+def check() -> None:
+    """Raise LabError when this user or this machine cannot have a lab."""
+    if os.geteuid() != 0:
+        raise LabError("a lab makes namespaces and mounts: run it as root")
+    missing = {tool: package for tool, package in TOOLS.items() if shutil.which(tool) is None}
+    if missing:
+        names = " ".join(sorted(set(missing.values())))
+        raise LabError(f"missing here: {', '.join(sorted(missing))}; apt-get install {names}")
