@@ -54,7 +54,9 @@ def _info(arguments):
     if kind == "topo":
         return view.topology()
     if kind not in _PER_CHIP or "-i" not in options:
-        raise Refusal("Error parameter of -t\n" + _USAGE if kind not in _PER_CHIP else "Error parameter of -i\n" + _USAGE)
+        raise Refusal(
+            "Error parameter of -t\n" + _USAGE if kind not in _PER_CHIP else "Error parameter of -i\n" + _USAGE
+        )
     return _PER_CHIP[kind](view, _chip(view, options))
 
 
@@ -101,9 +103,7 @@ def _view():
     visible = kernel.visible_chips()
     manager = os.access(os.path.join(paths.DEV, "davinci_manager"), os.R_OK | os.W_OK)
     if not (manager and visible and document["loaded"]) or document["faults"].get("npu_smi_8005"):
-        raise Refusal(
-            "DrvMngGetConsoleLogLevel failed. (g_conLogLevel=3)\ndcmi module initialize failed. ret is -8005"
-        )
+        raise Refusal("DrvMngGetConsoleLogLevel failed. (g_conLogLevel=3)\ndcmi module initialize failed. ret is -8005")
     return View(document, visible)
 
 

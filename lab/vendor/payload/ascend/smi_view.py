@@ -48,8 +48,12 @@ class View:
         """Return the lines of ``npu-smi info``."""
         title = "npu-smi {:<24} Version: {}".format(self.tool, self.driver)
         lines = [_TOP, "| {:<95}|".format(title), _DASHES]
-        lines.append("| NPU   Name                | Health        | Power(W)    Temp(C)           Hugepages-Usage(page)|")
-        lines.append("| Chip                      | Bus-Id        | AICore(%)   Memory-Usage(MB)  HBM-Usage(MB)        |")
+        lines.append(
+            "| NPU   Name                | Health        | Power(W)    Temp(C)           Hugepages-Usage(page)|"
+        )
+        lines.append(
+            "| Chip                      | Bus-Id        | AICore(%)   Memory-Usage(MB)  HBM-Usage(MB)        |"
+        )
         lines.append(_DOUBLE)
         for chip in self.chips:
             lines += self._chip_rows(chip)
@@ -142,7 +146,11 @@ class View:
         """Return the lines of ``-t proc-mem``."""
         lines = block([("NPU ID", chip["id"]), ("Chip Count", 1)]) + [""]
         for pid in self.processes(chip["id"]):
-            pairs = [("Process id", pid), ("Process name", holders.name(pid)), ("Process memory(MB)", holders.memory_mb(pid))]
+            pairs = [
+                ("Process id", pid),
+                ("Process name", holders.name(pid)),
+                ("Process memory(MB)", holders.memory_mb(pid)),
+            ]
             lines += block(pairs)
         return lines + block([("Chip ID", 0)])
 

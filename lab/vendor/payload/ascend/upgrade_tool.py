@@ -5,7 +5,7 @@ import sys
 
 from . import chips, kernel
 
-_USAGE = "Usage: upgrade-tool --device_index <id|-1> --component <type|-1> --version | --device_index <id|-1> --system_version"
+_USAGE = "Usage: upgrade-tool --device_index <id|-1> <--component <type|-1> --version|--system_version>"
 
 
 def main(arguments):

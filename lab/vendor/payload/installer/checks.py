@@ -65,10 +65,18 @@ def architecture(package):
         raise Stop("[ERROR]" + words.format(package["arch"], machine))
 
 
+def absent(names):
+    """Return those of the tools that are not there; root's own folders count even when PATH lacks them."""
+    return [name for name in names if shutil.which(name, path=_search_path()) is None]
+
+
+def _search_path():
+    return os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+
+
 def tools():
     """The installer calls these."""
-    search = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    missing = [name for name in ("lspci", "ifconfig") if shutil.which(name, path=search) is None]
+    missing = absent(("lspci", "ifconfig"))
     if missing:
         raise Stop("[ERROR]The list of missing tools: {},".format(",".join(missing)))
 
@@ -89,7 +97,7 @@ def chip_matches(package, quiet):
         ["lspci", "-n", "-D", "-d", "19e5:" + package["pci_device"]],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env=dict(os.environ, PATH=os.environ.get("PATH", "") + ":/usr/sbin:/sbin"),
+        env=dict(os.environ, PATH=_search_path()),
         check=False,
     )
     if not result.stdout.strip() and not quiet:
@@ -107,7 +115,7 @@ def overwrite(component, package, quiet):
 
 
 def ask(question):
-    """Wait for y or n on stdin. The end of stdin is no answer: the vendor's script goes on waiting, and so does this."""
+    """Wait for y or n on stdin; its end is no answer: the vendor's script goes on waiting, and so does this."""
     print(question, flush=True)
     while True:
         try:
@@ -127,7 +135,9 @@ def flash_version(package):
     releases = [chip["firmware"]["flash_release"] for chip in chips.read()["chips"]] if chips.on_server() else []
     newest = max(releases, key=version.key) if releases else None
     if newest and version.key(package["release"]) < version.key(newest):
-        words = "Installation failed, the driver package version={} is earlier than the device flash hardware version={}"
+        words = (
+            "Installation failed, the driver package version={} is earlier than the device flash hardware version={}"
+        )
         raise Stop("[ERROR]" + words.format(package["release"], newest))
 
 

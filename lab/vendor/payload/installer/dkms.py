@@ -9,8 +9,15 @@ import os
 import shutil
 
 from ascend import chips, files, paths
+from installer import checks
 from installer.report import Stop
 
+_CONF = """\
+PACKAGE_NAME="davinci_ascend"
+PACKAGE_VERSION="1.0"
+BUILT_MODULE_NAME[0]="drv_pcie_host"
+DEST_MODULE_LOCATION[0]="/updates/dkms"
+"""
 _FAILED = (
     "[ERROR]Dkms install failed, details in : " + paths.INSTALL_LOG[1:],
     "[ERROR]Driver_ko_install failed",
@@ -22,9 +29,8 @@ def build(report, version):
     """Build and install the module for the running kernel; Stop when it does not build."""
     release, machine = os.uname()[2], os.uname()[4]
     reason = _obstacle(release)
+    _add()
     os.makedirs(os.path.join(paths.DKMS_TREE, "1.0", "build"), exist_ok=True)
-    os.makedirs(paths.DKMS_SOURCE, exist_ok=True)
-    files.write_text(paths.DKMS_SOURCE + "/dkms.conf", 'PACKAGE_NAME="davinci_ascend"\nPACKAGE_VERSION="1.0"\n')
     if reason:
         report.log("[ERROR]" + reason)
         raise Stop(*_FAILED)
@@ -32,6 +38,15 @@ def build(report, version):
     files.write_text(os.path.join(paths.DKMS_TREE, "1.0", release, machine, "module", "drv_pcie_host.ko"), module)
     shutil.rmtree(os.path.join(paths.DKMS_TREE, "1.0", "build"))
     files.write_text(paths.kernel_module(), module)
+
+
+def _add():
+    # As `dkms add` leaves it: dkms itself walks over this tree when kernels or headers come and go.
+    files.write_text(paths.DKMS_SOURCE + "/dkms.conf", _CONF)
+    os.makedirs(os.path.join(paths.DKMS_TREE, "1.0"), exist_ok=True)
+    source = os.path.join(paths.DKMS_TREE, "1.0", "source")
+    files.remove(source)
+    os.symlink(paths.DKMS_SOURCE, source)
 
 
 def remove():
@@ -53,7 +68,7 @@ def _half_built():
 
 
 def _obstacle(release):
-    missing = [tool for tool in ("dkms", "gcc", "make") if shutil.which(tool) is None]
+    missing = checks.absent(("dkms", "gcc", "make"))
     if missing:
         return "{}: command not found".format(missing[0])
     if not os.path.exists(paths.kernel_headers()):

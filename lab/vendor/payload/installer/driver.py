@@ -31,6 +31,7 @@ class Wishes:
 
 def install(report, package, root, wishes):
     """Install the driver; returns 0 when it runs at once, 2 when it needs a reboot."""
+    files.remove(paths.HOTRESET_LOG)
     with_module = wishes.options.type not in ("docker", "devel")
     if with_module:
         report.say("[INFO]driver install type: DKMS")
@@ -64,6 +65,7 @@ def install(report, package, root, wishes):
 
 def uninstall(report, newer, force):
     """Remove the driver; the module stays in the kernel when it cannot be unloaded."""
+    files.remove(paths.HOTRESET_LOG)
     busy = checks.occupied()
     if busy and newer and not force:
         raise Stop("[ERROR]" + checks.OCCUPIED)
@@ -168,10 +170,10 @@ def _start(report, newer):
     """Reset the chips and load the new module; False when that has to wait for a reboot."""
     report.say("[INFO]Waiting for device startup...")
     if chips.faults().get("hot_reset_failure") or (not newer and checks.occupied()) or not _load(report):
-        files.append_line(paths.HOTRESET_LOG, "unknown")
+        files.write_text(paths.HOTRESET_LOG, "unknown\n")
         report.say("[WARNING]Device startup fail")
         return False
-    files.append_line(paths.HOTRESET_LOG, "success")
+    files.write_text(paths.HOTRESET_LOG, "success\n")
     report.say("[INFO]Device startup success")
     _systemctl("start", "ascend_monitor.path")
     return True

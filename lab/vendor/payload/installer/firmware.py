@@ -74,6 +74,4 @@ def _copy(root):
     for name in ("installer", "ascend"):
         shutil.copytree(os.path.join(root, name), os.path.join(script, name))
     # Last: who finds it finds the rest.
-    files.write_text(
-        os.path.join(paths.FIRMWARE, "version.info"), files.read_text(os.path.join(root, "version.info"))
-    )
+    files.write_text(os.path.join(paths.FIRMWARE, "version.info"), files.read_text(os.path.join(root, "version.info")))

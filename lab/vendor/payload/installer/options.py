@@ -14,9 +14,7 @@ TYPES = {
     "Firmware": ("full", "upgrade", "uninstall"),
 }
 _SWITCHES = {
-    "Driver": (
-        "version check quiet install-for-all vnpu_host vnpu_guest vnpu_docker_host".split()
-    ),
+    "Driver": ("version check quiet install-for-all vnpu_host vnpu_guest vnpu_docker_host".split()),
     "Firmware": ["version", "check", "quiet"],
 }
 _NEWER_SWITCHES = {"Driver": ["force", "norebuild"], "Firmware": ["force"]}
@@ -54,7 +52,9 @@ def parse(component, arguments, newer):
         name, equals, value = argument[2:].partition("=")
         known = name in _VALUES[component] and value if equals else name in types or name in switches
         if not argument.startswith("--") or not known:
-            raise Stop(_PREFIX + " Unrecognized parameters: {}. Try './xxx.run --help' for more information.".format(argument))
+            raise Stop(
+                _PREFIX + " Unrecognized parameters: {}. Try './xxx.run --help' for more information.".format(argument)
+            )
         given[name] = value if equals else True
     return _checked(given, types)
 
@@ -65,7 +65,9 @@ def _checked(given, types):
     if alone and len(given) > 1:
         raise Stop(_PREFIX + "{} can't use with other parameters".format(alone[0]))
     if not chosen and not alone:
-        raise Stop(_PREFIX + "Unrecognized parameters, an install type is needed. Try './xxx.run --help' for more information.")
+        raise Stop(
+            _PREFIX + "Unrecognized parameters, an install type is needed. Try './xxx.run --help' for more information."
+        )
     if len(chosen) > 1:
         raise Stop(_PREFIX + "{} can't use with other parameters".format("/".join(chosen)))
     install_type = chosen[0] if chosen else None

@@ -45,6 +45,8 @@ def _package(report, package, arguments, root):
         report.say("[INFO]{} version :{}".format(report.component.lower(), package["version"]))
         return 0
     checks.root()
+    words = "[Makeself] [{}] {} {}".format(report.started, report.run_file, " ".join(arguments))
+    files.append_line(paths.MAKESELF_LOG, words)
     if "check" in options:
         report.success("{} package preinstall_check success.".format(report.component))
         return 0

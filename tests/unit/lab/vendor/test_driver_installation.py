@@ -50,6 +50,8 @@ def test_what_a_fresh_installation_leaves(server: Server, runs: Packages) -> Non
     assert server.path("/usr/local/bin/npu-smi").is_symlink()
     assert server.path("/var/log/npu/conf/slog/slog.conf").is_file()
     assert "Driver package installed successfully" in server.text("/var/log/ascend_seclog/ascend_install.log")
+    assert server.text("/var/log/hotreset_status.log") == "success\n"
+    assert runs.driver("24.1.rc3").name in server.text("/root/log/makeself/makeself.log")
 
 
 def test_older_releases_do_not_note_completion(server: Server, runs: Packages) -> None:
@@ -127,6 +129,7 @@ def test_after_an_upgrade_without_hot_reset_the_old_version_runs_until_the_reboo
     assert "Driver package upgraded successfully! Reboot needed for installation/upgrade to take effect! \n" in output
     assert old_server.text("/usr/local/Ascend/driver/version.info").startswith("Version=24.1.rc3\n")
     assert board(old_server)["Software Version"] == "23.0.3"
+    assert old_server.text("/var/log/hotreset_status.log") == "unknown\n"
     old_server.reboot()
     assert board(old_server)["Software Version"] == "24.1.rc3"
 
