@@ -191,7 +191,7 @@ class _Run:
             self._tell(Notice(f"{name} is {failed.state}: stopping {', '.join(others)}"))
         # A lost node may still be reachable for a stop, and its processes may still be there.
         self._stop([*others, *([name] if failed.state is JobState.LOST else [])])
-        if failed.state is JobState.FAILED and not self._interrupt.requested:
+        if failed.failed_rank is not None and not self._interrupt.requested:
             lines = self._read_last_lines(self._nodes[name], failed.failed_rank)
             self._outcomes[name] = dataclasses.replace(self._outcomes[name], last_lines=lines)
 
@@ -228,13 +228,12 @@ class _Run:
         self._outcomes[name] = dataclasses.replace(known, state=state, left=left, reason=reason)
         self._tell(NodeState(name, state, reason))
 
-    def _read_last_lines(self, node: NodePlan, rank: Optional[int]) -> Tuple[str, ...]:
-        """Return the last lines of the failed worker's log, or of msrun's own."""
+    def _read_last_lines(self, node: NodePlan, rank: int) -> Tuple[str, ...]:
+        """Return the last lines of the failed worker's log."""
         name = node.node.name
         client = self._clients[name]
-        ranks = None if rank is None else [rank]
         watch = FleetWatch(
-            {name: lambda: client.watch(self._plan.job_id, node.paths.job_root, ranks=ranks)},
+            {name: lambda: client.watch(self._plan.job_id, node.paths.job_root, ranks=[rank])},
             heartbeat_timeout=_LAST_LINES_SECONDS,
         )
         lines: Deque[str] = deque(maxlen=_LAST_LINES)
@@ -247,7 +246,7 @@ class _Run:
                 event = item[1]
                 if isinstance(event, NodeLost) or (event["event"] == "state" and JobState(event["state"]).is_terminal):
                     break
-                if event["event"] == "log" and event.get("rank") == rank:
+                if event["event"] == "log":
                     lines.append(event["line"])
         finally:
             watch.close()

@@ -99,8 +99,7 @@ class Report:
         failed = next((outcome for outcome in self.nodes if outcome.node == self.first_failure), None)
         if failed is None:
             return []
-        rank = f" rank {failed.failed_rank}" if failed.failed_rank is not None else ""
-        lines = [f"  first to fail: {failed.node}{rank}: {failed.reason or 'no reason given'}"]
+        lines = [f"  first to fail: {failed.node}: {failed.reason or 'no reason given'}"]
         return [*lines, *(f"    | {line}" for line in failed.last_lines)]
 
 

@@ -34,16 +34,21 @@ class FleetWatch:
         self._last_sign: Dict[str, float] = dict.fromkeys(open_watch, time.monotonic())
         self._watches: List[Watch] = []
         self._closed = False
+        self._next_look = 0.0
         self._lock = threading.Lock()
         for name, begin in open_watch.items():
             threading.Thread(target=self._follow, args=(name, begin), daemon=True).start()
 
     def poll(self) -> Optional[Tuple[str, NodeEvent]]:
         """Wait a moment for the next event; a node without a sign of life for too long is an event too."""
+        # Looked for first: while other nodes are talkative the queue is never empty.
+        silent = self._silent_node()
+        if silent is not None:
+            return silent
         try:
             return self._events.get(timeout=_POLL_SECONDS)
         except queue.Empty:
-            return self._silent_node()
+            return None
 
     def ended(self, name: str) -> None:
         """Note that nothing more is expected of a node."""
@@ -58,6 +63,9 @@ class FleetWatch:
 
     def _silent_node(self) -> Optional[Tuple[str, NodeEvent]]:
         now = time.monotonic()
+        if now < self._next_look:
+            return None
+        self._next_look = now + _POLL_SECONDS
         for name, last in list(self._last_sign.items()):
             if now - last > self._heartbeat_timeout:
                 self.ended(name)
