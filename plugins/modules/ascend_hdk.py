@@ -8,8 +8,8 @@ module: ascend_hdk
 short_description: Bring driver and firmware of an Ascend server to a release, up to the next reboot
 description:
   - Looks at the server, plans the steps to the wanted versions, and takes them until the server has to reboot.
-  - Call it again after the reboot, until RV(reboot_required) is false. Whatever interrupts it, the next call goes on from
-    the server's state.
+  - Call it again after the reboot, until RV(reboot_required) is false. Whatever interrupts it, the next call goes on
+    from the server's state.
   - With nothing left to do it fails unless all chips are there, healthy, and run the wanted versions.
 author:
   - The TeleChat2 on Ascend authors
@@ -73,6 +73,11 @@ problems:
   type: list
   elements: dict
   sample: [{check: chip_health, value: NPU 3 chip 0 is Alarm, rule: every chip's health is OK, next_step: reboot}]
+npu_smi_error:
+  description: Why npu-smi answers for no chip; null when it does.
+  returned: always
+  type: str
+  sample: npu-smi is not installed
 versions:
   description: Versions installed and running, of driver and firmware.
   returned: success
@@ -121,12 +126,13 @@ def main() -> None:
             plan=steps,
             reboot_required=False,
             versions=before.versions(),
+            npu_smi_error=before.facts.npu_smi_error,
             diff={"before": before.versions(), "after": wanted_versions(before) if steps else before.versions()},
         )
     try:
         progress = converge(look, settings(module.params), HdkRecord())
     except StepError as error:
-        module.fail_json(msg=str(error), problems=[])
+        module.fail_json(msg=str(error), problems=[], npu_smi_error=before.facts.npu_smi_error)
     stop_at_problems(module, progress.seen)
     module.exit_json(**result(before, progress))
 
@@ -140,6 +146,7 @@ def result(before: HdkLook, progress: Progress) -> Dict[str, Any]:
         "plan": [str(step) for step in progress.seen.plan.steps],
         "reboot_required": progress.reboot is not None,
         "versions": after,
+        "npu_smi_error": progress.seen.facts.npu_smi_error,
         "diff": {"before": before.versions(), "after": after},
     }
 
@@ -149,7 +156,11 @@ def stop_at_problems(module: AnsibleModule, seen: HdkLook) -> None:
     problems = seen.problems()
     if problems:
         lines = [f"{problem.value} ({problem.rule}): {problem.next_step}" for problem in problems]
-        module.fail_json(msg="; ".join(lines), problems=[asdict(problem) for problem in problems])
+        module.fail_json(
+            msg="; ".join(lines),
+            problems=[asdict(problem) for problem in problems],
+            npu_smi_error=seen.facts.npu_smi_error,
+        )
 
 
 def wanted_versions(seen: HdkLook) -> Dict[str, Any]:

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The inventory as a cluster, read as telechat-run reads it: variables untemplated (inventory/README.md)."""
+
+from telechat_runtime.errors import InventoryError
+from telechat_runtime.topology import cluster_from_hostvars
+
+
+def ascend_cluster(hosts, hostvars, group):
+    """Return the cluster, or what breaks the inventory's contract: {"cluster": …, "problems": [...]}."""
+    variables = {host: hostvars.raw_get(host) for host in hosts}
+    try:
+        return {"cluster": cluster_from_hostvars(group, hosts, variables).as_dict(), "problems": []}
+    except InventoryError as error:
+        return {"cluster": None, "problems": list(error.problems)}
+
+
+class FilterModule:
+    def filters(self):
+        return {"ascend_cluster": ascend_cluster}

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All hosts' answers to the one look as lines for people: what is wrong, or what is going to be done."""
+
+
+def preflight_problems(looks, control_side):
+    """Return a line a problem: host, what was found, the rule, the next step. `looks` is host → `ascend_info`."""
+    lines = [_line("control side", problem) for problem in control_side]
+    for host, look in looks.items():
+        if "problems" in look:
+            lines += [_line(host, problem) for problem in look["problems"]]
+        else:
+            lines.append(_line(host, _no_answer(look)))
+    return lines
+
+
+def preflight_plan(looks):
+    """Return one line a host and role with something to do, and how many hosts have nothing to do."""
+    lines = [f"{host}: {role}: {reason}" for host, look in looks.items() for role, reason in look["pending"].items()]
+    ready = sum(1 for look in looks.values() if not look["pending"])
+    return [*lines, f"nothing to do on {ready} of {len(looks)} hosts"] if ready else lines
+
+
+def _line(where, problem):
+    return f"{where}: {problem['check']}: {problem['value']} (rule: {problem['rule']}) -> {problem['next_step']}"
+
+
+def _no_answer(look):
+    what = look.get("msg") or look.get("module_stderr") or "it gave no answer"
+    return {
+        "check": "unreachable" if look.get("unreachable") else "python",
+        "value": " ".join(str(what).split()),
+        "rule": "Ansible reaches the host and runs Python there",
+        "next_step": "mend its connection or its ansible_python_interpreter, or leave it out with --limit",
+    }
+
+
+class FilterModule:
+    def filters(self):
+        return {"preflight_problems": preflight_problems, "preflight_plan": preflight_plan}
