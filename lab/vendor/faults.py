@@ -43,6 +43,21 @@ KNOWN: dict[str, str] = {
     "no_boot": "the server does not come back from a reboot; honoured by the host's supervisor",
 }
 
+# Their values are numbers; net_health takes a word; all others are just there.
+NUMBERED = frozenset(
+    {
+        "slow_install",
+        "no_space",
+        "firmware_chip_skipped",
+        "chip_missing_after_reboot",
+        "chip_alarm",
+        "chip_critical",
+        "hbm_held",
+        "link_down",
+        "slow_boot",
+    }
+)
+
 
 def read(hardware: Path) -> dict[str, Any]:
     """Return the active faults of the server with this hardware folder, name to value."""
@@ -54,9 +69,10 @@ def read(hardware: Path) -> dict[str, Any]:
 
 
 def set_fault(hardware: Path, name: str, value: Any = True) -> None:  # noqa: FBT002 - most faults are just there
-    """Make a fault active; ValueError names the known ones when this one is not."""
+    """Make a fault active; ValueError says what is wrong with its name or value."""
     if name not in KNOWN:
         raise ValueError(f"unknown fault {name!r}; known: {', '.join(sorted(KNOWN))}")
+    _check_value(name, value)
     _write(hardware, {**read(hardware), name: value})
 
 
@@ -71,6 +87,16 @@ def clear(hardware: Path, name: str | None = None) -> None:
 def chip_of(value: Any, default: int) -> int:
     """Return the chip id that a fault's value means; ``True`` means the default."""
     return default if value is True else int(value)
+
+
+def _check_value(name: str, value: Any) -> None:
+    if value is True or (name == "net_health" and isinstance(value, str)):
+        return
+    if name in NUMBERED:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+            raise ValueError(f"{name}={value!r}: a number, 0 or more, is needed ({KNOWN[name]})")
+    else:
+        raise ValueError(f"{name}={value!r}: this fault takes no such value ({KNOWN[name]})")
 
 
 def _write(hardware: Path, active: dict[str, Any]) -> None:

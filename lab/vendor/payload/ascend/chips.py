@@ -49,7 +49,7 @@ def number_of(active, name, default):
     value = active.get(name)
     if value is None or value is False:
         return None
-    return default if value is True else int(value)
+    return default if value is True else value
 
 
 def heal(name):

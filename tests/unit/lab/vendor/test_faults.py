@@ -38,6 +38,31 @@ def test_an_unknown_fault_is_refused_and_nothing_changes(tmp_path: Path, change:
     assert faults.read(tmp_path) == {"no_boot": True}
 
 
-@pytest.mark.parametrize(("value", "chip"), [(True, 7), (0, 0), (5, 5), ("2", 2)])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("chip_alarm", "two"),
+        ("chip_alarm", -1),
+        ("slow_boot", False),
+        ("no_boot", 3),
+        ("net_health", 4),
+        ("no_boot", "x"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_refused(tmp_path: Path, name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"{name}={value!r}: "):
+        faults.set_fault(tmp_path, name, value)
+    assert faults.read(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("slow_boot", 0.5), ("chip_alarm", 0), ("net_health", "Init"), ("no_boot", True)]
+)
+def test_values_that_make_sense(tmp_path: Path, name: str, value: object) -> None:
+    faults.set_fault(tmp_path, name, value)
+    assert faults.read(tmp_path) == {name: value}
+
+
+@pytest.mark.parametrize(("value", "chip"), [(True, 7), (0, 0), (5, 5)])
 def test_the_value_of_a_chip_fault_is_its_id(value: object, chip: int) -> None:
     assert faults.chip_of(value, 7) == chip
