@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the site's file server offers for the demo: the training data and the CPU shim, as tar archives."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from lab.layout import CHECKOUT
+from lab.process import run
+
+DATASET = "demo-dataset.tar"
+SHIM = "cpu-shim.tar"
+DESCRIPTION = "workload.json"
+_SHIM_FOLDER = CHECKOUT / "lab" / "workload" / "cpu_shim"
+
+
+def build(folder: Path, needs: dict[str, Path]) -> None:
+    """Make both archives, and beside them what a site lists of a file: its size in bytes and its sha256."""
+    python = needs["mindspore"] / "bin" / "python"
+    script = (
+        f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); from lab.workload import dataset; sys.exit(dataset.main())"
+    )
+    run([python, "-c", script, "--output", folder / "dataset", "--tar", folder / DATASET])
+    write_shim(folder / SHIM)
+    facts = {name: describe(folder / name) for name in (DATASET, SHIM)}
+    (folder / DESCRIPTION).write_text(json.dumps(facts, indent=1) + "\n")
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """Return size and sha256 of a file."""
+    with path.open("rb") as file:
+        return {"size": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def write_shim(archive: Path) -> None:
+    """Pack the CPU shim's modules into cpu-shim/, the same bytes for the same modules."""
+    with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar:
+        for path in sorted(_SHIM_FOLDER.glob("*.py")):
+            info = tarfile.TarInfo(f"cpu-shim/{path.name}")
+            info.size, info.mode = path.stat().st_size, 0o644
+            with path.open("rb") as file:
+                tar.addfile(info, file)
