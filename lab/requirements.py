@@ -17,6 +17,7 @@ TOOLS = {
     "gpgconf": "gpgconf",
     "gpg-agent": "gpg-agent",
     "ip": "iproute2",
+    "lspci": "pciutils",  # reads the simulated bus in tests
     "makeself": "makeself",
     "mmdebstrap": "mmdebstrap",
     "mount": "mount",
