@@ -62,13 +62,25 @@ def mindspore() -> Entry:
     )
 
 
+@cache
+def workload() -> Entry:
+    """Return the training data and the CPU shim."""
+    return Entry(name="workload", ingredients=(sources("workload"),), build=_build_workload, needs=(mindspore(),))
+
+
 def wanted(*, with_mindspore: bool) -> list[Entry]:
     """Return what a lab is made from; the slowest first."""
     entries = [base(), apt(), container_image(), hdk()]
-    return [mindspore(), *entries] if with_mindspore else entries
+    return [workload(), mindspore(), *entries] if with_mindspore else entries
 
 
 def _build_hdk(folder: Path, _needs: dict[str, Path]) -> None:
     from lab.vendor import packages  # noqa: PLC0415 - the vendor's builder is loaded only to build
 
     packages.build(folder)
+
+
+def _build_workload(folder: Path, needs: dict[str, Path]) -> None:
+    from lab.workload import archives  # noqa: PLC0415 - loaded only to build
+
+    archives.build(folder, needs)

@@ -20,6 +20,7 @@ from lab.errors import LabError
 from lab.layout import CHECKOUT, HUB_ADDRESS, MAX_CHIPS, MAX_HOSTS, cache_root
 from lab.server import PORT
 from lab.supervisor import BootSettings
+from lab.workload import archives
 
 if TYPE_CHECKING:
     from lab.layout import Host, Lab
@@ -176,15 +177,27 @@ def _with_foundation(settings: Settings, made: dict[str, Path]) -> Settings:
 def _make_site(lab: Lab, settings: Settings, made: dict[str, Path]) -> bool:
     """Make the file server's content and the inventory; return whether anything changed."""
     facts = json.loads((made["image"] / image.DESCRIPTION).read_text())
+    shared = _shared_files(made)
     links = {
         lab.share / image.ARCHIVE: made["image"] / image.ARCHIVE,
         lab.share / image.DESCRIPTION: made["image"] / image.DESCRIPTION,
+        **{lab.share / name: made["workload"] / name for name in shared},
         lab.www / "apt": made["apt"],
         lab.www / "share": lab.share,
     }
     changed = [files.link_atomically(path, target) for path, target in links.items()]
-    texts = inventory.documents(lab, hosts=settings.hosts, chips=settings.chips, packages=made["hdk"], image=facts)
+    texts = inventory.documents(
+        lab, hosts=settings.hosts, chips=settings.chips, packages=made["hdk"], image=facts, shared=shared
+    )
     return inventory.write(lab, texts) or any(changed)
+
+
+def _shared_files(made: dict[str, Path]) -> dict[str, Any]:
+    """Return size and sha256 of the workload's archives, by name; nothing without a MindSpore environment."""
+    if "workload" not in made:
+        return {}
+    facts: dict[str, Any] = json.loads((made["workload"] / archives.DESCRIPTION).read_text())
+    return facts
 
 
 def _serve(lab: Lab) -> bool:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lab import files
 from lab.layout import CHECKOUT, HUB_ADDRESS, MINDSPORE_ENV
@@ -35,7 +35,7 @@ def hosts_yaml(lab: Lab, *, hosts: int, chips: int) -> str:
     return "\n".join([*lines, ""])
 
 
-def lab_yaml(lab: Lab, *, packages: Path, image: dict[str, str]) -> str:
+def lab_yaml(lab: Lab, *, packages: Path, image: dict[str, str], shared: dict[str, Any]) -> str:
     """Return group_vars/all/lab.yml: where things are, for the site's own variables to refer to."""
     variables = {
         "lab_name": lab.name,
@@ -47,17 +47,20 @@ def lab_yaml(lab: Lab, *, packages: Path, image: dict[str, str]) -> str:
         "lab_image_archive": str(lab.share / image["archive"]),
         "lab_image_tag": image["tag"],
         "lab_image_id": image["image_id"],
+        "lab_shared_files": shared,
     }
     return "\n".join(["---", *(f"{name}: {json.dumps(value)}" for name, value in variables.items()), ""])
 
 
-def documents(lab: Lab, *, hosts: int, chips: int, packages: Path, image: dict[str, str]) -> dict[str, str]:
+def documents(
+    lab: Lab, *, hosts: int, chips: int, packages: Path, image: dict[str, str], shared: dict[str, Any]
+) -> dict[str, str]:
     """Return all files of the inventory, path -> text: hosts.yml, the site's files, the lab's paths."""
     site = {str(path.relative_to(SITE)): path.read_text() for path in sorted(SITE.rglob("*")) if path.is_file()}
     return {
         **site,
         "hosts.yml": hosts_yaml(lab, hosts=hosts, chips=chips),
-        "group_vars/all/lab.yml": lab_yaml(lab, packages=packages, image=image),
+        "group_vars/all/lab.yml": lab_yaml(lab, packages=packages, image=image, shared=shared),
     }
 
 

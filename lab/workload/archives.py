@@ -15,17 +15,18 @@ from lab.process import run
 DATASET = "demo-dataset.tar"
 SHIM = "cpu-shim.tar"
 DESCRIPTION = "workload.json"
+_DATASET_SCRIPT = (
+    f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); from lab.workload.dataset import main; sys.exit(main())"
+)
 _SHIM_FOLDER = CHECKOUT / "lab" / "workload" / "cpu_shim"
 
 
 def build(folder: Path, needs: dict[str, Path]) -> None:
     """Make both archives, and beside them what a site lists of a file: its size in bytes and its sha256."""
     python = needs["mindspore"] / "bin" / "python"
-    script = (
-        f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); from lab.workload import dataset; sys.exit(dataset.main())"
-    )
-    run([python, "-c", script, "--output", folder / "dataset", "--tar", folder / DATASET])
-    write_shim(folder / SHIM)
+    run([python, "-c", _DATASET_SCRIPT, "--output", folder / "dataset"])
+    write_tar(sorted((folder / "dataset").iterdir()), folder / DATASET)
+    write_tar(sorted(_SHIM_FOLDER.glob("*.py")), folder / SHIM)
     facts = {name: describe(folder / name) for name in (DATASET, SHIM)}
     (folder / DESCRIPTION).write_text(json.dumps(facts, indent=1) + "\n")
 
@@ -36,11 +37,11 @@ def describe(path: Path) -> dict[str, Any]:
         return {"size": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
-def write_shim(archive: Path) -> None:
-    """Pack the CPU shim's modules into cpu-shim/, the same bytes for the same modules."""
+def write_tar(paths: list[Path], archive: Path) -> None:
+    """Pack files side by side; the same files make the same bytes."""
     with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar:
-        for path in sorted(_SHIM_FOLDER.glob("*.py")):
-            info = tarfile.TarInfo(f"cpu-shim/{path.name}")
+        for path in paths:
+            info = tarfile.TarInfo(path.name)
             info.size, info.mode = path.stat().st_size, 0o644
             with path.open("rb") as file:
                 tar.addfile(info, file)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Build the lab's training data: ``python -m lab.workload.dataset --output DIR [--seq-length 128] [--tar FILE]``.
+"""Build the lab's training data: ``python -m lab.workload.dataset --output DIR [--seq-length 128]``.
 
 Needs MindSpore and sentencepiece (the project's extra `[cpu]`). The folder then holds
 
@@ -15,7 +15,6 @@ import argparse
 import io
 import json
 import sys
-import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +27,6 @@ from lab.workload.packing import SPECIAL_TOKENS, Tokenizer, Tokens, pack, shuffl
 VOCABULARY = 2048
 UNKNOWN, START, END, PAD = 0, 1, 2, 3  # TeleChat's own ids
 MIN_SEQ_LENGTH = 16
-TOP_FOLDER = "demo-dataset"
 DIALOGUES = "dialogues.jsonl"
 TOKENIZER = "tokenizer.model"
 MINDRECORD = "dialogues.mindrecord"
@@ -102,27 +100,11 @@ def write_mindrecord(rows: Sequence[Tokens], path: Path) -> None:
     writer.set_page_size(max(_MIN_PAGE_BYTES, 1 << (2 * row_bytes).bit_length()))
     writer.add_schema(_SCHEMA, "packed dialogues")
     writer.write_raw_data(
-        [
-            {"input_ids": np.array(row.input_ids, np.int32), "labels": np.array(row.labels, np.int32)}
-            for row in rows
-        ]
+        [{"input_ids": np.array(row.input_ids, np.int32), "labels": np.array(row.labels, np.int32)} for row in rows]
     )
     writer.commit()
     for file in (path, path.with_name(f"{path.name}.db")):
         file.chmod(0o644)  # MindRecord makes them 0600, which shuts out a job of another user
-
-
-def write_tar(folder: Path, archive: Path) -> None:
-    """Pack the folder's files below TOP_FOLDER, in the order of their names, all of one owner and time."""
-    temporary = archive.with_name(f".{archive.name}.part")
-    with tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as tar:
-        tar.addfile(_stable(tarfile.TarInfo(TOP_FOLDER), tarfile.DIRTYPE, 0o755))
-        for path in sorted(folder.iterdir()):
-            info = _stable(tarfile.TarInfo(f"{TOP_FOLDER}/{path.name}"), tarfile.REGTYPE, 0o644)
-            info.size = path.stat().st_size
-            with path.open("rb") as file:
-                tar.addfile(info, file)
-    temporary.replace(archive)
 
 
 def build(folder: Path, *, seq_length: int) -> Summary:
@@ -152,15 +134,14 @@ def build(folder: Path, *, seq_length: int) -> Summary:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Build the data; 0 when it is whole, 1 when it could not be built, 2 for a wrong command line."""
-    parser = argparse.ArgumentParser(prog="python -m lab.workload.dataset", description="Build the lab's training data.")
+    parser = argparse.ArgumentParser(
+        prog="python -m lab.workload.dataset", description="Build the lab's training data."
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write into")
     parser.add_argument("--seq-length", type=int, default=128, metavar="N", help="the model's seq_length (128)")
-    parser.add_argument("--tar", type=Path, metavar="FILE", help=f"also pack it, below {TOP_FOLDER}/")
     options = parser.parse_args(argv)
     try:
         summary = build(options.output, seq_length=options.seq_length)
-        if options.tar:
-            write_tar(options.output, options.tar)
     except (LabError, OSError) as error:
         print(f"dataset: {error}", file=sys.stderr)
         return 1
@@ -183,13 +164,6 @@ def _prepare(folder: Path) -> None:
         raise LabError(f"{folder} holds other files ({', '.join(strange[:3])}): give a new or empty folder")
     for name in ours:
         (folder / name).unlink(missing_ok=True)
-
-
-def _stable(info: tarfile.TarInfo, kind: bytes, mode: int) -> tarfile.TarInfo:
-    info.type, info.mode, info.mtime = kind, mode, 0
-    info.uid = info.gid = 0
-    info.uname = info.gname = "root"
-    return info
 
 
 if __name__ == "__main__":

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A lab of a test's own, driven by the commands that a user types; their output goes to build/logs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+CONFIG = ROOT / "lab" / "workload" / "finetune_tiny.yaml"
+DATASET = "/mnt/model/demo-dataset"
+RECAP_LINE = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Recap:
+    """What Ansible's recap says of one host."""
+
+    ok: int
+    changed: int
+    unreachable: int
+    failed: int
+
+
+@dataclass(frozen=True)
+class Site:
+    """The lab, its inventory, and the control side inside its network."""
+
+    name: str
+    state: Path
+
+    @property
+    def inventory(self) -> Path:
+        return self.state / "inventory"
+
+    def lab(self, *words: str) -> list[str]:
+        return [str(BIN / "python"), "-m", "lab", "--name", self.name, *words]
+
+    def inside(self, *words: str | Path) -> list[str]:
+        return self.lab("exec", "--", *map(str, words))
+
+    def play(self, playbook: str, *options: str) -> subprocess.CompletedProcess[str]:
+        """Run a playbook of the project against the site's inventory."""
+        argv = self.inside(BIN / "ansible-playbook", "-i", self.inventory, playbook, *options)
+        return run(argv, log=f"{self.name}-{Path(playbook).stem}")
+
+    def telechat(self, command: str, *options: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of telechat-run against the site's inventory."""
+        return run(self.telechat_argv(command, *options), log=f"{self.name}-telechat-{command}")
+
+    def telechat_argv(self, command: str, *options: str) -> list[str]:
+        return self.inside(BIN / "telechat-run", command, "-i", self.inventory, *options)
+
+    def finetune_options(self, *options: str) -> tuple[str, ...]:
+        return ("--config", str(CONFIG), "--dataset", DATASET, "--npus-per-node", "1", *options)
+
+    def start_finetune(self, *options: str) -> subprocess.Popen[str]:
+        """Start a finetune and come back when it trains on all nodes."""
+        argv = self.telechat_argv("finetune", *self.finetune_options("--json", *options))
+        job = subprocess.Popen(
+            argv, cwd=ROOT, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert job.stderr is not None
+        seen = []
+        for line in job.stderr:
+            seen.append(line)
+            if "loss" in line:
+                return job
+        raise AssertionError(f"the job ended before its first step ({job.wait()}):\n{''.join(seen)}")
+
+    def on(self, host: str, *words: str) -> str:
+        """Run a command on a host and return its output."""
+        result = run(self.lab("shell", host, "--", *words), log=f"{self.name}-shell")
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    def job_processes(self, host: str) -> list[str]:
+        """Return the processes of any job on a host, inside its containers too, as `pid command`."""
+        script = (
+            "import os\n"
+            "for pid in filter(str.isdigit, os.listdir('/proc')):\n"
+            "    try:\n"
+            "        if b'TELECHAT_JOB_ID=' in open(f'/proc/{pid}/environ', 'rb').read():\n"
+            "            print(pid, open(f'/proc/{pid}/cmdline').read().replace(chr(0), ' '))\n"
+            "    except OSError:\n"
+            "        pass\n"
+        )
+        return self.on(host, "python3", "-c", shlex.quote(script)).splitlines()
+
+
+def run(argv: list[str], *, log: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in the checkout and keep its output in build/logs."""
+    result = subprocess.run(argv, cwd=ROOT, text=True, capture_output=True, stdin=subprocess.DEVNULL, check=False)
+    folder = ROOT / "build" / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{log}.log").open("a") as file:
+        file.write(f"$ {shlex.join(argv)}\n{result.stdout}{result.stderr}\nexit code {result.returncode}\n\n")
+    return result
+
+
+def recap(result: subprocess.CompletedProcess[str]) -> dict[str, Recap]:
+    """Return Ansible's recap by host."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", result.stdout)
+    found = {match[1]: Recap(*(int(number) for number in match.groups()[1:])) for match in RECAP_LINE.finditer(text)}
+    assert found, result.stdout + result.stderr
+    return found
+
+
+def interrupt(job: subprocess.Popen[str]) -> None:
+    """Press Ctrl-C."""
+    job.send_signal(signal.SIGINT)
+
+
+def report_of(job: subprocess.Popen[str], timeout: float = 120) -> dict[str, Any]:
+    """Wait for a job's end and return its report."""
+    stdout, stderr = job.communicate(timeout=timeout)
+    assert stdout.strip(), stderr
+    document = json.loads(stdout)
+    assert isinstance(document, dict)
+    return document
+
+
+def eventually(condition: Any, *, seconds: float = 30) -> None:
+    """Wait until the condition holds; fail when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.2)
+
+
+def lab_state(name: str) -> Path:
+    """Return where the lab of that name keeps its state."""
+    return Path(os.environ.get("LAB_STATE", "/var/lib/telechat-lab")) / name
