@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the lab's servers train: a small dialogue set of our own, a tiny model, and MindSpore's CPU in place of an NPU."""
+"""What the lab's servers train: a small dialogue set, a tiny model, a CPU for an NPU."""

@@ -30,7 +30,7 @@ MIN_SEQ_LENGTH = 16
 DIALOGUES = "dialogues.jsonl"
 TOKENIZER = "tokenizer.model"
 MINDRECORD = "dialogues.mindrecord"
-# MindRecord's own size of a page is 32 MiB, however little is in it; these rows are small, and a page holds at least one.
+# MindRecord's own size of a page is 32 MiB, however little is in it. A page has to hold at least one row.
 _HEADER_BYTES = 1 << 16
 _MIN_PAGE_BYTES = 1 << 16
 _INT32_BYTES = 4

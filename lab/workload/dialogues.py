@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small dialogue set of our own, Chinese and English, in the format of TeleChat's training data.
 
-Made from templates about the work this project does (servers, networks, training runs) and about arithmetic and everyday facts, so that
-a model of two layers finds something to learn in a minute. The same records in the same order every time.
+Made from templates about servers and training runs, arithmetic and everyday facts, so that a model of two layers finds
+something to learn in a minute. The same records in the same order every time.
 """
+# ruff: noqa: RUF001 - Chinese text has Chinese punctuation
 
 from __future__ import annotations
 
@@ -20,18 +21,47 @@ SYSTEM_TOOLS = 'You may call tools. tools: [{"name": "npu_health", "parameters":
 _COMPONENTS = (
     # English, Chinese, what it is for, the same in Chinese, the command that shows it
     ("driver", "驱动", "lets the operating system talk to the NPU", "让操作系统能够访问NPU", "npu-smi info"),
-    ("firmware", "固件", "runs on the chip itself and starts it", "运行在芯片上并负责启动芯片", "npu-smi info -t board -i 0"),
+    (
+        "firmware",
+        "固件",
+        "runs on the chip itself and starts it",
+        "运行在芯片上并负责启动芯片",
+        "npu-smi info -t board -i 0",
+    ),
     ("container", "容器", "keeps the training software apart from the server", "把训练软件和服务器隔离开", "docker ps"),
     ("image", "镜像", "is what a container is made from", "是创建容器的模板", "docker image ls"),
-    ("scheduler", "调度进程", "brings the workers of a cluster together", "把集群里的工作进程组织起来", "cat scheduler.log"),
-    ("checkpoint", "检查点", "holds the weights of a training run at one step", "保存某一步的训练权重", "ls output/checkpoint"),
+    (
+        "scheduler",
+        "调度进程",
+        "brings the workers of a cluster together",
+        "把集群里的工作进程组织起来",
+        "cat scheduler.log",
+    ),
+    (
+        "checkpoint",
+        "检查点",
+        "holds the weights of a training run at one step",
+        "保存某一步的训练权重",
+        "ls output/checkpoint",
+    ),
     ("tokenizer", "分词器", "turns text into numbers", "把文本变成编号", "ls tokenizer.model"),
-    ("inventory", "主机清单", "names every server and its rank", "列出每台服务器和它的编号", "ansible-inventory --list"),
+    (
+        "inventory",
+        "主机清单",
+        "names every server and its rank",
+        "列出每台服务器和它的编号",
+        "ansible-inventory --list",
+    ),
 )
 _STATES = (
     ("is missing on {host}", "在{host}上缺失", "Install it, then look again.", "请先安装，然后再检查一次。"),
     ("is too old on {host}", "在{host}上版本太旧", "Upgrade it and reboot the server.", "请升级并重启服务器。"),
-    ("is busy on {host}", "在{host}上被占用", "Wait for the running job or stop it.", "请等待正在运行的任务，或者停止它。"),
+    (
+        "is busy on {host}",
+        "在{host}上被占用",
+        "Wait for the running job or stop it.",
+        "请等待正在运行的任务，或者停止它。",
+    ),
     ("is damaged on {host}", "在{host}上已损坏", "Compare its checksum and copy it again.", "请核对校验和并重新复制。"),
 )
 _HOSTS = ("node0", "node1", "node2", "node3", "gpu-west", "npu-east", "rack7", "lab-a", "lab-b", "store")
@@ -65,9 +95,7 @@ def dialogues() -> list[Record]:
 
 
 def _record(system: str, *turns: str, tool: bool = False) -> Record:
-    dialog = [
-        {"role": "bot" if position % 2 else "user", "content": content} for position, content in enumerate(turns)
-    ]
+    dialog = [{"role": "bot" if position % 2 else "user", "content": content} for position, content in enumerate(turns)]
     return {"system": system, "dialog": dialog, "multiturn": len(turns) > 2, "tool": tool}  # noqa: PLR2004 - a pair
 
 

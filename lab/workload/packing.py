@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Dialogues as token ids, packed into rows of one length: pure functions, a tokenizer is handed in.
 
-The rule is that of TeleChat2's first published `telechat_preprocess.py` for records with `dialog`, but keeps the last row and tells what
-it leaves out, both of which upstream drops silently:
+The rule is that of TeleChat2's first published `telechat_preprocess.py` for records with `dialog`, but keeps the last
+row and tells what it leaves out, both of which upstream drops silently:
 
     ids    = <_system> sys... ( <_user> user... | <_bot> bot... <_end> newline )...
     labels = IGNORED everywhere but on the bot's tokens and its <_end>

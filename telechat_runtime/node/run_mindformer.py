@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trains what a MindFormers yaml describes: the entry program for MindFormers wheels, which ship no `run_mindformer.py`.
+"""Trains what a MindFormers yaml describes: the entry program for MindFormers wheels that ship no `run_mindformer.py`.
 
-A copy of this file lies in a job's work folder and msrun starts it as the script of every worker, so it stands alone: no import of this
-package, MindFormers only where it is used. Its options are those of the TeleChat2 tree's own `run_mindformer.py` that make sense here.
+A copy of this file lies in a job's work folder and msrun starts it as the script of every worker. So it stands alone:
+no import of this package, MindFormers only where it is used. Its options are some of those of the TeleChat2 tree's own
+`run_mindformer.py`.
 
-Exit codes: 0 trained to the end, 1 the training failed (the traceback is MindFormers'), 2 wrong options, 3 unusable yaml or missing file.
+Exit codes: 0 trained to the end, 1 the training failed (the traceback is MindFormers'), 2 wrong options, 3 unusable
+yaml or missing file.
 """
 
 from __future__ import annotations
@@ -12,10 +14,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional
 
 _CONFIG_INVALID = 3
+# MindFormerConfig reads nothing from a file with another name, and says nothing.
 _SUFFIXES = (".yaml", ".yml")
+_MODES = ("train", "finetune")
 _TRUE = ("true", "1", "yes", "on")
 _FALSE = ("false", "0", "no", "off")
 # Which key of the yaml an option sets.
@@ -47,7 +51,7 @@ def parse_options(argv: Optional[List[str]] = None) -> argparse.Namespace:
         prog="run_mindformer.py", description="Train what a MindFormers yaml describes.", allow_abbrev=False
     )
     parser.add_argument("--config", required=True, help="MindFormers yaml")
-    parser.add_argument("--run_mode", choices=("train", "finetune"))
+    parser.add_argument("--run_mode", choices=_MODES)
     parser.add_argument("--train_dataset_dir", help="MindRecord file, or folder with such files")
     parser.add_argument("--load_checkpoint", help="checkpoint file or folder to start from")
     parser.add_argument("--src_strategy_path_or_dir", help="strategy files of that checkpoint")
@@ -64,12 +68,14 @@ def parse_options(argv: Optional[List[str]] = None) -> argparse.Namespace:
 
 def load_yaml(path: str) -> Dict[str, Any]:
     """Return the mapping that a yaml file holds. Raises ConfigError when there is none."""
-    import yaml  # noqa: PLC0415 - MindFormers brings it
-
+    try:
+        import yaml  # noqa: PLC0415 - comes with MindFormers
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{sys.executable} has no PyYAML, which comes with MindFormers") from error
     if not path.endswith(_SUFFIXES):
         raise ConfigError(f"{path}: the name of a MindFormers yaml ends in .yaml or .yml")
     try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - plain os, as everything here
+        with open(path, encoding="utf-8") as file:
             document = yaml.safe_load(file)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
@@ -80,45 +86,48 @@ def load_yaml(path: str) -> Dict[str, Any]:
     return document
 
 
-def override(document: Dict[str, Any], options: argparse.Namespace) -> None:
-    """Set in the yaml's mapping what the command line gives. Raises ConfigError for a section that is no mapping."""
+def check_mode(document: Dict[str, Any]) -> None:
+    """Raise ConfigError for a yaml that isn't made for training: MindFormers completes it by its own `run_mode`."""
+    mode = document.get("run_mode")
+    if mode not in _MODES:
+        raise ConfigError(f"run_mode is {mode!r} in the yaml; this program trains (run_mode: {' or '.join(_MODES)})")
+
+
+def override(config: Dict[str, Any], options: argparse.Namespace) -> None:
+    """Set in a config what the command line gives. Raises ConfigError for a section that is no mapping."""
     for option, key in _KEYS.items():
         value = getattr(options, option)
         if value is None:
             continue
         *sections, name = key.split(".")
-        section = document
+        section = config
         for part in sections:
-            section = section.setdefault(part, {})
+            section = section.setdefault(part, type(config)())
             if not isinstance(section, dict):
                 raise ConfigError(f"--{option} sets {key}, but {part} is no mapping in the yaml")
         section[name] = value
 
 
-def check(document: Dict[str, Any]) -> None:
-    """Raise ConfigError for what MindFormers would find out late, or tell in a traceback."""
-    mode = document.get("run_mode")
-    if mode not in ("train", "finetune"):
-        raise ConfigError(f"run_mode is {mode!r}; this program trains (run_mode: train or finetune)")
+def check_inputs(document: Dict[str, Any]) -> None:
+    """Raise ConfigError for a missing input, which MindFormers would find out late and tell in a traceback."""
     for key in _INPUTS:
         path = _value(document, key)
-        if path and not os.path.exists(str(path)):  # noqa: PTH110 - plain os, as everything here
+        if path and not os.path.exists(str(path)):
             raise ConfigError(f"{key}: {path} is missing on {os.uname().nodename}")
 
 
-def train(config_path: str, document: Dict[str, Any]) -> None:
-    """Train; `config_path` is only named in messages. Raises ConfigError for a yaml that MindFormers refuses."""
+def train(options: argparse.Namespace) -> None:
+    """Train. Raises ConfigError for a yaml that MindFormers refuses, or when there is no MindFormers."""
     try:
         from mindformers import Trainer, build_context  # noqa: PLC0415 - 5 s, and not needed to refuse bad input
         from mindformers.tools.register import MindFormerConfig  # noqa: PLC0415
-        from mindformers.tools.register.template import ConfigTemplate  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise ConfigError(f"{sys.executable} has no {error.name}: MindSpore and MindFormers are needed") from error
     try:
-        ConfigTemplate.apply_template(document)
-        config = MindFormerConfig(**document)
+        config = MindFormerConfig(options.config)
     except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"{config_path}: {error.args[0] if error.args else error}") from error
+        raise ConfigError(f"{options.config}: {error.args[0] if error.args else error}") from error
+    override(config, options)
     build_context(config)
     # Not Trainer.finetune: that one forgets load_checkpoint unless it is given a second time.
     Trainer(config).train()
@@ -129,9 +138,10 @@ def main(argv: Optional[List[str]] = None) -> int:
     options = parse_options(argv)
     try:
         document = load_yaml(options.config)
+        check_mode(document)
         override(document, options)
-        check(document)
-        train(options.config, document)
+        check_inputs(document)
+        train(options)
     except ConfigError as error:
         sys.stderr.write(f"run_mindformer.py: error: {error}\n")
         return _CONFIG_INVALID

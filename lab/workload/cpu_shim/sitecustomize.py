@@ -5,48 +5,56 @@ Python imports this module at every start, so it imports next to nothing: a patc
 program itself imports the module that it mends. A patch does nothing unless MindSpore's device target is CPU.
 """
 
+# ruff: noqa: INP001 - a folder for PYTHONPATH, not a package
+from __future__ import annotations
+
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import os
 import sys
-from pathlib import Path
+from types import ModuleType
+from typing import Any, Callable
 
-_HERE = str(Path(__file__).parent)
+_HERE = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120 - pathlib would cost every start 5 ms
 
 
-def _mend_overflow_check(module):
+def _mend_overflow_check(module: ModuleType) -> None:
     """Give TrainOneStepWithLossScaleCell an overflow check made of operators that CPU has."""
     cls = module.TrainOneStepWithLossScaleCell
     init = cls.__init__
 
-    def init_with_cpu_check(self, *args, **kwargs):
-        import cpu_overflow  # noqa: PLC0415 - imports MindSpore
-        from mindspore import context  # noqa: PLC0415
-
+    def init_with_cpu_check(self: Any, *args: Any, **kwargs: Any) -> None:
         init(self, *args, **kwargs)
+        from mindspore import context  # noqa: PLC0415 - here, the program has imported it
+
         if context.get_context("device_target") == "CPU":
+            import cpu_overflow  # type: ignore[import-not-found]  # noqa: PLC0415 - imports MindSpore
+
             self.get_overflow_status = cpu_overflow.get_overflow_status.__get__(self)
 
     cls.__init__ = init_with_cpu_check
 
 
-PATCHES = {"mindspore.nn.wrap.loss_scale": _mend_overflow_check}
+# Module -> what mends it once it has been loaded.
+PATCHES: dict[str, Callable[[ModuleType], None]] = {"mindspore.nn.wrap.loss_scale": _mend_overflow_check}
 
 
 class _PatchingLoader(importlib.abc.Loader):
     """Loads a module with its own loader, then applies the patch."""
 
-    def __init__(self, loader, patch):
+    def __init__(self, loader: Any, patch: Callable[[ModuleType], None]) -> None:
         self._loader = loader
         self._patch = patch
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._loader, name)  # get_source and others: MindSpore compiles from source
 
-    def create_module(self, spec):
-        return self._loader.create_module(spec)
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        module: ModuleType | None = self._loader.create_module(spec)
+        return module
 
-    def exec_module(self, module):
+    def exec_module(self, module: ModuleType) -> None:
         self._loader.exec_module(module)
         self._patch(module)
 
@@ -54,18 +62,20 @@ class _PatchingLoader(importlib.abc.Loader):
 class _PatchFinder(importlib.abc.MetaPathFinder):
     """Finds the modules that have a patch; all others are none of its business."""
 
-    def find_spec(self, name, path=None, target=None):
-        if name not in PATCHES:
+    def find_spec(
+        self, fullname: str, path: Any = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname not in PATCHES:
             return None
-        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
-            spec.loader = _PatchingLoader(spec.loader, PATCHES[name])
+            spec.loader = _PatchingLoader(spec.loader, PATCHES[fullname])
         return spec
 
 
-def _run_shadowed_sitecustomize():
+def _run_shadowed_sitecustomize() -> None:
     """Run the sitecustomize that this one hides: the distribution's, or the virtual environment's."""
-    rest = [entry for entry in sys.path if str(Path(entry or ".").resolve()) != _HERE]
+    rest = [entry for entry in sys.path if os.path.realpath(entry or ".") != _HERE]
     spec = importlib.machinery.PathFinder.find_spec("sitecustomize", rest)
     if spec is not None and spec.loader is not None:
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
