@@ -66,7 +66,9 @@ class Part:
     def append(self, chunk: bytes) -> None:
         """Write at the end. Raises FetchError: a full disk does not get better by asking the server again."""
         try:
-            self._stream.write(chunk)
+            left = memoryview(chunk)
+            while left:
+                left = left[self._stream.write(left) :]
         except OSError as error:
             raise FetchError(f"{self._path} can't be written: {error.strerror}") from error
         self._digest.update(chunk)

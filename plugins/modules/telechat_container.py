@@ -80,8 +80,8 @@ import typing as t
 from ansible.module_utils import container_plan, job_lease
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.docker_objects import Inspected, inspect, last_line
+from ansible.module_utils.host_command import run_on_host
 from ansible.module_utils.host_paths import kind_of
-from ansible.module_utils.module_run import runner
 
 
 def main() -> None:
@@ -97,7 +97,7 @@ def main() -> None:
     )
     name, wish = module.params["name"], module.params["parameters"]
     settled = container_plan.parameters(wish, kind_of, socket.gethostname())
-    inspected = inspect(runner(module), module.params["cli"], name, wish["image_name"])
+    inspected = inspect(run_on_host, module.params["cli"], name, wish["image_name"])
     if not inspected.reachable and not module.check_mode:
         module.fail_json(msg=f"container {name}: {inspected.reason}")
     decision = container_plan.decide(

@@ -90,7 +90,7 @@ import typing as t
 from ansible.module_utils import image_archive, image_plan
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.docker_objects import Image, inspect, last_line, with_tag
-from ansible.module_utils.module_run import runner
+from ansible.module_utils.host_command import run_on_host
 
 
 def main() -> None:
@@ -129,7 +129,7 @@ def main() -> None:
 
 def look(module: AnsibleModule, wish: t.Dict[str, t.Any]) -> t.Tuple[t.Optional[Image], t.Optional[str]]:
     """Return the image of that name and why it is not the right one (None when it is)."""
-    inspected = inspect(runner(module), wish["cli"], "", wish["name"])
+    inspected = inspect(run_on_host, wish["cli"], "", wish["name"])
     if not inspected.reachable:
         if not module.check_mode:
             module.fail_json(msg=f"image {wish['name']}: {inspected.reason}")
@@ -153,7 +153,7 @@ def load(module: AnsibleModule, wish: t.Dict[str, t.Any]) -> None:
     loaded = re.findall(r"Loaded image(?: ID)?: (\S+)", stdout)
     candidates = list(dict.fromkeys(wish["ids"] + loaded))
     for candidate in candidates:
-        image = inspect(runner(module), wish["cli"], "", candidate).image
+        image = inspect(run_on_host, wish["cli"], "", candidate).image
         if image is not None and image.id in wish["ids"]:
             docker(module, ["tag", image.id, with_tag(wish["name"])])
             return

@@ -93,7 +93,7 @@ from ansible.module_utils import npu_smi, run_check, stack_fingerprint
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.command_result import Result
 from ansible.module_utils.docker_objects import inspect
-from ansible.module_utils.module_run import runner
+from ansible.module_utils.host_command import run_on_host
 
 RC_TIMEOUT = 124
 IN_ENVIRONMENT = 'cd /tmp && if [ -n "$1" ]; then . "$1" || exit 1; fi && shift && exec "$@"'
@@ -134,7 +134,7 @@ def main() -> None:
 def judge_stamp(module: AnsibleModule) -> t.Tuple[t.Dict[str, t.Any], t.Optional[str]]:
     """Return what the node is now, and why its stamp is not true for it (None when it is)."""
     wish, name = module.params["wish"], module.params["container_name"]
-    inspected = inspect(runner(module), module.params["cli"] if name else "", name, "")
+    inspected = inspect(run_on_host, module.params["cli"] if name else "", name, "")
     current = stack_fingerprint.fingerprint(wish, inspected)
     return current, stack_fingerprint.changed_parts(wish["stamp"], current)
 
@@ -143,15 +143,14 @@ def chip_checks(module: AnsibleModule) -> t.List[run_check.Check]:
     path, hdk_path = module.params["npu_smi"], module.params["wish"]["hdk_path"]
     if not path:
         return []
-    run = runner(module)
-    answer = run([path, "info"])
+    answer = run_on_host([path, "info"])
     chips = npu_smi.parse_info(answer.stdout)
     if not chips:
         error = npu_smi.parse_error(answer.stdout + answer.stderr)
         detail = error.text if error else "npu-smi info shows no chips (exit code {})".format(answer.rc)
         return [run_check.Check("chips", False, detail)]
     boards = [
-        npu_smi.parse_board(run([path, "info", "-t", "board", "-i", str(npu_id)]).stdout)
+        npu_smi.parse_board(run_on_host([path, "info", "-t", "board", "-i", str(npu_id)]).stdout)
         for npu_id in sorted({chip.npu_id for chip in chips})
     ]
     installed = [stack_fingerprint.version(hdk_path, part) for part in ("driver", "firmware")]
@@ -178,9 +177,9 @@ def in_job_environment(module: AnsibleModule, argv: t.List[str]) -> Result:
     params = module.params
     prefix = [params["cli"], "exec", params["container_name"]] if params["container_name"] else []
     limited = ["timeout", "--kill-after=10", str(params["timeout"])]
-    result = runner(module)(
-        [*prefix, *limited, "bash", "-c", IN_ENVIRONMENT, "bash", params["environment_file"], *argv]
-    )
+    command = [*prefix, *limited, "bash", "-c", IN_ENVIRONMENT, "bash", params["environment_file"], *argv]
+    # a self-test takes longer than run_on_host waits; its own limit is in the command
+    result = Result(*module.run_command(command))
     if result.rc == RC_TIMEOUT:
         return Result(result.rc, result.stdout, f"{result.stderr}\nended after {params['timeout']} s")
     return result

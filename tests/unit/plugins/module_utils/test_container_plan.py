@@ -82,11 +82,16 @@ def test_argv_with_everything_optional():
         "docker",
         "t",
         settled(
-            privileged=True, shm_size="500g", ulimits=["nofile=9", "memlock=-1:-1"], env={"B": 2, "A": "x y"}, address=""
+            privileged=True,
+            shm_size="500g",
+            ulimits=["nofile=9", "memlock=-1:-1"],
+            env={"B": 2, "A": "x y"},
+            address="",
         ),
     )
     assert argv[argv.index("--restart") + 2 : argv.index("--device")] == [
-        "--privileged", "--stop-signal", "SIGHUP", "--shm-size", "500g", "--ulimit", "memlock=-1:-1", "--ulimit", "nofile=9",
+        "--privileged", "--stop-signal", "SIGHUP", "--shm-size", "500g",
+        "--ulimit", "memlock=-1:-1", "--ulimit", "nofile=9",
     ]  # fmt: skip
     assert [argv[i + 1] for i, word in enumerate(argv) if word == "--env"] == ["A=x y", "B=2"]
     assert "--add-host" not in argv
@@ -99,13 +104,20 @@ def test_mount_with_a_comma_is_quoted_as_csv():
 
 
 def test_all_missing_sources_are_named_at_once():
-    kinds = {"/dev/davinci0": "file", "/usr/local/sbin/npu-smi": "dir", "/data03": "dir", "/usr/local/Ascend/driver": "file"}
+    kinds = {
+        "/dev/davinci0": "file",
+        "/usr/local/sbin/npu-smi": "dir",
+        "/data03": "dir",
+        "/usr/local/Ascend/driver": "file",
+    }
     assert container_plan.missing_sources(wish(), kinds.get) == [
         "/dev/davinci_manager is missing",
         "/dev/davinci0 is no device",
         "/usr/local/Ascend/driver is a file where a directory belongs",
-        "/usr/local/sbin/npu-smi is a directory where a file belongs (docker makes one for a missing mount source; "
-        "remove it and install the file)",
+        (
+            "/usr/local/sbin/npu-smi is a directory where a file belongs (docker makes one for a missing mount source; "
+            "remove it and install the file)"
+        ),
     ]
 
 

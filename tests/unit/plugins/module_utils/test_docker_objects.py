@@ -38,7 +38,11 @@ def test_one_process_answers_for_both():
 
 @pytest.mark.parametrize(
     "stderr",
-    ["Error: No such object: telechat", "error: no such object: telechat", "Error response from daemon: No such image: x"],
+    [
+        "Error: No such object: telechat",
+        "error: no such object: telechat",
+        "Error response from daemon: No such image: x",
+    ],
 )
 def test_missing_objects_are_an_answer(stderr):
     found = inspect(Recorder(1, "[]\n", stderr), "docker", "telechat", "telechat-ms:1.0")
