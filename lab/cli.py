@@ -115,6 +115,8 @@ def _shell(arguments: argparse.Namespace) -> int:
 def _exec(arguments: argparse.Namespace) -> int:
     lab = find_lab(arguments.name)
     fleet.require(lab)
+    if not network.exists(lab.netns):
+        raise LabError(f"lab {lab.name!r} has lost its network {lab.netns}: `python3 -m lab up` heals it")
     return _become(network.inside(lab.netns, arguments.argv))
 
 

@@ -47,11 +47,15 @@ def link_atomically(path: Path, target: Path) -> bool:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold this file's lock; wait for whoever has it."""
+    """Hold this file's lock; wait for whoever has it. The holder may remove the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    while True:
+        with path.open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            # The one waited for may have removed it: then others lock a new file of this name.
+            if path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+                yield
+                return
 
 
 def mounts_below(folder: Path, mountinfo: str) -> list[Path]:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab import artifacts, files, image, inventory, network, process, provision, ssh, supervision
+from lab import artifacts, files, image, inventory, network, power, process, provision, supervision
 from lab.cache import Report, ensure_all
 from lab.cgroup import Group
 from lab.errors import LabError
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 DEFAULT_HOSTS = 2
 DEFAULT_CHIPS = 8
 FOUNDATION = ("base", "apt")
-_BOOT_SECONDS = 120.0
 _SERVER_SECONDS = 10.0
 
 
@@ -115,7 +114,7 @@ def down(lab: Lab, report: Report) -> bool:
         indexes = _traces(lab)
         found = lab.state.exists() or network.exists(lab.netns) or bool(indexes)
         hosts = [lab.host(index) for index in sorted(indexes)]
-        with ThreadPoolExecutor(max_workers=8) as pool:
+        with ThreadPoolExecutor(max_workers=power.WORKERS) as pool:
             list(pool.map(supervision.end, hosts))
         process.kill(lab.server)
         for host in hosts:
@@ -132,15 +131,6 @@ def down(lab: Lab, report: Report) -> bool:
     return found
 
 
-def host_state(host: Host) -> str:
-    """Return `running`, `waiting` (a fault holds the boot back) or `off`."""
-    if not process.alive(host.supervisor):
-        return "off"
-    lines = host.events.read_text().splitlines() if host.events.exists() else []
-    last = json.loads(lines[-1])["event"] if lines else "off"
-    return "running" if last == "boot" else "waiting"
-
-
 def status(lab: Lab) -> dict[str, Any]:
     """Return what there is of the lab, as data."""
     settings = require(lab)
@@ -148,8 +138,8 @@ def status(lab: Lab) -> dict[str, Any]:
         {
             "name": host.name,
             "address": host.address,
-            "state": host_state(host),
-            "boots": host.events.read_text().count('"event": "boot"') if host.events.exists() else 0,
+            "state": power.state(host),
+            "boots": power.events(host).count("boot"),
             "faults": json.loads(host.faults.read_text()) if host.faults.exists() else {},
         }
         for host in lab.hosts(settings.hosts)
@@ -225,14 +215,14 @@ def _serve(lab: Lab) -> bool:
 
 def _boot_all(lab: Lab, settings: Settings, made: dict[str, Path], report: Report) -> bool:
     hosts = lab.hosts(settings.hosts)
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        changed = [*pool.map(lambda host: _prepare(lab, host, settings, made), hosts)]
-        changed.append(provision.write_known_hosts(lab, hosts))
-        started = [*pool.map(lambda host: _boot(lab, host, report), hosts)]
-    return any(changed) or any(started)
+    with ThreadPoolExecutor(max_workers=power.WORKERS) as pool:
+        changed = [*pool.map(lambda host: _prepare(lab, host, settings, made, report), hosts)]
+    changed.append(provision.write_known_hosts(lab, hosts))
+    return power.switch_on(lab, hosts, report) or any(changed)
 
 
-def _prepare(lab: Lab, host: Host, settings: Settings, made: dict[str, Path]) -> bool:
+def _prepare(lab: Lab, host: Host, settings: Settings, made: dict[str, Path], report: Report) -> bool:
+    """Make the host unless it is there; say what its next boot takes."""
     changed = provision.make(lab, host, base=made["base"], apt=made["apt"], chips=settings.chips)
     boot = BootSettings(
         base=str(made["base"]),
@@ -240,50 +230,11 @@ def _prepare(lab: Lab, host: Host, settings: Settings, made: dict[str, Path]) ->
         mindspore=str(made["mindspore"]) if "mindspore" in made else None,
         group=supervision.group_path(host),
     )
-    return provision.write_boot_settings(host, boot) or changed
-
-
-def _boot(lab: Lab, host: Host, report: Report) -> bool:
-    """Switch a host on unless it is; wait until it has booted. Return whether anything was done."""
-    state = host_state(host)
-    if state == "waiting":
-        report(f"{host.name}: held back by a fault, not waited for (`lab status`)")
-        return False
-    changed = False
-    if state == "off":
-        # A supervisor that was killed leaves its host running, out of anybody's control.
-        supervision.end(host)
-        network.make_host(lab, host)
-        supervision.start(host)
-        changed = True
-    else:
-        changed = network.connect(lab, host)
-        if changed:
-            network.plug(lab, host, on=True)
-    wait_for_boot(lab, host)
-    if changed:
-        report(f"{host.name}: up, {host.address}")
-    return changed
-
-
-def wait_for_boot(lab: Lab, host: Host) -> None:
-    """Return when all of the host's units have started. Raises LabError when it takes too long or a unit failed."""
-    deadline = time.monotonic() + _BOOT_SECONDS
-    command = ssh.argv(lab, host, ["systemctl", "is-system-running", "--wait"])
-    while True:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-        answer = done.stdout.strip()
-        if answer == "running":
-            return
-        if answer == "degraded":
-            # Whatever failed belongs to what was installed in the host since: its own affair.
-            return
-        if time.monotonic() > deadline or host_state(host) == "off":
-            raise LabError(
-                f"{host.name} did not boot within {_BOOT_SECONDS:g} s: {(answer or done.stderr.strip())[-300:]}; "
-                f"its console is {host.console}"
-            )
-        time.sleep(0.1)
+    if not provision.write_boot_settings(host, boot):
+        return changed
+    if power.state(host) != "off":
+        report(f"{host.name}: its MindSpore environment changes at its next reboot")
+    return True
 
 
 def _traces(lab: Lab) -> set[int]:

@@ -30,7 +30,8 @@ HARDWARE = "/var/lib/hardware"
 MINDSPORE_ENV = "/opt/mindspore-env"
 
 # One '-' at most: lab-<name>-<host> stays readable, and short names keep the paths of sockets short.
-_NAME = re.compile(r"[a-z][a-z0-9]{0,19}(-[a-z0-9]{1,19})?")
+# A name must not end like a host's: lab-x-node0 would be two labs' namespace.
+_NAME = re.compile(r"(?!.*-node\d+$)[a-z][a-z0-9]{0,19}(-[a-z0-9]{1,19})?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +172,7 @@ def find_lab(name: str | None, environment: Mapping[str, str] = os.environ) -> L
     """
     chosen = name or environment.get("LAB_NAME") or DEFAULT_NAME
     if not _NAME.fullmatch(chosen):
-        raise LabError(f"lab name {chosen!r}: use a-z, 0-9 and at most one '-' inside, a letter first, up to 20 each")
+        raise LabError(f"lab name {chosen!r}: use a-z, 0-9 and at most one '-' inside, a letter first, up to 20 each, not '-node0' at the end")
     state = Path(environment.get("LAB_STATE") or "/var/lib/telechat-lab").absolute()
     if re.search(r"\s", str(state)):
         raise LabError(f"LAB_STATE={state}: a path without white space is needed")

@@ -26,7 +26,6 @@ TOOLS = {
     "ssh-keygen": "openssh-client",
     "systemd-nspawn": "systemd-container",
     "unshare": "util-linux",
-    "zip": "zip",
 }
 # Files without a command of their own -> Debian package.
 FILES = {

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Switch hosts on and tell in which state they are."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from lab import network, process, ssh, supervision
+from lab.errors import LabError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lab.cache import Report
+    from lab.layout import Host, Lab
+
+WORKERS = 8
+_BOOT_SECONDS = 120.0
+_POLL_SECONDS = 0.1
+
+# Last event of a host whose supervisor lives -> state.
+_STATES = {"boot": "running", "off": "rebooting", "no_boot": "held", "slow_boot": "held"}
+
+
+def state(host: Host) -> str:
+    """Return `off`, `starting`, `running`, `rebooting`, or `held` (a fault holds the boot back)."""
+    if not process.alive(host.supervisor):
+        return "off"
+    happened = events(host)
+    return _STATES[happened[-1]] if happened else "starting"
+
+
+def events(host: Host) -> list[str]:
+    """Return the names of what happened to a host since it was made."""
+    if not host.events.exists():
+        return []
+    return [json.loads(line)["event"] for line in host.events.read_text().splitlines()]
+
+
+def switch_on(lab: Lab, hosts: Sequence[Host], report: Report) -> bool:
+    """Boot every host that is off, all at once, and wait for them; return whether any was.
+
+    Raises LabError for the first host that does not come up.
+    """
+    stop = threading.Event()
+    with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+        try:
+            return any([*pool.map(lambda host: _switch_on(lab, host, report, stop), hosts)])
+        except BaseException:
+            # Interrupted, or one host failed: nobody goes on waiting for the others.
+            stop.set()
+            raise
+
+
+def _switch_on(lab: Lab, host: Host, report: Report, stop: threading.Event) -> bool:
+    now = state(host)
+    if now == "held":
+        report(f"{host.name}: a fault holds its boot back, not waited for (`lab status` shows it)")
+        return False
+    if now == "off":
+        # A supervisor that was killed leaves its host running, in nobody's hands.
+        supervision.end(host)
+        network.make_host(lab, host)
+        supervision.start(host)
+        changed = True
+    else:
+        changed = network.connect(lab, host)
+        if changed:
+            network.plug(lab, host, on=True)
+    _wait(lab, host, report, stop)
+    if changed:
+        report(f"{host.name}: up, {host.address}")
+    return changed
+
+
+def _wait(lab: Lab, host: Host, report: Report, stop: threading.Event) -> None:
+    """Return when the host has started all its units."""
+    deadline = time.monotonic() + _BOOT_SECONDS
+    command = ssh.argv(lab, host, ["systemctl", "is-system-running", "--wait"])
+    while not stop.is_set():
+        done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        answer = done.stdout.strip()
+        if answer in ("running", "degraded"):
+            if answer == "degraded":
+                report(f"{host.name}: up, but a unit failed (`lab shell {host.name} -- systemctl --failed`)")
+            return
+        if time.monotonic() > deadline or state(host) == "off":
+            raise LabError(
+                f"{host.name} did not boot within {_BOOT_SECONDS:g} s: {(answer or done.stderr.strip())[-300:]}; "
+                f"its console is {host.console}"
+            )
+        time.sleep(_POLL_SECONDS)
