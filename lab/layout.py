@@ -131,6 +131,11 @@ class Lab:
         return self.state / "key"
 
     @property
+    def connections(self) -> Path:
+        """Folder for the sockets of SSH connections that a control side keeps open."""
+        return self.state / "cp"
+
+    @property
     def known_hosts(self) -> Path:
         """Host keys of all hosts."""
         return self.state / "known_hosts"
@@ -172,7 +177,10 @@ def find_lab(name: str | None, environment: Mapping[str, str] = os.environ) -> L
     """
     chosen = name or environment.get("LAB_NAME") or DEFAULT_NAME
     if not _NAME.fullmatch(chosen):
-        raise LabError(f"lab name {chosen!r}: use a-z, 0-9 and at most one '-' inside, a letter first, up to 20 each, not '-node0' at the end")
+        raise LabError(
+            f"lab name {chosen!r}: use a-z, 0-9 and at most one '-' inside, a letter first, up to 20 each, "
+            "not '-node0' or the like at the end"
+        )
     state = Path(environment.get("LAB_STATE") or "/var/lib/telechat-lab").absolute()
     if re.search(r"\s", str(state)):
         raise LabError(f"LAB_STATE={state}: a path without white space is needed")
