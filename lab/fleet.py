@@ -114,6 +114,7 @@ def down(lab: Lab, report: Report) -> bool:
         indexes = _traces(lab)
         found = lab.state.exists() or network.exists(lab.netns) or bool(indexes)
         hosts = [lab.host(index) for index in sorted(indexes)]
+        ssh.end_connections(lab)
         with ThreadPoolExecutor(max_workers=power.WORKERS) as pool:
             list(pool.map(supervision.end, hosts))
         process.kill(lab.server)

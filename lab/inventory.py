@@ -38,6 +38,8 @@ def hosts_yaml(lab: Lab, *, hosts: int, chips: int) -> str:
 def lab_yaml(lab: Lab, *, packages: Path, image: dict[str, str], shared: dict[str, Any]) -> str:
     """Return group_vars/all/lab.yml: where things are, for the site's own variables to refer to."""
     variables = {
+        # All labs use the same addresses: a connection that is kept open belongs to this one.
+        "ansible_control_path_dir": str(lab.connections),
         "lab_name": lab.name,
         "lab_hub_address": HUB_ADDRESS,
         "lab_hub_url": f"http://{HUB_ADDRESS}",

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
 from typing import TYPE_CHECKING
 
 from lab.network import inside
@@ -42,6 +43,17 @@ def argv(lab: Lab, host: Host, command: Sequence[str] = ()) -> list[str]:
     """Return the command for a host's shell, or for one command in it."""
     remote = [shlex.join(command)] if command else []
     return inside(lab.netns, ["ssh", *options(lab), f"root@{host.address}", *remote])
+
+
+def end_connections(lab: Lab) -> None:
+    """End the connections that a control side keeps open to the lab's hosts (ControlPersist)."""
+    for socket in sorted(lab.connections.glob("*")):
+        subprocess.run(
+            ["ssh", "-F", "none", "-o", f"ControlPath={socket}", "-O", "exit", "lab"],
+            capture_output=True,
+            check=False,  # a socket that a dead master left behind has nobody to end
+            stdin=subprocess.DEVNULL,
+        )
 
 
 def known_hosts_line(host: Host, public_key: str) -> str:

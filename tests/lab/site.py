@@ -95,7 +95,7 @@ class Site:
             "    except OSError:\n"
             "        pass\n"
         )
-        return self.on(host, "python3", "-c", shlex.quote(script)).splitlines()
+        return self.on(host, "python3", "-c", script).splitlines()
 
 
 def run(argv: list[str], *, log: str) -> subprocess.CompletedProcess[str]:

@@ -75,7 +75,7 @@ def test_fresh_servers_rebooted_once_after_the_driver_and_once_after_the_firmwar
 
 def test_container_is_not_privileged_and_sees_the_chips(site: Site) -> None:
     for host in HOSTS:
-        assert site.on(host, "docker", "inspect", "-f", "'{{.HostConfig.Privileged}}'", "telechat").strip() == "false"
+        assert site.on(host, "docker", "inspect", "-f", "{{.HostConfig.Privileged}}", "telechat").strip() == "false"
         assert "davinci7" in site.on(host, "docker", "exec", "telechat", "ls", "/dev")
         assert "910B2" in site.on(host, "docker", "exec", "telechat", "npu-smi", "info")
 
