@@ -129,6 +129,8 @@ def main() -> None:
             npu_smi_error=before.facts.npu_smi_error,
             diff={"before": before.versions(), "after": wanted_versions(before) if steps else before.versions()},
         )
+    # Ansible may have left a umask that would hide the driver's files from everybody but root.
+    os.umask(0o022)
     try:
         progress = converge(look, settings(module.params), HdkRecord())
     except StepError as error:
