@@ -100,7 +100,8 @@ def _write(document: Dict[str, Any]) -> None:
 
 def _end_with(stdin: BinaryIO) -> None:
     def wait() -> None:
-        while stdin.read(4096):
+        # Unbuffered: a thread that waits inside the buffered stdin holds a lock, and Python dies of that at its end.
+        while os.read(stdin.fileno(), 4096):
             pass
         os._exit(0)  # a reader owns nothing that would want cleaning up
 
