@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab import artifacts, files, image, inventory, network, power, process, provision, supervision
+from lab import artifacts, files, image, inventory, network, power, process, provision, ssh, supervision
 from lab.cache import Report, ensure_all
 from lab.cgroup import Group
 from lab.errors import LabError
