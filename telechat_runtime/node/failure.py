@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which worker of this node failed first, and the line of its log that says why."""
+"""Why a job failed on this node: the failing process's own words, found in its log."""
 
 from __future__ import annotations
 
 import os
 import re
 import signal
-from typing import Iterable, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Dict, Iterable, List, NamedTuple, Optional
 
 from telechat_runtime.job import JobPaths
 
@@ -14,32 +14,56 @@ _TAIL_BYTES = 64 * 1024
 _REASON_LENGTH = 400
 # msrun's own words (mindspore/parallel/cluster/process_entity/_api.py, 2.4 to 2.7).
 _NAMED_BY_MSRUN = re.compile(r"Worker process (\d+) exit with exception(?:\. Error code: (-?\d+))?")
-# A Python exception's last line, whole or after a logger's prefix.
+# A Python exception's last line.
 _EXCEPTION = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit)\b.*")
-_LOGGED_ERROR = re.compile(r"\[(?:ERROR|CRITICAL)\]|\bERROR\b|\bCRITICAL\b")
-# A healthy start and a healthy end log these too.
-_HARMLESS = re.compile(r"Topology build timed out|errno", re.IGNORECASE)
+_LOGGED_ERROR = re.compile(r"\b(?:ERROR|CRITICAL)\b|: error: ")
+_UNKNOWN_EXIT_CODE = 1
 
 
 class Failure(NamedTuple):
-    """The first failing rank of this node, if it can be told, and its reason."""
+    """The rank that failed first on this node, if it can be told, and the reason."""
 
     rank: Optional[int]
     reason: str
 
 
-def diagnose(paths: JobPaths, ranks: Mapping[int, int], *, crashed: Optional[int]) -> Failure:
-    """Return the failure; `ranks` are the workers' ranks by pid, `crashed` one that was seen to end badly."""
-    named, exit_code = _named_by_msrun(paths, ranks)
-    rank = crashed if crashed is not None else named
-    candidates = [rank] if rank is not None else sorted(_ranks_with_logs(paths))
-    for candidate in candidates:
-        reason = reason_in(tail(paths.worker_log(candidate)))
-        if reason:
-            return Failure(rank=candidate, reason=f"rank {candidate}: {reason}")
-    if rank is not None:
-        return Failure(rank=rank, reason=f"rank {rank} {_end(exit_code)} without a word in its log")
-    return Failure(rank=None, reason=reason_in(tail(os.path.join(paths.logs, "msrun.log"))))
+def of_worker(paths: JobPaths, rank: int, exit_code: int) -> Failure:
+    """Return why this worker failed; a negative exit code is a signal's number."""
+    lines = tail(paths.worker_log(rank))
+    said = reason_in(lines)
+    if exit_code < 0:
+        last = f"; the last error in its log: {said}" if said else ""
+        return Failure(rank=rank, reason=f"rank {rank} was killed by {_signal_name(-exit_code)}{last}")
+    said = said or last_line(lines)
+    return Failure(rank=rank, reason=f"rank {rank}: {said or f'ended with exit code {exit_code}, its log is empty'}")
+
+
+def of_scheduler(paths: JobPaths, exit_code: int) -> Failure:
+    """Return why the scheduler failed."""
+    end = f"killed by {_signal_name(-exit_code)}" if exit_code < 0 else f"ended with exit code {exit_code}"
+    return Failure(rank=None, reason=f"the scheduler: {reason_in(tail(_scheduler_log(paths))) or end}")
+
+
+def of_job(paths: JobPaths, exit_code: Optional[int]) -> Failure:
+    """Return why the job failed when no process of it was seen to fail: whoever complains, from the top down."""
+    said = reason_in(tail(_scheduler_log(paths)))
+    if said:
+        return Failure(rank=None, reason=f"the scheduler: {said}")
+    for rank in ranks_with_logs(paths):
+        said = reason_in(tail(paths.worker_log(rank)))
+        if said:
+            return Failure(rank=rank, reason=f"rank {rank}: {said}")
+    lines = tail(_msrun_log(paths))
+    said = reason_in(lines) or last_line(lines)
+    end = "did not end" if exit_code is None else f"ended with exit code {exit_code}"
+    if exit_code is not None and exit_code < 0:
+        end = f"was killed by {_signal_name(-exit_code)}"
+    return Failure(rank=None, reason=f"msrun {end}{': ' if said else ''}{said}")
+
+
+def is_error(line: str) -> bool:
+    """Tell whether a line of a log reports an error."""
+    return bool(_EXCEPTION.match(line.strip()) or _LOGGED_ERROR.search(line))
 
 
 def reason_in(lines: Iterable[str]) -> str:
@@ -47,13 +71,28 @@ def reason_in(lines: Iterable[str]) -> str:
     exception = logged = ""
     for line in lines:
         text = line.strip()
-        if not text or _HARMLESS.search(text):
-            continue
         if _EXCEPTION.match(text):
             exception = text
         elif _LOGGED_ERROR.search(text):
             logged = text
     return (exception or logged)[:_REASON_LENGTH]
+
+
+def last_line(lines: Iterable[str]) -> str:
+    """Return the last line that is not blank, or nothing."""
+    return next((line.strip()[:_REASON_LENGTH] for line in reversed(list(lines)) if line.strip()), "")
+
+
+def named_by_msrun(paths: JobPaths) -> Dict[int, int]:
+    """Return the exit codes, by pid, of the workers that msrun saw fail; 1 where it tells none."""
+    named = (_NAMED_BY_MSRUN.search(line) for line in tail(_msrun_log(paths)))
+    return {int(match[1]): int(match[2] or _UNKNOWN_EXIT_CODE) for match in named if match}
+
+
+def ranks_with_logs(paths: JobPaths) -> List[int]:
+    """Return the ranks that have a log on this node, in order."""
+    found = (re.fullmatch(r"worker_(\d+)\.log", name) for name in os.listdir(paths.logs))
+    return sorted(int(match[1]) for match in found if match)
 
 
 def tail(path: str) -> List[str]:
@@ -67,26 +106,16 @@ def tail(path: str) -> List[str]:
         return []
 
 
-def _named_by_msrun(paths: JobPaths, ranks: Mapping[int, int]) -> Tuple[Optional[int], Optional[int]]:
-    """Return the rank that msrun saw fail first, and its exit code (negative: the signal's number)."""
-    for line in tail(os.path.join(paths.logs, "msrun.log")):
-        named = _NAMED_BY_MSRUN.search(line)
-        if named and int(named[1]) in ranks:
-            return ranks[int(named[1])], int(named[2]) if named[2] else None
-    return None, None
+def _scheduler_log(paths: JobPaths) -> str:
+    return os.path.join(paths.logs, "scheduler.log")
 
 
-def _end(exit_code: Optional[int]) -> str:
-    if exit_code is None:
-        return "ended"
-    if exit_code >= 0:
-        return f"ended with exit code {exit_code}"
+def _msrun_log(paths: JobPaths) -> str:
+    return os.path.join(paths.logs, "msrun.log")
+
+
+def _signal_name(number: int) -> str:
     try:
-        return f"was killed by {signal.Signals(-exit_code).name}"
+        return signal.Signals(number).name
     except ValueError:
-        return f"was killed by signal {-exit_code}"
-
-
-def _ranks_with_logs(paths: JobPaths) -> List[int]:
-    found = (re.fullmatch(r"worker_(\d+)\.log", name) for name in os.listdir(paths.logs))
-    return [int(match[1]) for match in found if match]
+        return f"signal {number}"

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The process that owns a job on its node: it runs msrun, sees each worker, and leaves none of them behind.
 
-What it can rely on of msrun (MindSpore 2.4 to 2.7): with --join=True it returns non-zero after a worker failed; a
-SIGTERM ends msrun alone and leaves the workers; a worker that fails is named by pid in msrun's own output.
+What it can rely on of msrun (MindSpore 2.4 to 2.7): with --join=True it returns non-zero after a worker failed, but on
+the master only when the scheduler has noticed too (up to 35 s); a SIGTERM ends msrun alone and leaves the workers.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,21 +18,43 @@ from types import FrameType
 from typing import Any, Callable, Dict, Optional
 
 from telechat_runtime.job import JobPaths, JobState
-from telechat_runtime.node import failure, processes
-from telechat_runtime.node.processes import Identity, JobProcess, end_job, identify
+from telechat_runtime.node import failure, orphans
+from telechat_runtime.node.processes import end_job, identify
 from telechat_runtime.node.state import NodeJob, utc_now, write_state
+from telechat_runtime.node.workers import Crash, Workers
 
-HEARTBEAT_SECONDS = 2.0
-_LOOK_SECONDS = 0.5
+HEARTBEAT_SECONDS = 5.0
 _POLL_SECONDS = 0.1
-# msrun sees a failed worker within two seconds; older ones never see a later worker while an earlier one runs.
-_MSRUN_NOTICES_SECONDS = 5.0
+# A look at all processes of the machine is not free: often until the workers are there, then for the record only.
+_LOOK_SECONDS = 0.5
+_RARE_LOOK_SECONDS = 10.0
+# msrun looks at its workers once a second; after that it is not waited for.
+_MSRUN_NOTICES_SECONDS = 1.5
+_LAST_STATE_SECONDS = 60.0
+_SINGLE_WORKER_LOG = re.compile(r"worker_(\d+)\.log")
 
 
 def log(text: str) -> None:
     """Write a line into the supervisor's log, which is its stderr."""
     sys.stderr.write(f"{utc_now()} {text}\n")
     sys.stderr.flush()
+
+
+class StopSignal:
+    """Notes that somebody asked this process to end; a closing terminal or SSH link is no reason to."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        signal.signal(signal.SIGTERM, self._ask)
+        # Handlers, not SIG_IGN: that would be inherited by msrun and every worker.
+        signal.signal(signal.SIGHUP, self._take_no_notice)
+        signal.signal(signal.SIGINT, self._take_no_notice)
+
+    def _ask(self, _number: int, _frame: Optional[FrameType]) -> None:
+        self.asked = True
+
+    def _take_no_notice(self, _number: int, _frame: Optional[FrameType]) -> None:
+        pass
 
 
 def supervise(
@@ -42,102 +65,154 @@ def supervise(
     started: Callable[[Dict[str, Any]], None],
 ) -> int:
     """Run the job to its end; `started` is told msrun's start, or why it failed. Return 0 when the job succeeded."""
+    stop = StopSignal()
+    if not orphans.adopt():
+        log("the kernel does not let this process adopt orphans; processes that end may stay as zombies")
     job = replace(job, supervisor=identify(os.getpid()))
-    output = os.path.join(paths.logs, request["output"])
+    program = request["argv"][0]
     try:
-        with open(output, "ab") as sink:
-            msrun = subprocess.Popen(
-                request["argv"],
-                cwd=paths.work,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=sink,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-    except OSError as error:
-        reason = f"{request['argv'][0]} can't be started: {error.strerror or error}"
-        write_state(paths, job.becoming(JobState.FAILED, reason=reason))
+        write_state(paths, job)
+        msrun = _start_msrun(paths, request, environment)
+    except (OSError, ValueError) as error:
+        reason = f"{program} can't be started: {getattr(error, 'strerror', None) or error}"
+        _write_last_state(paths, job.becoming(JobState.FAILED, reason=reason), patience=0)
         started({"error": reason, "next_step": f"check telechat_python; PATH was {environment['PATH']}"})
         return 1
-    watcher = _Watcher(paths, job.becoming(JobState.RUNNING), msrun, grace_seconds=float(request["grace_seconds"]))
-    watcher.beat()
-    started({"pid": os.getpid()})
     log(f"started {' '.join(request['argv'])}")
-    return watcher.run()
+    supervision = _Supervision(paths, job.becoming(JobState.RUNNING), request, msrun, stop)
+    supervision.beat()
+    started({"pid": os.getpid()})
+    return supervision.run()
 
 
-class _Watcher:
-    """The life of one job after its start."""
+def _start_msrun(paths: JobPaths, request: Dict[str, Any], environment: Dict[str, str]) -> subprocess.Popen[bytes]:
+    with open(os.path.join(paths.logs, request["output"]), "ab") as output:
+        return subprocess.Popen(
+            request["argv"],
+            cwd=paths.work,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
-    def __init__(self, paths: JobPaths, job: NodeJob, msrun: subprocess.Popen[bytes], *, grace_seconds: float) -> None:
+
+def _write_last_state(paths: JobPaths, job: NodeJob, *, patience: float = _LAST_STATE_SECONDS) -> None:
+    """Write the state that everybody waits for; a disk that is full may have room before `patience` seconds are over."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            write_state(paths, job)
+        except OSError as error:
+            log(f"the last state, {job.state}, can't be written: {error}")
+            if time.monotonic() >= deadline:
+                return
+            time.sleep(1)
+        else:
+            return
+
+
+def hold_node_for(job: NodeJob) -> None:
+    """Keep the lease while processes of an ended job are left: KILL does not end one that hangs in the NPU's driver."""
+    left = job.left_pids
+    while left:
+        log(f"the node stays taken while {left} can't be ended")
+        _, still = end_job(job.job_id, 0)
+        left = tuple(still)
+
+
+class _Supervision:
+    """The life of one job after its start; `msrun` is the job itself when it has one process only."""
+
+    def __init__(
+        self,
+        paths: JobPaths,
+        job: NodeJob,
+        request: Dict[str, Any],
+        msrun: subprocess.Popen[bytes],
+        stop: StopSignal,
+    ) -> None:
         self._paths = paths
         self._job = job
         self._msrun = msrun
-        self._grace_seconds = grace_seconds
-        self._seen: Dict[Identity, JobProcess] = {}
-        self._stop_asked = False
-        self._crashed: Optional[JobProcess] = None
+        self._stop = stop
+        self._grace_seconds = float(request["grace_seconds"])
+        single = _SINGLE_WORKER_LOG.fullmatch(request["output"])
+        self._single_rank = int(single[1]) if single else None
+        self._workers = Workers(paths, expected=0 if single else int(request.get("local_worker_num", 0)))
         self._crashed_at = 0.0
-        signal.signal(signal.SIGTERM, self._ask_stop)
 
     def beat(self) -> None:
-        """Write the state with the time and the processes of now."""
-        shown = tuple(process.as_dict() for process in self._seen.values())
-        self._job = replace(self._job, heartbeat=time.time(), processes=shown)
-        write_state(self._paths, self._job)
+        """Write the state with the time and the processes of now; a full disk is no reason to give up the job."""
+        self._job = replace(self._job, heartbeat=time.time(), processes=self._workers.as_data())
+        try:
+            write_state(self._paths, self._job)
+        except OSError as error:
+            log(f"the state can't be written: {error}")
 
     def run(self) -> int:
-        """Wait for the end, whoever brings it, and write the last state."""
+        """Wait for the end, whoever brings it, and write the last state. Return 0 when the job succeeded."""
         next_beat = next_look = 0.0
-        while self._msrun.poll() is None and not self._stop_asked and not self._is_stuck_on_a_crash():
+        while self._msrun.poll() is None and not self._stop.asked and not self._is_stuck_on_a_crash():
             now = time.monotonic()
+            is_new = False
             if now >= next_look:
-                self._look()
-                next_look = now + _LOOK_SECONDS
-            if now >= next_beat:
+                is_new = self._workers.look()
+                next_look = now + (_RARE_LOOK_SECONDS if self._workers.complete else _LOOK_SECONDS)
+            if is_new or now >= next_beat:
                 self.beat()
                 next_beat = now + HEARTBEAT_SECONDS
             time.sleep(_POLL_SECONDS)
+            self._workers.poll()
+            orphans.reap(self._msrun.pid)
         self._finish()
+        hold_node_for(self._job)
         return 0 if self._job.state is JobState.SUCCEEDED else 1
 
-    def _ask_stop(self, _number: int, _frame: Optional[FrameType]) -> None:
-        self._stop_asked = True
-
-    def _look(self) -> None:
-        for process in processes.of_job(self._job.job_id):
-            self._seen[process.identity] = process
-        if self._crashed is not None:
-            return
-        for identity, process in self._seen.items():
-            if process.rank is not None and processes.zombie_exit_code(identity):
-                self._crashed, self._crashed_at = process, time.monotonic()
-                return
-
     def _is_stuck_on_a_crash(self) -> bool:
-        return self._crashed is not None and time.monotonic() - self._crashed_at > _MSRUN_NOTICES_SECONDS
+        if self._workers.crash is None:
+            return False
+        self._crashed_at = self._crashed_at or time.monotonic()
+        return time.monotonic() - self._crashed_at > _MSRUN_NOTICES_SECONDS
 
     def _finish(self) -> None:
-        stopped = self._stop_asked and self._msrun.poll() is None
-        log("stopping" if stopped else f"msrun ended with {self._msrun.poll()}")
+        self._workers.poll()
+        exit_code = self._msrun.poll()
+        stopped = self._stop.asked and exit_code is None and self._workers.crash is None
+        log("stopping on request" if stopped else f"msrun ended with {exit_code}, the first crash is {self._crash()}")
         ended, left = end_job(self._job.job_id, self._grace_seconds)
-        exit_code = self._exit_code()
-        changes: Dict[str, Any] = {"exit_code": exit_code, "ended_pids": tuple(ended), "left_pids": tuple(left)}
+        if exit_code is None:
+            exit_code = self._msrun.poll()
+        orphans.reap(self._msrun.pid)
+        changes: Dict[str, Any] = {
+            "exit_code": exit_code,
+            "ended_pids": tuple(ended),
+            "left_pids": tuple(left),
+            "heartbeat": time.time(),
+            "processes": (),
+        }
         if stopped:
             self._job = self._job.becoming(JobState.STOPPED, reason="stopped on request", **changes)
-        elif exit_code == 0 and self._crashed is None:
+        elif exit_code == 0 and self._crash() is None:
             self._job = self._job.becoming(JobState.SUCCEEDED, **changes)
         else:
-            ranks = {seen.identity.pid: seen.rank for seen in self._seen.values() if seen.rank is not None}
-            found = failure.diagnose(self._paths, ranks, crashed=self._crashed.rank if self._crashed else None)
-            reason = found.reason or f"msrun ended with exit code {exit_code}"
-            self._job = self._job.becoming(JobState.FAILED, reason=reason, failed_rank=found.rank, **changes)
-        self.beat()
+            found = self._failure(exit_code)
+            self._job = self._job.becoming(JobState.FAILED, reason=found.reason, failed_rank=found.rank, **changes)
         log(f"{self._job.state}: {self._job.reason or 'ok'}; ended {ended}, left {left}")
+        _write_last_state(self._paths, self._job)
 
-    def _exit_code(self) -> Optional[int]:
-        try:
-            return self._msrun.wait(timeout=_MSRUN_NOTICES_SECONDS)
-        except subprocess.TimeoutExpired:
-            return None
+    def _crash(self) -> Optional[Crash]:
+        """Return the first crash; a job of one process has no msrun between it and the supervisor."""
+        exit_code = self._msrun.poll()
+        if self._single_rank is not None and exit_code:
+            return Crash(rank=self._single_rank, exit_code=exit_code)
+        return self._workers.crash
+
+    def _failure(self, exit_code: Optional[int]) -> failure.Failure:
+        crash = self._crash()
+        if crash is None:
+            return failure.of_job(self._paths, exit_code)
+        if crash.rank is None:
+            return failure.of_scheduler(self._paths, crash.exit_code)
+        return failure.of_worker(self._paths, crash.rank, crash.exit_code)
