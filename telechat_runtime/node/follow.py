@@ -9,8 +9,10 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
 _WORKER_LOG = re.compile(r"worker_(\d+)\.log")
 _CHUNK_BYTES = 1 << 16
-# A progress bar without line ends must not grow without bound in memory.
+# A progress bar without line ends must not grow without bound in memory: longer lines come in pieces.
 _LONGEST_LINE_BYTES = 1 << 20
+_LONGEST_CHARACTER_BYTES = 4
+_UTF8_CONTINUATION = range(0x80, 0xC0)
 
 
 class LogFollower:
@@ -48,10 +50,14 @@ class LogFollower:
                 chunk = file.read(_CHUNK_BYTES)
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
-                    yield self._event(name, line, len(line) + 1)
-                if not chunk or len(rest) > _LONGEST_LINE_BYTES:
+                    *pieces, end = _pieces(line)
+                    yield from (self._event(name, piece, len(piece)) for piece in pieces)
+                    yield self._event(name, end, len(end) + 1)
+                *pieces, rest = _pieces(rest)
+                yield from (self._event(name, piece, len(piece)) for piece in pieces)
+                if not chunk:
                     break
-            if rest and (last or len(rest) > _LONGEST_LINE_BYTES):
+            if rest and last:
                 yield self._event(name, rest, len(rest))
 
     def _event(self, name: str, line: bytes, length: int) -> Dict[str, Any]:
@@ -65,3 +71,18 @@ class LogFollower:
             "offset": offset,
             "line": line.decode("utf-8", "replace").rstrip("\r"),
         }
+
+
+def _pieces(line: bytes) -> List[bytes]:
+    """Cut a line after every 1 MiB (not inside a UTF-8 character), however it came in; a shorter one stays whole."""
+    pieces = []
+    start = 0
+    while len(line) - start > _LONGEST_LINE_BYTES:
+        end = start + _LONGEST_LINE_BYTES
+        for _ in range(_LONGEST_CHARACTER_BYTES - 1):
+            if line[end] not in _UTF8_CONTINUATION:
+                break
+            end -= 1
+        pieces.append(line[start:end])
+        start = end
+    return [*pieces, line[start:]]

@@ -34,7 +34,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class JobProcess:
-    """One process of a job; `role` is msrun's MS_ROLE, `rank` its RANK_ID, both None for what is no worker."""
+    """One process of a job; `role` is its MS_ROLE, `rank` the RANK_ID of a worker and None for every other process."""
 
     identity: Identity
     pgid: int
@@ -118,7 +118,8 @@ def _signal_groups(job_id: str, targets: Iterable[JobProcess], number: int, ende
 def _job_process(identity: Identity, *, pgid: int, environ: Mapping[str, str]) -> JobProcess:
     role = environ.get("MS_ROLE")
     rank = environ.get("RANK_ID", "")
-    is_worker = role == "MS_WORKER" and rank.isdigit()
+    # What a worker forks inherits its variables; the worker itself is the one that leads the group msrun gave it.
+    is_worker = role == "MS_WORKER" and rank.isdigit() and identity.pid == pgid
     return JobProcess(identity=identity, pgid=pgid, role=role, rank=int(rank) if is_worker else None)
 
 

@@ -6,22 +6,23 @@ The supervisor has a session of its own and no terminal, so it outlives SSH, `do
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
 import signal
-import subprocess
-from typing import Any, Callable, Dict, List, Optional
+import traceback
+from typing import Any, Callable, Dict, Optional
 
-from telechat_runtime.errors import PreflightError, TelechatError, UsageError
-from telechat_runtime.job import JOB_ID, JobPaths, JobState
+from telechat_runtime.errors import PreflightError, TelechatError
+from telechat_runtime.job import JobPaths, JobState
 from telechat_runtime.node import lease, supervisor
-from telechat_runtime.node.processes import JOB_ID_VARIABLE
-from telechat_runtime.node.state import NodeJob, job_paths, utc_now, write_file, write_private_file, write_state
+from telechat_runtime.node.environment import job_environment
+from telechat_runtime.node.processes import end_job, identify
+from telechat_runtime.node.start_request import checked_paths
+from telechat_runtime.node.state import NodeJob, utc_now, write_file, write_private_file, write_state
 
 _ANSWER_SECONDS = 60.0
-_SCRIPT_SECONDS = 60
-_NEEDED = ("job_id", "owner", "kind", "job_root", "argv", "env", "files", "output", "grace_seconds")
 
 
 def run(request: Dict[str, Any], out: Callable[[Dict[str, Any]], None]) -> int:
@@ -29,125 +30,107 @@ def run(request: Dict[str, Any], out: Callable[[Dict[str, Any]], None]) -> int:
 
     Raises:
         PreflightError: The node is busy, the job folder exists, or msrun can't be started; nothing is left running.
+        UsageError: The request is not what the node protocol says; nothing was touched.
 
     """
-    missing = [name for name in _NEEDED if name not in request]
-    if missing:
-        raise UsageError(f"the request to start lacks {', '.join(missing)}")
-    job_id = request["job_id"]
-    if not JOB_ID.fullmatch(job_id):
-        raise UsageError(f"{job_id!r} is no job id (small letters, digits and -, at most 63)")
-    paths = job_paths(request, job_id)
+    paths = checked_paths(request)
     try:
         os.makedirs(paths.job_root, exist_ok=True)
-        held = lease.take(paths, job_id=job_id, owner=request["owner"])
+        held = lease.take(paths, owner=request["owner"], since=utc_now())
     except OSError as error:
         raise PreflightError(f"the job root can't be used: {error}", next_step="check telechat_job_root") from error
     try:
-        job = _write_job(paths, request)
-        pid = _start_job(paths, job, request, held)
-    except OSError as error:
-        lease.give_back(held)
-        raise PreflightError(f"the job folder can't be written: {error}", next_step="check its disk") from error
+        pid = _start(paths, request, held)
     except BaseException:
         lease.give_back(held)
         raise
     # The supervisor's copy keeps the lock.
     os.close(held)
-    out({"job_id": job_id, "state": str(JobState.RUNNING), "supervisor_pid": pid})
+    out({"job_id": paths.job_id, "state": str(JobState.RUNNING), "supervisor_pid": pid})
     return 0
 
 
-def _start_job(paths: JobPaths, job: NodeJob, request: Dict[str, Any], held: int) -> int:
+def _start(paths: JobPaths, request: Dict[str, Any], held: int) -> int:
+    job = NodeJob(
+        job_id=paths.job_id,
+        kind=request["kind"],
+        owner=request["owner"],
+        state=JobState.STARTING,
+        started=utc_now(),
+        supervisor=identify(os.getpid()),
+    )
+    _make_folder(paths)
     try:
-        environment = _environment(request, job.job_id)
+        write_state(paths, job)
+        _write_files(paths, request)
+        environment = job_environment(request)
+        answer = _leave_supervisor(paths, job, request, environment, held)
+    except OSError as error:
+        message = f"the job folder can't be written: {error}"
+        _note_failure(paths, job, message)
+        raise PreflightError(message, next_step=f"check the disk of {paths.job_root}") from error
     except TelechatError as error:
-        write_state(paths, job.becoming(JobState.FAILED, reason=error.message))
+        _note_failure(paths, job, error.message)
         raise
-    return _leave_supervisor(paths, job, request, environment, held)
+    if "error" in answer:
+        raise PreflightError(answer["error"], next_step=answer["next_step"])
+    return int(answer["pid"])
 
 
-def _write_job(paths: JobPaths, request: Dict[str, Any]) -> NodeJob:
-    os.makedirs(os.path.dirname(paths.folder), exist_ok=True)
+def _make_folder(paths: JobPaths) -> None:
     try:
+        os.makedirs(os.path.dirname(paths.folder), exist_ok=True)
         os.mkdir(paths.folder)
     except FileExistsError as error:
         raise PreflightError(
             f"{paths.folder} exists: job ids are used once", next_step="start the job under a new id"
         ) from error
+    except OSError as error:
+        raise PreflightError(f"the job folder can't be made: {error}", next_step="check telechat_job_root") from error
+
+
+def _write_files(paths: JobPaths, request: Dict[str, Any]) -> None:
     for folder in (paths.work, paths.logs):
         os.mkdir(folder)
     write_private_file(paths.plan, json.dumps(request, indent=1))
     for name, text in request["files"].items():
-        target = os.path.normpath(os.path.join(paths.work, name))
-        if not target.startswith(paths.work + os.sep):
-            raise UsageError(f"the file {name!r} would lie outside of the job's work folder")
+        target = os.path.join(paths.work, name)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         write_file(target, text)
-    job = NodeJob(
-        job_id=request["job_id"],
-        kind=request["kind"],
-        owner=request["owner"],
-        state=JobState.STARTING,
-        started=utc_now(),
-    )
-    write_state(paths, job)
-    return job
 
 
-def _environment(request: Dict[str, Any], job_id: str) -> Dict[str, str]:
-    """Return the job's environment: this one, then the script's, then the plan's PATH folders and variables."""
-    environment = dict(os.environ)
-    if request.get("env_script"):
-        environment = _source(request["env_script"], environment)
-    folders: List[str] = [os.path.expanduser(folder) for folder in request.get("path", [])]
-    environment["PATH"] = ":".join([*folders, environment.get("PATH", os.defpath)])
-    for name, value in request["env"].items():
-        if value is None:
-            environment.pop(name, None)
-        else:
-            environment[name] = value
-    environment[JOB_ID_VARIABLE] = job_id
-    return environment
-
-
-def _source(script: str, environment: Dict[str, str]) -> Dict[str, str]:
-    """Return the environment that a shell has after sourcing the script."""
-    argv = ["bash", "-c", 'source "$1" >&2 && env -0', "source", script]
-    next_step = "check telechat_env_script"
-    try:
-        result = subprocess.run(
-            argv, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SCRIPT_SECONDS, check=False
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise PreflightError(f"{script} can't be sourced: {error}", next_step=next_step) from error
-    if result.returncode:
-        said = result.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-        raise PreflightError(f"sourcing {script} failed: {' '.join(said)}", next_step=next_step)
-    pairs = (word.partition("=") for word in os.fsdecode(result.stdout).split("\0") if word)
-    return {name: value for name, _, value in pairs}
+def _note_failure(paths: JobPaths, job: NodeJob, reason: str) -> None:
+    # On a full disk even this can't be written; the caller is told the reason in any case.
+    with contextlib.suppress(OSError):
+        write_state(paths, job.becoming(JobState.FAILED, reason=reason))
 
 
 def _leave_supervisor(
     paths: JobPaths, job: NodeJob, request: Dict[str, Any], environment: Dict[str, str], held: int
-) -> int:
-    """Fork the supervisor away and return its pid once msrun runs."""
+) -> Dict[str, Any]:
+    """Fork the supervisor and return its answer; on any error it, and what it started, is gone."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reader)
-        os.setsid()
-        if os.fork() == 0:
-            _be_supervisor(paths, job, request, environment, held, writer)
-        os._exit(0)
+        _be_supervisor(paths, job, request, environment, held, writer)
     os.close(writer)
-    os.waitpid(child, 0)
-    answer = _read_answer(reader)
+    try:
+        answer = _read_answer(reader)
+    except BaseException:
+        _end_supervisor(child, job.job_id)
+        raise
     if answer is None:
-        raise PreflightError(f"the supervisor did not answer; see {paths.supervisor_log}")
-    if "error" in answer:
-        raise PreflightError(answer["error"], next_step=answer.get("next_step", ""))
-    return int(answer["pid"])
+        _end_supervisor(child, job.job_id)
+        raise PreflightError("its supervisor did not answer", next_step=f"see {paths.supervisor_log} on the node")
+    return answer
+
+
+def _end_supervisor(pid: int, job_id: str) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    end_job(job_id, 0)
 
 
 def _be_supervisor(
@@ -156,18 +139,20 @@ def _be_supervisor(
     """Run as the supervisor; never returns into the caller's code."""
     exit_code = 1
     try:
+        os.setsid()
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         _detach(paths.supervisor_log)
-        answer = os.fdopen(writer, "w")
 
-        def started(document: Dict[str, Any]) -> None:
-            answer.write(json.dumps(document) + "\n")
-            answer.close()
+        def answer(document: Dict[str, Any]) -> None:
+            # Who asked for the start may be gone by now; the job is there all the same.
+            with contextlib.suppress(BrokenPipeError):
+                os.write(writer, json.dumps(document).encode() + b"\n")
+            os.close(writer)
 
-        exit_code = supervisor.supervise(paths, job, request, environment, started)
-    except TelechatError as error:
-        supervisor.log(str(error))
+        exit_code = supervisor.supervise(paths, job, request, environment, answer)
+    except BaseException:  # noqa: BLE001 - the last thing this process does is to say why it ends
+        supervisor.log(traceback.format_exc())
     finally:
         lease.give_back(held)
         os._exit(exit_code)
@@ -181,6 +166,7 @@ def _detach(log: str) -> None:
     os.dup2(target, 2)
     os.close(null)
     os.close(target)
+    os.chdir(os.path.dirname(log))
 
 
 def _read_answer(reader: int) -> Optional[Dict[str, Any]]:

@@ -13,15 +13,20 @@ from typing import Any, Dict, Optional, Tuple
 
 from telechat_runtime.errors import PreflightError, UsageError
 from telechat_runtime.job import JobPaths, JobState
-from telechat_runtime.node.processes import Identity, is_alive
+from telechat_runtime.node import lease
+from telechat_runtime.node.processes import Identity
 
 _PRIVATE = 0o600
 _READABLE = 0o644
+_LOST = "its supervisor is gone: it was killed, or the container or node went down"
 
 
 @dataclass(frozen=True)
 class NodeJob:
-    """What is known of a job on this node; times are ISO 8601 in UTC, `exit_code` is msrun's."""
+    """What is known of a job on this node; times are ISO 8601 in UTC, `exit_code` is msrun's.
+
+    `supervisor` is who answers for the job: `node start` itself until it has left a supervisor behind.
+    """
 
     job_id: str
     kind: str
@@ -79,27 +84,32 @@ def write_state(paths: JobPaths, job: NodeJob) -> None:
 
 
 def read_state(paths: JobPaths) -> NodeJob:
-    """Return the job's state: LOST when it says running but its supervisor is gone.
+    """Return the job's state: LOST when it says running but nobody holds the node for it.
 
     Raises:
         PreflightError: There is no such job on this node, or its state can't be read.
 
     """
+    job = _load(paths)
+    while not job.state.is_terminal and not lease.is_held(paths):
+        # Between the read and the look it may have written its last state and gone.
+        again = _load(paths)
+        if again == job:
+            return replace(job, state=JobState.LOST, reason=_LOST)
+        job = again
+    return job
+
+
+def _load(paths: JobPaths) -> NodeJob:
     try:
         with open(paths.state, encoding="utf-8") as file:
-            document = json.load(file)
-        job = _parse(document)
+            return _parse(json.load(file))
     except FileNotFoundError as error:
         raise PreflightError(
             f"no job {paths.job_id} in {paths.job_root}", next_step="list the jobs with `telechat-run status`"
         ) from error
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise PreflightError(f"the state of job {paths.job_id} can't be read: {paths.state}: {error}") from error
-    if job.state.is_terminal or (job.supervisor and is_alive(job.supervisor)):
-        return job
-    return replace(
-        job, state=JobState.LOST, reason="its supervisor is gone: it was killed, or the container or node went down"
-    )
 
 
 def _parse(document: Dict[str, Any]) -> NodeJob:

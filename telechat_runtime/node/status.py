@@ -7,7 +7,7 @@ import os
 from typing import Any, Callable, Dict, List
 
 from telechat_runtime.errors import PreflightError
-from telechat_runtime.job import JobPaths
+from telechat_runtime.job import JobPaths, JobState
 from telechat_runtime.node import lease
 from telechat_runtime.node.state import NodeJob, job_paths, read_state
 
@@ -34,9 +34,12 @@ def _jobs(job_root: str) -> List[NodeJob]:
     for name in names:
         try:
             jobs.append(read_state(JobPaths(job_root, name)))
-        except PreflightError:
+        except PreflightError as error:
             # A folder that is being made, or was copied here by hand, has no state: it is no job of this node.
-            continue
+            if os.path.exists(JobPaths(job_root, name).state):
+                jobs.append(
+                    NodeJob(job_id=name, kind="", owner="", state=JobState.LOST, started="", reason=error.message)
+                )
     return sorted(jobs, key=lambda job: (job.started, job.job_id), reverse=True)
 
 

@@ -7,9 +7,11 @@ import contextlib
 import os
 import signal
 import time
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, List, Set, Tuple
 
+from telechat_runtime.errors import PreflightError
 from telechat_runtime.job import JobPaths, JobState
+from telechat_runtime.node import lease
 from telechat_runtime.node.processes import Identity, end_job, is_alive
 from telechat_runtime.node.state import NodeJob, job_paths, read_state, write_state
 
@@ -23,15 +25,27 @@ def run(request: Dict[str, Any], out: Callable[[Dict[str, Any]], None]) -> int:
     """Stop the job and answer which processes ended and which are left; a job that has ended already stays as it is."""
     paths = job_paths(request, request["job_id"])
     grace_seconds = float(request.get("grace_seconds", DEFAULT_GRACE_SECONDS))
-    job = read_state(paths)
-    if not job.state.is_terminal and job.supervisor:
-        _stop_supervisor(job.supervisor, job.job_id, grace_seconds)
-    # The supervisor has cleaned up if it could: this is the proof, or the rest of the work when it was killed.
-    ended, left = end_job(job.job_id, grace_seconds)
+    ended, left = _end(paths, grace_seconds)
     job = _settle(paths)
     everyone = sorted({*job.ended_pids, *ended})
     out({"job_id": job.job_id, "state": str(job.state), "ended": everyone, "left": left})
     return 0
+
+
+def _end(paths: JobPaths, grace_seconds: float) -> Tuple[List[int], List[int]]:
+    """End the job until nobody holds the node for it: only its start or its supervisor can start more of it."""
+    ended: Set[int] = set()
+    deadline = time.monotonic() + grace_seconds + _SUPERVISOR_SECONDS
+    while True:
+        job = read_state(paths)
+        if not job.state.is_terminal and job.supervisor and is_alive(job.supervisor):
+            _stop_supervisor(job.supervisor, job.job_id, grace_seconds)
+        # The supervisor has cleaned up if it could: this is the proof, or the rest of the work when it was killed.
+        now_ended, left = end_job(job.job_id, grace_seconds)
+        ended.update(now_ended)
+        if not lease.is_held(paths) or time.monotonic() >= deadline:
+            return sorted(ended), left
+        time.sleep(_POLL_SECONDS)
 
 
 def _stop_supervisor(supervisor: Identity, job_id: str, grace_seconds: float) -> None:
@@ -60,5 +74,11 @@ def _settle(paths: JobPaths) -> NodeJob:
         return job
     stored = NodeJob(**{**vars(job), "state": JobState.RUNNING})
     stopped = stored.becoming(JobState.STOPPED, reason="its supervisor was gone; the rest was stopped on request")
-    write_state(paths, stopped)
+    try:
+        write_state(paths, stopped)
+        lease.clear(paths)
+    except OSError as error:
+        raise PreflightError(
+            f"job {paths.job_id} is stopped, but its state can't be written: {error}", next_step="check its disk"
+        ) from error
     return stopped

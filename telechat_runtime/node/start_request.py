@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `node start` may be asked for; checked as a whole before anything is touched."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Dict, List, Tuple, Type, Union
+
+from telechat_runtime.errors import UsageError
+from telechat_runtime.job import JOB_ID, JobPaths
+from telechat_runtime.node.state import job_paths
+
+_NEEDED: Dict[str, Union[Type[Any], Tuple[Type[Any], ...]]] = {
+    "job_id": str,
+    "owner": str,
+    "kind": str,
+    "job_root": str,
+    "argv": list,
+    "env": dict,
+    "files": dict,
+    "output": str,
+    "grace_seconds": (int, float),
+}
+
+
+def checked_paths(request: Dict[str, Any]) -> JobPaths:
+    """Return the paths of the job that is asked for. Raises UsageError that names everything wrong with the request."""
+    missing = [name for name in _NEEDED if name not in request]
+    if missing:
+        raise UsageError(f"the request to start lacks {', '.join(missing)}")
+    wrong = [name for name, kind in _NEEDED.items() if not isinstance(request[name], kind)]
+    if wrong:
+        raise UsageError(f"the request to start has values of a wrong type: {', '.join(wrong)}")
+    if not JOB_ID.fullmatch(request["job_id"]):
+        raise UsageError(f"{request['job_id']!r} is no job id (small letters, digits and -, at most 63)")
+    paths = job_paths(request, request["job_id"])
+    problems = [*_wrong_command(request), *_wrong_files(paths, request)]
+    if problems:
+        raise UsageError("\n".join(problems))
+    return paths
+
+
+def _wrong_command(request: Dict[str, Any]) -> List[str]:
+    problems = []
+    if not request["argv"] or not all(isinstance(word, str) and "\0" not in word for word in request["argv"]):
+        problems.append("argv is not a list of words")
+    for name, value in request["env"].items():
+        if not name or "=" in name or "\0" in name:
+            problems.append(f"{name!r} is no name of an environment variable")
+        if not (value is None or (isinstance(value, str) and "\0" not in value)):
+            problems.append(f"the environment variable {name} is neither a text nor null")
+    return problems
+
+
+def _wrong_files(paths: JobPaths, request: Dict[str, Any]) -> List[str]:
+    problems = []
+    if os.path.basename(request["output"]) != request["output"] or request["output"] in ("", ".", ".."):
+        problems.append(f"the output {request['output']!r} is no file name in the job's logs folder")
+    for name, text in request["files"].items():
+        target = os.path.normpath(os.path.join(paths.work, name))
+        if not target.startswith(paths.work + os.sep) or "\0" in name:
+            problems.append(f"the file {name!r} would lie outside of the job's work folder")
+        elif not isinstance(text, str):
+            problems.append(f"the file {name!r} has no text")
+    return problems
