@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import power, supervision, supervisor
+from lab.layout import find_lab
+
+
+@pytest.mark.parametrize(("value", "seconds"), [(None, 0), (False, 0), (0, 0), (True, 60), (2.5, 2.5)])
+def test_slow_boot_means_seconds_and_true_means_a_minute(value: Any, seconds: float) -> None:
+    assert supervisor.delay_seconds(value) == seconds
+
+
+def test_a_host_boots_at_once_without_faults_and_waits_until_no_boot_is_cleared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = find_lab("x", {"LAB_STATE": str(tmp_path)}).host(0)
+    host.hardware.mkdir(parents=True)
+    supervisor.wait_for_power(host)
+    assert power.events(host) == []
+    host.faults.write_text('{"no_boot": true}')
+    polls: list[float] = []
+
+    def poll(seconds: float) -> None:
+        polls.append(seconds)
+        if len(polls) == 3:
+            host.faults.write_text("{}")
+
+    monkeypatch.setattr(supervisor.time, "sleep", poll)
+    supervisor.wait_for_power(host)
+    assert len(polls) == 3
+    assert power.events(host) == ["no_boot"]
+
+
+def test_slow_boot_holds_the_boot_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = find_lab("x", {"LAB_STATE": str(tmp_path)}).host(0)
+    host.hardware.mkdir(parents=True)
+    host.faults.write_text(json.dumps({"slow_boot": 7}))
+    slept: list[float] = []
+    monkeypatch.setattr(supervisor.time, "sleep", slept.append)
+    supervisor.wait_for_power(host)
+    assert slept == [7]
+
+
+def test_a_host_without_supervisor_is_off_whatever_happened_last(tmp_path: Path) -> None:
+    host = find_lab("x", {"LAB_STATE": str(tmp_path)}).host(0)
+    host.folder.mkdir(parents=True)
+    supervisor.record(host, "boot")
+    assert power.state(host) == "off"
+
+
+@pytest.mark.parametrize(
+    ("event", "state"), [("boot", "running"), ("off", "rebooting"), ("no_boot", "held"), ("slow_boot", "held")]
+)
+def test_the_last_event_is_the_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, event: str, state: str) -> None:
+    host = find_lab("x", {"LAB_STATE": str(tmp_path)}).host(0)
+    host.folder.mkdir(parents=True)
+    monkeypatch.setattr(power.process, "alive", lambda _path: True)
+    assert power.state(host) == "starting"
+    supervisor.record(host, event)
+    assert power.state(host) == state
+
+
+def test_mounts_of_a_supervisor_are_its_own_and_systemd_gets_a_delegated_unit() -> None:
+    host = find_lab("x", {"LAB_STATE": "/s"}).host(1)
+    plain = supervision.argv(host, systemd=False)
+    assert plain[:4] == ["unshare", "--mount", "--propagation", "slave"]
+    assert plain[-3:] == ["lab.supervisor", "x", "1"]
+    unit = supervision.argv(host, systemd=True)
+    assert unit[0] == "systemd-run"
+    assert {"--unit=lab-x-node1.service", "--property=Delegate=yes", "--setenv=LAB_STATE=/s"} < set(unit)
+    assert unit[-len(plain) :] == plain
