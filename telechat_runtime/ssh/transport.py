@@ -19,6 +19,8 @@ from telechat_runtime.transport import Result
 _SESSION_SECONDS = 10
 _STDERR_LIMIT = 64 * 1024
 _READ_SIZE = 32 * 1024
+# What paramiko raises on a connection that has ended under it.
+_GONE = (OSError, EOFError, paramiko.SSHException)
 
 
 class SshTransport:
@@ -34,7 +36,7 @@ class SshTransport:
     def run(self, argv: Sequence[str], stdin: bytes = b"", *, timeout: float = 60) -> Result:
         """Run a command to its end; `timeout` in seconds."""
         deadline = time.monotonic() + timeout
-        stream = SshStream(self._channel(), argv, stdin)
+        stream = self.stream(argv, stdin)
         stream.end_input()
         try:
             stdout = b"".join(stream.chunks(deadline))
@@ -49,7 +51,11 @@ class SshTransport:
 
     def stream(self, argv: Sequence[str], stdin: bytes = b"") -> SshStream:
         """Start a command and return its stream of lines."""
-        return SshStream(self._channel(), argv, stdin)
+        channel = self._channel()
+        try:
+            return SshStream(channel, argv, stdin)
+        except _GONE as error:
+            raise UnreachableError(f"{self._name}: the connection was lost") from error
 
     def close(self) -> None:
         """Close the connection."""
@@ -69,7 +75,7 @@ class SshTransport:
             raise UnreachableError(f"{self._name}: the connection was closed")
         try:
             return transport.open_session(timeout=_SESSION_SECONDS)
-        except (paramiko.SSHException, OSError, EOFError) as error:
+        except _GONE as error:
             raise UnreachableError(f"{self._name}: can't open a session: {error}") from error
 
 
@@ -114,12 +120,13 @@ class SshStream:
 
     def end_input(self) -> None:
         """Close the command's stdin."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(*_GONE):
             self._channel.shutdown_write()
 
     def close(self) -> None:
         """Close the channel: the command's stdin ends, and so do `lines`."""
-        self._channel.close()
+        with contextlib.suppress(*_GONE):
+            self._channel.close()
 
     def _read_stderr(self) -> None:
         size = 0

@@ -23,15 +23,8 @@ class RejectUnknown(paramiko.MissingHostKeyPolicy):
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
 
-    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> NoReturn:
+    def missing_host_key(self, _client: paramiko.SSHClient, _hostname: str, key: paramiko.PKey) -> NoReturn:
         """Raise UntrustedHostError."""
-        known = client.get_host_keys().lookup(hostname)
-        if known:
-            raise UntrustedHostError(
-                f"{self._endpoint}: its {key.get_name()} host key {_fingerprint(key)} is not the one in known_hosts, "
-                f"which has {', '.join(known.keys())}",
-                next_step=_CHANGED_STEP,
-            )
         raise UntrustedHostError(
             f"{self._endpoint}: unknown host key {key.get_name()} {_fingerprint(key)}",
             next_step="compare the fingerprint with the server's own, then add its key to "
@@ -44,7 +37,8 @@ def raise_readable(endpoint: Endpoint, error: BaseException) -> NoReturn:
     if isinstance(error, paramiko.BadHostKeyException):
         raise UntrustedHostError(
             f"{endpoint}: the host key has changed: the server offers {error.key.get_name()} "
-            f"{_fingerprint(error.key)}, known_hosts has {_fingerprint(error.expected_key)}",
+            f"{_fingerprint(error.key)}, known_hosts has {error.expected_key.get_name()} "
+            f"{_fingerprint(error.expected_key)}",
             next_step=_CHANGED_STEP,
         ) from error
     if isinstance(error, paramiko.hostkeys.InvalidHostKey):
@@ -60,6 +54,9 @@ def raise_readable(endpoint: Endpoint, error: BaseException) -> NoReturn:
             next_step=f"see whether `ssh -p {endpoint.port} {endpoint.user}@{endpoint.host}` works without a password",
         ) from error
     reason = str(error) or "no answer in time"
+    # paramiko's words for a server that accepts a connection and then says nothing, or nothing of SSH.
+    if "banner" in reason or reason == "No existing session":
+        reason = "it does not answer as an SSH server"
     raise UnreachableError(
         f"{endpoint}: can't connect: {reason}",
         next_step="check ansible_host and ansible_port, and that sshd runs there",
