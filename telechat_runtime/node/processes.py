@@ -68,6 +68,24 @@ def zombie_exit_code(identity: Identity) -> Optional[int]:
     return os.waitstatus_to_exitcode(int(stat[49]))
 
 
+def dead_session_leaders(parent: int) -> Dict[Identity, int]:
+    """Return the children that led a session, have ended, and were not yet waited for, with their exit codes.
+
+    Of those nothing but this is known any more: their environment went with them.
+    """
+    try:
+        with open(f"/proc/{parent}/task/{parent}/children", encoding="ascii") as children:
+            pids = [int(pid) for pid in children.read().split()]
+    except OSError:
+        return {}
+    found = {}
+    for pid in pids:
+        stat = _stat(pid)
+        if stat is not None and stat[0] == "Z" and int(stat[3]) == pid:
+            found[Identity(pid=pid, start=int(stat[19]))] = os.waitstatus_to_exitcode(int(stat[49]))
+    return found
+
+
 def of_job(job_id: str) -> List[JobProcess]:
     """Return the living processes of a job: those that inherited its id, but for the caller itself."""
     found = []

@@ -21,7 +21,7 @@ from telechat_runtime.job import JobPaths, JobState
 from telechat_runtime.node import failure, orphans
 from telechat_runtime.node.processes import end_job, identify
 from telechat_runtime.node.state import NodeJob, utc_now, write_state
-from telechat_runtime.node.workers import Crash, Workers
+from telechat_runtime.node.workers import SCHEDULER, Crash, Workers
 
 HEARTBEAT_SECONDS = 5.0
 _POLL_SECONDS = 0.1
@@ -99,7 +99,7 @@ def _start_msrun(paths: JobPaths, request: Dict[str, Any], environment: Dict[str
 
 
 def _write_last_state(paths: JobPaths, job: NodeJob, *, patience: float = _LAST_STATE_SECONDS) -> None:
-    """Write the state that everybody waits for; a disk that is full may have room before `patience` seconds are over."""
+    """Write the state that everybody waits for; on a full disk, for `patience` seconds again and again."""
     deadline = time.monotonic() + patience
     while True:
         try:
@@ -115,11 +115,10 @@ def _write_last_state(paths: JobPaths, job: NodeJob, *, patience: float = _LAST_
 
 def hold_node_for(job: NodeJob) -> None:
     """Keep the lease while processes of an ended job are left: KILL does not end one that hangs in the NPU's driver."""
-    left = job.left_pids
+    left = list(job.left_pids)
     while left:
         log(f"the node stays taken while {left} can't be ended")
-        _, still = end_job(job.job_id, 0)
-        left = tuple(still)
+        _, left = end_job(job.job_id, 0)
 
 
 class _Supervision:
@@ -140,7 +139,7 @@ class _Supervision:
         self._grace_seconds = float(request["grace_seconds"])
         single = _SINGLE_WORKER_LOG.fullmatch(request["output"])
         self._single_rank = int(single[1]) if single else None
-        self._workers = Workers(paths, expected=0 if single else int(request.get("local_worker_num", 0)))
+        self._workers = Workers(paths, msrun.pid, expected=0 if single else int(request.get("local_worker_num", 0)))
         self._crashed_at = 0.0
 
     def beat(self) -> None:
@@ -206,13 +205,13 @@ class _Supervision:
         """Return the first crash; a job of one process has no msrun between it and the supervisor."""
         exit_code = self._msrun.poll()
         if self._single_rank is not None and exit_code:
-            return Crash(rank=self._single_rank, exit_code=exit_code)
+            return Crash(role=None, rank=self._single_rank, exit_code=exit_code)
         return self._workers.crash
 
     def _failure(self, exit_code: Optional[int]) -> failure.Failure:
         crash = self._crash()
-        if crash is None:
-            return failure.of_job(self._paths, exit_code)
-        if crash.rank is None:
+        if crash is not None and crash.rank is not None:
+            return failure.of_worker(self._paths, crash.rank, crash.exit_code)
+        if crash is not None and crash.role == SCHEDULER:
             return failure.of_scheduler(self._paths, crash.exit_code)
-        return failure.of_worker(self._paths, crash.rank, crash.exit_code)
+        return failure.of_job(self._paths, exit_code)

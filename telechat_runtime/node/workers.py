@@ -15,23 +15,28 @@ from telechat_runtime.job import JobPaths
 from telechat_runtime.node import failure, processes
 from telechat_runtime.node.processes import Identity, JobProcess
 
-_SCHEDULER = "MS_SCHED"
+SCHEDULER = "MS_SCHED"
 # msrun complains of a worker in the same second in which it collects its exit code.
 _MSRUN_COMPLAINS_SECONDS = 3.0
 
 
 class Crash(NamedTuple):
-    """A worker, or the scheduler (rank None), that ended badly; a negative exit code is a signal's number."""
+    """A process that ended badly; a negative exit code is a signal's number.
 
+    `role` is msrun's MS_ROLE; None, and no rank, for a worker that was over before anybody looked.
+    """
+
+    role: Optional[str]
     rank: Optional[int]
     exit_code: int
 
 
 class Workers:
-    """The workers and the scheduler of this node; `expected` is how many workers msrun starts here."""
+    """The workers and the scheduler that msrun starts on this node; `expected` is how many workers."""
 
-    def __init__(self, paths: JobPaths, *, expected: int) -> None:
+    def __init__(self, paths: JobPaths, msrun: int, *, expected: int) -> None:
         self._paths = paths
+        self._msrun = msrun
         self._expected = expected
         self._known: Dict[Identity, JobProcess] = {}
         self._others: Tuple[JobProcess, ...] = ()
@@ -52,7 +57,7 @@ class Workers:
         for process in sorted(found, key=lambda process: process.identity.start):
             if process.rank is not None:
                 self._known.setdefault(process.identity, process)
-            elif process.role == _SCHEDULER and not has_scheduler:
+            elif process.role == SCHEDULER and not has_scheduler:
                 # The first one: what the scheduler forks has its variables too.
                 self._known[process.identity] = process
                 has_scheduler = True
@@ -70,7 +75,9 @@ class Workers:
                 continue
             self._ended.add(identity)
             if exit_code != 0:
-                crashes.append(Crash(rank=process.rank, exit_code=exit_code))
+                crashes.append(Crash(role=process.role, rank=process.rank, exit_code=exit_code))
+        if not self.complete:
+            crashes += self._crashes_unseen()
         if crashes and self.crash is None:
             # msrun kills the others when it sees one fail: of several, those killed are not the first.
             self.crash = min(crashes, key=lambda crash: crash.exit_code == -signal.SIGKILL)
@@ -79,6 +86,14 @@ class Workers:
         """Return the processes for the state file."""
         alive = [process for identity, process in self._known.items() if identity not in self._ended]
         return tuple(process.as_dict() for process in (*alive, *self._others))
+
+    def _crashes_unseen(self) -> List[Crash]:
+        dead = processes.dead_session_leaders(self._msrun)
+        return [
+            Crash(role=None, rank=None, exit_code=exit_code)
+            for identity, exit_code in dead.items()
+            if exit_code != 0 and identity not in self._known
+        ]
 
     def _exit_code(self, identity: Identity) -> Optional[int]:
         """Return how a process that lives no more has ended; None while that can't be told yet."""
