@@ -11,8 +11,8 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional
 from ansible.module_utils.hdk_installer import installer_argv, judge, last_line
 from ansible.module_utils.hdk_look import HdkLook
 from ansible.module_utils.hdk_package_store import sha256_of
-from ansible.module_utils.hdk_plan import DRIVER, REBOOT, REBOOT_GUIDE, Step
 from ansible.module_utils.hdk_record import HdkRecord
+from ansible.module_utils.hdk_state import DRIVER, REBOOT, REBOOT_GUIDE, Step
 from ansible.module_utils.host_command import system_environment
 
 LOG_FOLDER = "/var/log/ascend-hdk"

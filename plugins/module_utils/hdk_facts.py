@@ -12,8 +12,8 @@ from typing import Dict, Iterator, List, Optional, Tuple
 
 from ansible.module_utils import npu_smi
 from ansible.module_utils.command_result import Result, Run
-from ansible.module_utils.hdk_plan import DRIVER, FIRMWARE, Chip, Component, HdkFacts, Holder
 from ansible.module_utils.hdk_record import HdkRecord
+from ansible.module_utils.hdk_state import DRIVER, FIRMWARE, Chip, Component, HdkFacts, Holder
 from ansible.module_utils.os_packages import KERNEL, for_kernel, installable, missing_packages
 from ansible.module_utils.version_info import installed_version
 

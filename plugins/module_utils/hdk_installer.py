@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import List, NamedTuple, Optional
 
-from ansible.module_utils.hdk_plan import DRIVER, INSTALL
+from ansible.module_utils.hdk_state import DRIVER, INSTALL
 
 DEFAULT_USER = "HwHiAiUser"
 

@@ -10,7 +10,8 @@ from typing import Any, Dict, List, NamedTuple, Optional
 
 from ansible.module_utils.command_result import Run
 from ansible.module_utils.hdk_facts import CHIP_DEVICES, look_at_hdk
-from ansible.module_utils.hdk_plan import DRIVER, FIRMWARE, HdkFacts, HdkPlan, HdkWish, plan_hdk
+from ansible.module_utils.hdk_plan import plan_hdk
+from ansible.module_utils.hdk_state import DRIVER, FIRMWARE, HdkFacts, HdkPlan, HdkWish
 from ansible.module_utils.hdk_verdict import hdk_problems
 from ansible.module_utils.host_problem import Problem
 from ansible.module_utils.os_packages import for_kernel, missing_packages

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import List, Optional
 
-from ansible.module_utils.hdk_plan import Chip, HdkFacts, HdkWish, runs
+from ansible.module_utils.hdk_state import Chip, HdkFacts, HdkWish, runs
 from ansible.module_utils.host_problem import Problem
 
 HEALTHY = "OK"

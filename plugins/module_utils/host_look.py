@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Optional
 from ansible.module_utils import hdk_look, host_checks, stack_look
 from ansible.module_utils.command_result import Run
 from ansible.module_utils.hdk_facts import CHIP_DEVICES, bus_devices
-from ansible.module_utils.hdk_plan import bus_problem
+from ansible.module_utils.hdk_refusals import bus_problem
 from ansible.module_utils.host_problem import Problem
 from ansible.module_utils.os_packages import OperatingSystem, operating_system
 

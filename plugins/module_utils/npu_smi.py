@@ -98,7 +98,7 @@ def parse_info(text: str) -> List[ChipStatus]:
         if "Process id" in cells:
             break
         first = cells[0].split()
-        if len(cells) != _CHIP_CELLS or not first or not first[0].isdigit():
+        if len(cells) != _CHIP_CELLS or not first or not first[0].isdecimal():
             continue
         if _BUS_ID.fullmatch(cells[1]):
             if npu is not None:
@@ -119,7 +119,7 @@ def parse_processes(text: str) -> List[NpuProcess]:
         elif header and len(cells) == len(header) and re.fullmatch(r"\d+\s+\d+", cells[0]):
             row = dict(zip(header, cells))
             npu_id, chip_id = cells[0].split()
-            if row["Process id"].isdigit():
+            if row["Process id"].isdecimal():
                 memory = next((value for key, value in row.items() if key.startswith("Process memory")), "")
                 name = row.get("Process name", "")
                 processes.append(NpuProcess(int(npu_id), int(chip_id), int(row["Process id"]), name, _number(memory)))
@@ -131,7 +131,7 @@ def parse_map(text: str) -> List[MappedChip]:
     chips = []
     for line in text.splitlines():
         words = line.split()
-        ids = list(itertools.takewhile(str.isdigit, words))
+        ids = list(itertools.takewhile(str.isdecimal, words))
         # Atlas A3 has a fourth number, the physical id, before the name; the microcontroller has no logic id.
         if len(ids) in (3, 4) and len(words) > len(ids):
             chips.append(MappedChip(int(ids[0]), int(ids[1]), int(ids[2]), " ".join(words[len(ids) :])))
@@ -182,7 +182,7 @@ def _value(fields: Dict[str, List[str]], key: str) -> Optional[str]:
 
 
 def _number(text: str) -> Optional[int]:
-    return int(text) if text.strip().isdigit() else None
+    return int(text) if text.strip().isdecimal() else None
 
 
 def _used_of_total(cell: str) -> Tuple[Optional[int], Optional[int]]:
