@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.layout import SUITE
-from lab.process import run
+from lab.process import contained, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +89,7 @@ def bootstrap_argv(target: Path, packages: Sequence[str], mirrors: Sequence[str]
 def build_base(folder: Path, _needs: dict[str, Path]) -> None:
     """Make the hosts' base image: what is the same on all hosts of all labs."""
     root = folder / "root"
-    run(bootstrap_argv(root, HOST_PACKAGES, machine_mirrors()))
+    run(contained(bootstrap_argv(root, HOST_PACKAGES, machine_mirrors())))
     # Every host gets its own before its first boot.
     for key in (root / "etc/ssh").glob("ssh_host_*"):
         key.unlink()

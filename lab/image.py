@@ -14,7 +14,7 @@ import tarfile
 from typing import TYPE_CHECKING
 
 from lab.debian import bootstrap_argv, machine_mirrors
-from lab.process import run
+from lab.process import contained, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +70,7 @@ def _add(archive: tarfile.TarFile, name: str, file: BinaryIO) -> None:
 def build(folder: Path, _needs: dict[str, Path]) -> None:
     """Make the archive and, beside it, what its maker would tell a site: tag, image id, size and sha256 of the file."""
     layer = folder / "layer.tar"
-    run(bootstrap_argv(layer, PACKAGES, machine_mirrors()))
+    run(contained(bootstrap_argv(layer, PACKAGES, machine_mirrors())))
     archive = folder / ARCHIVE
     architecture = run(["dpkg", "--print-architecture"]).strip()
     identifier = write_archive(archive, layer, tag=TAG, architecture=architecture)

@@ -12,7 +12,7 @@ import tomllib
 
 from lab.errors import LabError
 from lab.layout import CHECKOUT, MINDSPORE_ENV
-from lab.process import run
+from lab.process import contained, run
 
 PYTHON = Path("/usr/bin/python3.11")
 EXTRA = "cpu"
@@ -41,7 +41,8 @@ def build(folder: Path, _needs: dict[str, Path]) -> None:
             "Install python3.11 and python3.11-venv (a Debian 12 machine has them), or use `lab up --no-mindspore`"
         )
     run([PYTHON, "-m", "venv", folder])
-    run([folder / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "wheel", *project_pins()])
+    pip = folder / "bin/pip"
+    run(contained([pip, "install", "--quiet", "--disable-pip-version-check", "wheel", *project_pins()]))
     for path in (folder / "bin").iterdir():
         if path.is_symlink():
             continue

@@ -88,6 +88,12 @@ def kill(path: Path, *, timeout: float = 10.0) -> None:
     path.unlink(missing_ok=True)
 
 
+def contained(argv: Sequence[str | Path]) -> list[str]:
+    """Return the command in namespaces of its own: its processes and mounts end with the lab, even a killed one."""
+    guard = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    return [*guard, *(str(word) for word in argv)]
+
+
 def run(
     argv: Sequence[str | Path],
     *,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from lab import kernel_headers
 from lab.debian import SOURCES_LIST
-from lab.process import run
+from lab.process import contained, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -114,7 +114,7 @@ def _download(folder: Path, base: Path, work: Path) -> None:
     shutil.copy(base.parent / SOURCES_LIST, work / "etc/sources.list")
     options = download_options(base, work)
     run(["apt-get", *options, "update"])
-    run(["apt-get", *options, "--yes", "--download-only", "install", *PACKAGES])
+    run(contained(["apt-get", *options, "--yes", "--download-only", "install", *PACKAGES]))
     for package in (work / "cache/archives").glob("*.deb"):
         shutil.move(package, folder / package.name)
 
