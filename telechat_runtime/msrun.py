@@ -46,6 +46,8 @@ def msrun_argv(
         f"--log_dir={log_dir}",
         "--join=True",
         f"--cluster_time_out={cluster_timeout}",
+        # No worker has this rank. By default msrun runs `tail -f` for each worker: every log would be written twice.
+        f"--tail_worker_log={world_size}",
         *program,
     ]
 

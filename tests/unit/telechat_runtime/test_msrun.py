@@ -27,6 +27,7 @@ def test_argv() -> None:
         "--log_dir=/jobs/x/logs",
         "--join=True",
         "--cluster_time_out=300",
+        "--tail_worker_log=16",
         "python3",
         "run_mindformer.py",
         "--config",

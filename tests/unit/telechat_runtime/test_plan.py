@@ -55,6 +55,7 @@ def test_what_each_of_two_nodes_is_told() -> None:
                 f"--log_dir={jobs}/logs",
                 "--join=True",
                 "--cluster_time_out=300",
+                "--tail_worker_log=16",
                 "python3",
                 f"{jobs}/work/run_mindformer.py",
                 "--config",
@@ -127,7 +128,7 @@ def test_rendering_shows_the_exact_command_and_no_secret() -> None:
         "  command  env -u RANK_TABLE_FILE PYTHONUNBUFFERED=1 HCCL_IF_IP=192.0.2.11 OBS_TOKEN='********' "
         'PATH=/opt/ms/bin:"$PATH" msrun --worker_num=16 --local_worker_num=8 --master_addr=192.0.2.10 '
         "--master_port=8118 --node_rank=1 --log_dir=/var/lib/telechat/jobs/finetune-1/logs --join=True "
-        "--cluster_time_out=300 python3 /var/lib/telechat/jobs/finetune-1/work/run_mindformer.py "
+        "--cluster_time_out=300 --tail_worker_log=16 python3 /var/lib/telechat/jobs/finetune-1/work/run_mindformer.py "
         "--config /var/lib/telechat/jobs/finetune-1/work/config.yaml"
     ) in text.splitlines()
     assert "  start    docker exec -i telechat python3 /opt/telechat/telechat-run.pyz node start" in text
