@@ -26,11 +26,12 @@ _raw:
   elements: str
 """
 
+import hashlib
+import os
 import typing as t
 from pathlib import Path
 
 from ansible.errors import AnsibleLookupError
-from ansible.module_utils.build_inputs import hash_folder
 from ansible.plugins.lookup import LookupBase
 
 
@@ -39,6 +40,28 @@ class LookupModule(LookupBase):
         del kwargs
         base = (variables or {}).get("playbook_dir", ".")
         try:
-            return [hash_folder(str(Path(base, str(term)).expanduser())) for term in terms]
+            return [hash_folder(Path(base, str(term)).expanduser()) for term in terms]
         except OSError as error:
             raise AnsibleLookupError(f"telechat_image_build_context: {error}") from error
+
+
+def hash_folder(folder: Path) -> str:
+    """Return one sha256 over names, links, executable bits and contents of a folder's files. Raises OSError."""
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is no folder")
+    digest = hashlib.sha256()
+    for path in sorted(Path(base, name) for base, _, names in os.walk(folder) for name in names):
+        if path.is_symlink():
+            content, executable = str(path.readlink()), 0
+        else:
+            content, executable = _sha256(path), path.stat().st_mode & 0o100
+        digest.update(f"{path.relative_to(folder)}\0{executable}\0{content}\0".encode())
+    return digest.hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        for chunk in iter(lambda: stream.read(1024 * 1024), b""):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -28,6 +28,7 @@ _raw:
 """
 
 import hashlib
+import importlib.util
 import json
 import os
 import tempfile
@@ -35,10 +36,12 @@ import typing as t
 from pathlib import Path
 
 from ansible.errors import AnsibleLookupError
-from ansible.module_utils.image_archive import ArchiveError, image_ids
 from ansible.plugins.lookup import LookupBase
 
 from telechat_runtime.cache import cache_folder
+
+# The reader runs on nodes too. What Ansible ships to nodes can't be imported by name on the control side.
+ARCHIVE_READER = Path(__file__).parents[1] / "module_utils" / "image_archive.py"
 
 
 class LookupModule(LookupBase):
@@ -48,17 +51,25 @@ class LookupModule(LookupBase):
         return [self._ids(Path(base, str(term)).expanduser()) for term in terms]
 
     def _ids(self, path: Path) -> t.List[str]:
+        reader = _archive_reader()
         try:
             status = path.stat()
             key = f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ino}"
             kept = cache_folder() / "image-ids" / (hashlib.sha256(key.encode()).hexdigest() + ".json")
             if kept.exists():
                 return json.loads(kept.read_text(encoding="utf-8"))
-            ids = image_ids(str(path))
+            ids = reader.image_ids(str(path))
             _keep(kept, json.dumps(ids))
-        except (OSError, ArchiveError) as error:
+        except (OSError, reader.ArchiveError) as error:
             raise AnsibleLookupError(f"telechat_image_archive: {error}") from error
         return ids
+
+
+def _archive_reader() -> t.Any:
+    spec = importlib.util.spec_from_file_location("image_archive", ARCHIVE_READER)
+    reader = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(reader)
+    return reader
 
 
 def _keep(path: Path, text: str) -> None:
