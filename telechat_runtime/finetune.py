@@ -67,8 +67,8 @@ def prepare(
 
 
 def new_job_id(job_name: str) -> str:
-    """Return a job id that no other job has: name, time (UTC) and four random hex digits."""
-    return f"{job_name}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
+    """Return a job id that no other job has: name, time (UTC) and six random hex digits."""
+    return f"{job_name}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
 
 
 def whoami() -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from telechat_runtime.errors import InventoryError
-from telechat_runtime.executor import call_on_all
+from telechat_runtime.executor import FleetError, call_on_all
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.topology import DEFAULT_GROUP, Cluster, cluster_from_hostvars
 
@@ -43,13 +43,16 @@ def load_cluster(options: InventoryOptions, interrupt: Interrupt) -> Cluster:
             raise InventoryError([f"the inventory {source!r} does not exist"])
     # The whole group is read even with --limit: its ranks have to be right, and every name of the limit known.
     limits = ["", options.limit] if options.limit else [""]
-    listings = call_on_all(
-        limits,
-        lambda limit: _run(inventory_argv(options, limit)),
-        doing="reading the inventory",
-        interrupt=interrupt,
-        max_threads=1 if options.ask_vault_password else 2,
-    )
+    try:
+        listings = call_on_all(
+            limits,
+            lambda limit: _run(inventory_argv(options, limit)),
+            doing="reading the inventory",
+            interrupt=interrupt,
+            max_threads=1 if options.ask_vault_password else 2,
+        )
+    except FleetError as error:
+        raise next(iter(error.errors.values())) from None  # it fails with a limit as it does without
     everything = listings[""]
     _check_group(everything, options.group)
     _check_limit(everything, options.limit)
@@ -129,7 +132,7 @@ def _check_group(listing: Mapping[str, Any], group: str) -> None:
 
 
 def _check_limit(listing: Mapping[str, Any], limit: str) -> None:
-    known = [*_hostvars(listing), *_groups(listing), *group_hosts(listing, "all")]
+    known = list(dict.fromkeys([*_hostvars(listing), *_groups(listing), *group_hosts(listing, "all")]))
     separator = "," if "," in limit else ":"
     for part in limit.split(separator):
         name = part.strip().lstrip("!&")
