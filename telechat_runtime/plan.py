@@ -154,7 +154,7 @@ def plan_job(
                 first_rank=node.rank * workers,
                 paths=paths,
                 argv=tuple(argv),
-                env=_env(node, cluster, facts, workers),
+                env=_env(spec, node, cluster, facts, workers=workers),
                 path=(posixpath.dirname(python),) if python.startswith("/") else (),
                 files=_files(node, config, entry),
                 output=_MSRUN_LOG if port is not None else posixpath.basename(paths.worker_log(0)),
@@ -216,7 +216,9 @@ def _files(node: Node, config: Overlay, entry: str) -> Tuple[Tuple[str, str], ..
     return (("config.yaml", config.text), *own_entry)
 
 
-def _env(node: Node, cluster: Cluster, facts: ConfigFacts, workers: int) -> Tuple[Tuple[str, Optional[str]], ...]:
+def _env(
+    spec: JobSpec, node: Node, cluster: Cluster, facts: ConfigFacts, *, workers: int
+) -> Tuple[Tuple[str, Optional[str]], ...]:
     env = worker_env(
         device_target=cluster.device_target,
         node_addr=node.addr,
@@ -226,6 +228,6 @@ def _env(node: Node, cluster: Cluster, facts: ConfigFacts, workers: int) -> Tupl
         tree=node.tree,
         shared_paths=cluster.shared_paths,
         model_name=facts.model_name,
-        extra=dict(node.env),
+        extra={**dict(node.env), **dict(spec.env)},
     )
     return tuple(env.items())

@@ -9,6 +9,7 @@ from typing import Optional, Tuple
 
 from telechat_runtime.errors import SpecError
 
+_VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=([^\0]*)", re.DOTALL)
 JOB_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 MODELS = ("7b", "35b", "115b", "39b-a12b")
 # msrun's own default is 600 s; the TeleChat2 guide passes 300 for two servers.
@@ -36,6 +37,7 @@ class JobSpec:
     dataset: str = ""
     checkpoint: str = ""
     overrides: Tuple[Override, ...] = ()
+    env: Tuple[Tuple[str, str], ...] = ()
     npus_per_node: Optional[int] = None
     cluster_timeout: int = DEFAULT_CLUSTER_TIMEOUT
     grace_seconds: int = DEFAULT_GRACE_SECONDS
@@ -64,3 +66,11 @@ def parse_override(text: str) -> Override:
     if not equals or not key or any(not part for part in key.split(".")):
         raise SpecError(f"--set {text!r} has no key=value form", next_step="write --set runner_config.epochs=2")
     return Override(key=key, value=value, add=add)
+
+
+def parse_variable(text: str) -> Tuple[str, str]:
+    """Read an environment variable, `NAME=VALUE`. Raises SpecError."""
+    found = _VARIABLE.fullmatch(text)
+    if not found:
+        raise SpecError(f"--env {text.partition('=')[0]!r} has no NAME=VALUE form")
+    return found[1], found[2]

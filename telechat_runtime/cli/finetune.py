@@ -19,7 +19,14 @@ from telechat_runtime.fleet import open_fleet
 from telechat_runtime.inventory import InventoryOptions, load_cluster
 from telechat_runtime.launch import launch
 from telechat_runtime.progress import LiveProgress, PlainProgress
-from telechat_runtime.spec import DEFAULT_CLUSTER_TIMEOUT, DEFAULT_GRACE_SECONDS, MODELS, JobSpec, parse_override
+from telechat_runtime.spec import (
+    DEFAULT_CLUSTER_TIMEOUT,
+    DEFAULT_GRACE_SECONDS,
+    MODELS,
+    JobSpec,
+    parse_override,
+    parse_variable,
+)
 
 _POSITIVE = click.IntRange(min=1)
 
@@ -63,6 +70,13 @@ _POSITIVE = click.IntRange(min=1)
     multiple=True,
     metavar="KEY=VALUE",
     help="Override a key of the yaml, as runner_config.epochs=2; +KEY=VALUE adds one. May be repeated.",
+)
+@click.option(
+    "--env",
+    "variables",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Environment variable of the job, before telechat_env. May be repeated.",
 )
 @click.option(
     "--npus-per-node",
@@ -113,6 +127,7 @@ def finetune(
     config_file: Optional[str],
     model: Optional[str],
     overrides: Tuple[str, ...],
+    variables: Tuple[str, ...],
     grace: int,
     all_ranks: bool,
     dry_run: bool,
@@ -127,7 +142,11 @@ def finetune(
     if bool(config_file) == bool(model):
         raise UsageError("give either --config FILE or --model NAME")
     spec = JobSpec(
-        model=model, overrides=tuple(parse_override(text) for text in overrides), grace_seconds=grace, **wishes
+        model=model,
+        overrides=tuple(parse_override(text) for text in overrides),
+        env=tuple(parse_variable(text) for text in variables),
+        grace_seconds=grace,
+        **wishes,
     )
     source = _read_config(config_file) if config_file else None
     with interruptible() as interrupt, contextlib.ExitStack() as stack:

@@ -104,6 +104,13 @@ def test_one_worker_needs_no_msrun() -> None:
     assert plan.master_port is None
 
 
+def test_a_variable_of_the_command_line_comes_before_that_of_the_inventory() -> None:
+    spec = JobSpec(env=(("A", "mine"), ("PYTHONPATH", "/shim")))
+    plan = make(two_nodes(telechat_env={"A": "theirs", "B": "b"}, telechat_tree="/tree"), spec=spec)
+    env = dict(plan.nodes[1].env)
+    assert (env["A"], env["B"], env["PYTHONPATH"]) == ("mine", "b", "/tree:/shim")
+
+
 def test_the_free_port_of_rank_0_is_taken() -> None:
     plan = make(two_nodes(), probe=node_probe(free_port=8120))
     assert all("--master_port=8120" in node.argv for node in plan.nodes)

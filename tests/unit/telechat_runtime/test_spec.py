@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 
 from telechat_runtime.errors import SpecError
-from telechat_runtime.spec import JobSpec, Override, parse_override
+from telechat_runtime.spec import JobSpec, Override, parse_override, parse_variable
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,20 @@ def test_what_is_no_job_name(name: str) -> None:
 def test_relative_paths_are_refused(option: str) -> None:
     with pytest.raises(SpecError, match=f"--{option} 'data' is a relative path"):
         JobSpec(**{option: "data"})
+
+
+def test_a_variable() -> None:
+    assert parse_variable("A_1=b=c d") == ("A_1", "b=c d")
+    assert parse_variable("A=") == ("A", "")
+
+
+@pytest.mark.parametrize("text", ["", "A", "=b", "1A=b", "A-B=c"])
+def test_what_is_no_variable(text: str) -> None:
+    with pytest.raises(SpecError, match="has no NAME=VALUE form"):
+        parse_variable(text)
+
+
+def test_a_message_about_a_variable_does_not_show_its_value() -> None:
+    with pytest.raises(SpecError) as caught:
+        parse_variable("OBS-TOKEN=s3cret")
+    assert "s3cret" not in str(caught.value)
