@@ -108,7 +108,7 @@ def _load(paths: JobPaths) -> NodeJob:
         raise PreflightError(
             f"no job {paths.job_id} in {paths.job_root}", next_step="list the jobs with `telechat-run status`"
         ) from error
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise PreflightError(f"the state of job {paths.job_id} can't be read: {paths.state}: {error}") from error
 
 

@@ -17,6 +17,7 @@ from telechat_runtime.node.state import NodeJob, job_paths, read_state, write_st
 
 DEFAULT_GRACE_SECONDS = 10.0
 _POLL_SECONDS = 0.1
+_NOTICE_SECONDS = 1.0
 # After the grace the supervisor kills, and writes its last state.
 _SUPERVISOR_SECONDS = 10.0
 
@@ -43,7 +44,8 @@ def _end(paths: JobPaths, grace_seconds: float) -> Tuple[List[int], List[int]]:
         # The supervisor has cleaned up if it could: this is the proof, or the rest of the work when it was killed.
         now_ended, left = end_job(job.job_id, grace_seconds)
         ended.update(now_ended)
-        if not lease.is_held(paths) or time.monotonic() >= deadline:
+        # With processes left that KILL does not end, the supervisor keeps the node for good.
+        if left or not lease.is_held(paths) or time.monotonic() >= deadline:
             return sorted(ended), left
         time.sleep(_POLL_SECONDS)
 
@@ -51,7 +53,8 @@ def _end(paths: JobPaths, grace_seconds: float) -> Tuple[List[int], List[int]]:
 def _stop_supervisor(supervisor: Identity, job_id: str, grace_seconds: float) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(supervisor.pid, signal.SIGTERM)
-    if not _wait_gone(supervisor, grace_seconds):
+    # Even without grace it must have seen the signal before its processes end, or it takes their end for a failure.
+    if not _wait_gone(supervisor, max(grace_seconds, _NOTICE_SECONDS)):
         end_job(job_id, 0)
         if not _wait_gone(supervisor, _SUPERVISOR_SECONDS):
             with contextlib.suppress(ProcessLookupError):

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: T201 - msrun speaks on stdout
 """Behaves as msrun of MindSpore 2.7 towards its caller and its workers; it knows no training.
 
-A copy named `msrun`, first in a job's PATH, is what the supervisor starts. As msrun does, it gives each worker a session of
-its own, polls them, kills the others after one has failed, names that one, and leaves its workers alone when it gets a SIGTERM.
+A copy named `msrun`, first in a job's PATH, is what the supervisor starts. As msrun does, it gives each worker a
+session of its own, polls them, kills the others after one has failed, names that one, and leaves its workers alone
+when it gets a SIGTERM.
 
-MSRUN_WAITS_IN_ORDER=1: as older msrun, waits for one worker after the other. MSRUN_SCHEDULER=<shell command>: runs it as the
-scheduler (MS_ROLE=MS_SCHED) and waits for it at the end.
+MSRUN_WAITS_IN_ORDER=1: as older msrun, waits for one worker after the other.
+MSRUN_SCHEDULER=<shell command>: runs it as the scheduler (MS_ROLE=MS_SCHED) and waits for it at the end.
 """
 
 from __future__ import annotations
