@@ -67,6 +67,16 @@ def find_host(lab: Lab, name: str) -> Host:
     raise LabError(f"lab {lab.name!r} has no host {name!r}; it has {names}")
 
 
+def claim(lab: Lab) -> None:
+    """Make sure that the name means this lab. Raises LabError when a lab of this name lives in another LAB_STATE."""
+    owner = lab.lock.read_text().strip()
+    if owner and Path(owner) != lab.state and (Path(owner) / lab.settings.name).exists():
+        raise LabError(
+            f"lab {lab.name!r} already is in {owner}: choose another --name, or use LAB_STATE={Path(owner).parent}"
+        )
+    lab.lock.write_text(f"{lab.state}\n")
+
+
 def settle(old: Settings | None, *, hosts: int | None, chips: int | None, mindspore: bool) -> Settings:
     """Return what the lab shall consist of, given what it does now.
 
@@ -94,6 +104,7 @@ def up(lab: Lab, *, hosts: int | None, chips: int | None, mindspore: bool, repor
     Raises LabError for wishes that contradict the running lab and for a host that does not boot.
     """
     with files.locked(lab.lock):
+        claim(lab)
         settings = settle(read_settings(lab), hosts=hosts, chips=chips, mindspore=mindspore)
         made = ensure_all(cache_root(), artifacts.wanted(with_mindspore=mindspore), report)
         settings = _with_foundation(settings, made)
@@ -111,6 +122,7 @@ def up(lab: Lab, *, hosts: int | None, chips: int | None, mindspore: bool, repor
 def down(lab: Lab, report: Report) -> bool:
     """Remove everything of the lab, whatever state it is in; return whether there was anything."""
     with files.locked(lab.lock):
+        claim(lab)
         indexes = _traces(lab)
         found = lab.state.exists() or network.exists(lab.netns) or bool(indexes)
         hosts = [lab.host(index) for index in sorted(indexes)]

@@ -18,6 +18,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 DEFAULT_NAME = "telechat"
 SUITE = "bookworm"
 
+RUN = Path("/run/telechat-lab")
+
 HUB_ADDRESS = "10.77.0.1"
 NETMASK_BITS = 24
 FIRST_HOST = 11
@@ -122,8 +124,8 @@ class Lab:
 
     @property
     def lock(self) -> Path:
-        """Held by `up` and `down`; outside the folder that `down` removes."""
-        return self.state.with_name(f".{self.name}.lock")
+        """Held by `up` and `down`, and says where the state is: one name has one set of namespaces on a machine."""
+        return RUN / f"{self.name}.lock"
 
     @property
     def key(self) -> Path:

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab.errors import LabError
 from lab.layout import BRIDGE, HUB_ADDRESS, NETMASK_BITS
 from lab.process import run
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from lab.layout import Host, Lab
 
+_KERNEL_SECONDS = 10.0
 NAMESPACES = Path("/run/netns")
 
 
@@ -63,8 +66,7 @@ def make_hub(lab: Lab) -> bool:
 def make_host(lab: Lab, host: Host) -> None:
     """Make a stopped host's namespace and cable anew, whatever was left of them."""
     delete(host.netns)
-    if host.name in _links(lab.netns):
-        run(["ip", "-n", lab.netns, "link", "delete", host.name])
+    _unplug_for_good(lab, host)
     run(["ip", "netns", "add", host.netns])
     connect(lab, host)
 
@@ -92,11 +94,18 @@ def plug(lab: Lab, host: Host, *, on: bool) -> None:
 
 def delete(netns: str) -> None:
     """Delete a namespace and all in it; nothing when it is not there."""
-    for _ in range(50):
-        if not exists(netns):
-            return
+    if exists(netns):
         run(["ip", "netns", "delete", netns])
-        time.sleep(0.02)
+
+
+def _unplug_for_good(lab: Lab, host: Host) -> None:
+    """Remove the hub's end of a cable. The kernel may be doing so at this moment: the other end's namespace is gone."""
+    deadline = time.monotonic() + _KERNEL_SECONDS
+    argv = ["ip", "-n", lab.netns, "link", "delete", host.name]
+    while host.name in _links(lab.netns):
+        failed = subprocess.run(argv, capture_output=True, text=True, check=False).returncode
+        if failed and time.monotonic() > deadline:
+            raise LabError(f"{host.name} in {lab.netns} cannot be deleted: `ip -n {lab.netns} link`")
 
 
 def _batch(netns: str, commands: list[str]) -> None:

@@ -81,7 +81,7 @@ def _switch_on(lab: Lab, host: Host, report: Report, stop: threading.Event) -> b
 def _wait(lab: Lab, host: Host, report: Report, stop: threading.Event) -> None:
     """Return when the host has started all its units."""
     deadline = time.monotonic() + _BOOT_SECONDS
-    command = ssh.argv(lab, host, ["systemctl", "is-system-running", "--wait"])
+    command = process.guarded(ssh.argv(lab, host, ["systemctl", "is-system-running", "--wait"]))
     while not stop.is_set():
         done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         answer = done.stdout.strip()

@@ -88,10 +88,14 @@ def kill(path: Path, *, timeout: float = 10.0) -> None:
     path.unlink(missing_ok=True)
 
 
+def guarded(argv: Sequence[str | Path]) -> list[str]:
+    """Return the command so that it ends with the thread that starts it, even with a killed lab."""
+    return ["setpriv", "--pdeathsig", "KILL", *(str(word) for word in argv)]
+
+
 def contained(argv: Sequence[str | Path]) -> list[str]:
     """Return the command in namespaces of its own: its processes and mounts end with the lab, even a killed one."""
-    guard = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
-    return [*guard, *(str(word) for word in argv)]
+    return guarded(["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", *argv])
 
 
 def run(

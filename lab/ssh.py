@@ -35,6 +35,8 @@ def options(lab: Lab) -> list[str]:
         "-o",
         "ConnectTimeout=5",
         "-o",
+        "ServerAliveInterval=5",
+        "-o",
         "LogLevel=ERROR",
     ]
 

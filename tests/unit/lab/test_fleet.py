@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lab import files, layout
 from lab.errors import LabError
-from lab.fleet import Settings, settle
+from lab.fleet import Settings, claim, settle
+from lab.layout import MAX_CHIPS
+from lab.vendor import hardware
 
 TWO = Settings(hosts=2, chips=8, mindspore=True, foundation={"base": "/b", "apt": "/a"})
 
@@ -38,3 +42,25 @@ def test_impossible_numbers_are_refused_with_the_rule(changes: dict[str, int]) -
     ((name, value),) = changes.items()
     with pytest.raises(LabError, match=rf"--{name} {value}: .* 1 to \d+"):
         wish(None, **changes)
+
+
+def test_the_limit_of_chips_is_the_vendors(tmp_path: Path) -> None:
+    hardware.create(tmp_path, MAX_CHIPS)
+    with pytest.raises(ValueError, match="chips"):
+        hardware.create(tmp_path, MAX_CHIPS + 1)
+
+
+def test_a_name_means_one_lab_wherever_its_state_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "RUN", tmp_path / "run")
+    here, there = (layout.find_lab("x", {"LAB_STATE": str(tmp_path / name)}) for name in ("here", "there"))
+    with files.locked(here.lock):
+        claim(here)
+        claim(here)
+    here.state.mkdir(parents=True)
+    here.settings.write_text("{}")
+    with pytest.raises(LabError, match=f"{here.state}.*--name"):
+        claim(there)
+    # What is left of a lab whose state was deleted belongs to whoever cleans up.
+    here.settings.unlink()
+    claim(there)
+    assert there.lock.read_text() == f"{there.state}\n"

@@ -24,6 +24,7 @@ def texts(tmp_path: Path, **changes: Any) -> dict[str, str]:
 def test_hosts_have_connection_rank_and_npu_count_as_literals(tmp_path: Path) -> None:
     text = texts(tmp_path)["hosts.yml"]
     assert "{{" not in text
+    assert "ascend_npu_count: 8\n" in text
     hosts = yaml.safe_load(text)["ascend"]["hosts"]
     assert list(hosts) == ["node0", "node1"]
     assert hosts["node1"] == {

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ import pytest
 
 from lab import process
 from lab.errors import LabError
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -75,3 +78,17 @@ def test_a_failing_command_is_told_with_its_code_and_words() -> None:
 def test_a_missing_tool_points_to_the_requirements() -> None:
     with pytest.raises(LabError, match="lab requirements"):
         process.run(["no-such-tool-anywhere"])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")
+def test_a_contained_command_ends_with_a_killed_lab(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    # The command holds the pipe open for writing: its reader sees the end when the last process in it is gone.
+    command = ["sh", "-c", f"exec >{fifo}; echo started; sleep 60; true"]
+    script = f"from lab.process import contained, run; run(contained({command!r}))"
+    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT) as lab, fifo.open() as pipe:
+        assert pipe.readline() == "started\n"
+        lab.kill()
+        assert select.select([pipe], [], [], 10)[0]
+        assert pipe.read() == ""

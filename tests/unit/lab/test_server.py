@@ -60,6 +60,16 @@ def test_a_download_is_resumed_by_a_range(address: str, header: str, part: bytes
     assert get(address, header) == (206, part, content_range)
 
 
+def test_after_a_part_the_connection_serves_the_next_request(address: str) -> None:
+    connection = HTTPConnection(address, timeout=10)
+    bodies = []
+    for header in ("bytes=0-9", "bytes=10-19"):
+        connection.request("GET", "/file", headers={"Range": header})
+        bodies.append(connection.getresponse().read())
+    connection.close()
+    assert bodies == [CONTENT[:10], CONTENT[10:20]]
+
+
 def test_a_range_behind_the_end_is_refused(address: str) -> None:
     assert get(address, "bytes=256000-") == (416, b"", "bytes */256000")
 
