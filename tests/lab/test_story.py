@@ -87,7 +87,8 @@ def test_second_run_changes_nothing_and_leaves_after_one_look(site: Site) -> Non
     for host in HOSTS:
         assert hosts[host].changed == 0
         assert hosts[host].failed == 0
-        assert hosts[host].ok <= 2
+    # What is done once for the fleet counts as the first host's.
+    assert hosts["node1"].ok <= 2
 
 
 def test_nodes_shows_the_cluster_of_the_inventory(site: Site) -> None:
