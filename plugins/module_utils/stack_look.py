@@ -29,9 +29,6 @@ STANDS_ON = {
 }
 
 
-FREE_THE_NODE = "wait for the job, or stop it with telechat-run stop"
-
-
 class Seen(NamedTuple):
     """What one role's part of the look found; ``pending`` is why the role has work, None when it has none."""
 
@@ -86,16 +83,16 @@ def _docker_engine(wish: Dict[str, Any], inspected: Inspected) -> Seen:
         pending = "daemon.json differs in " + ", ".join(differing)
     if not pending and not _enabled(wish["service"]):
         pending = "it does not start at boot"
-    holder = job_lease.holder(wish["job_root"]) if differing and inspected.reachable else None
-    if not holder:
-        return Seen(pending=pending, facts=facts)
-    problem = Problem(
-        check="job lease",
-        value=f"{holder} runs here",
-        rule="docker_engine_daemon_config asks for a restart of Docker, which would end it",
-        next_step=FREE_THE_NODE,
-    )
-    return Seen(pending=pending, facts=facts, problems=[problem])
+    restart = differing and inspected.reachable
+    problems = _job_runs(wish, "docker_engine_daemon_config asks for a restart of Docker") if restart else []
+    return Seen(pending=pending, facts=facts, problems=problems)
+
+
+def _job_runs(wish: Dict[str, Any], rule: str) -> List[Problem]:
+    """Return the problem that a job holds the node, empty when none does."""
+    holder = job_lease.holder(wish["job_root"])
+    next_step = "wait for the job, or stop it with telechat-run stop"
+    return [Problem("job lease", f"{holder} runs here", rule, next_step)] if holder else []
 
 
 def _daemon_config(path: str) -> Tuple[Dict[str, Any], Optional[Problem]]:
@@ -194,12 +191,15 @@ def _telechat_container(wish: Dict[str, Any], inspected: Inspected) -> Seen:
 def _telechat_runtime(wish: Dict[str, Any], inspected: Inspected) -> Seen:
     del inspected
     stale = [path for path, sha256 in wish["files"].items() if stack_fingerprint.sha256_or_none(path) != sha256]
-    return Seen(pending="differs: " + ", ".join(sorted(stale)) if stale else None)
+    # a supervisor goes on importing from the file that it was started from
+    problems = _job_runs(wish, "the node runtime has to be replaced under it") if wish["program"] in stale else []
+    return Seen(pending="differs: " + ", ".join(sorted(stale)) if stale else None, problems=problems)
 
 
 def _verify(wish: Dict[str, Any], inspected: Inspected) -> Seen:
     current = stack_fingerprint.fingerprint(wish, inspected)
-    return Seen(pending="asked for" if wish["always"] else stack_fingerprint.changed_parts(wish["stamp"], current))
+    pending = "asked for" if wish["always"] else stack_fingerprint.changed_parts(wish["stamp"], current)
+    return Seen(pending=pending, problems=_job_runs(wish, "the self-tests would compute beside it") if pending else [])
 
 
 JUDGES = {

@@ -65,7 +65,9 @@ class Host:
                 "mounts": [{"source": str(self.root / "data03")}],
             },
             "telechat_runtime": {
-                "files": {str(self.root / "telechat-run.pyz"): file_sha256(self.root / "telechat-run.pyz")}
+                **engine,
+                "program": str(self.root / "telechat-run.pyz"),
+                "files": {str(self.root / "telechat-run.pyz"): file_sha256(self.root / "telechat-run.pyz")},
             },
             "verify": {
                 **engine,
@@ -160,15 +162,28 @@ def test_another_image_asks_for_image_and_container(host):
     assert set(host.look()["pending"]) == {"telechat_image", "telechat_container"}
 
 
-def test_drift_while_a_job_runs_is_a_problem(host):
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"telechat_container": {"privileged": True}}, "the container has to be made anew: it differs in privileged"),
+        ({"telechat_runtime": {"files": {"/x.pyz": "1"}, "program": "/x.pyz"}}, "the node runtime has to be replaced"),
+        ({"verify": {"always": True}}, "the self-tests would compute beside it"),
+        ({"docker_engine": {"daemon_config": {"a": 1}}}, "docker_engine_daemon_config asks for a restart of Docker"),
+    ],
+    ids=["container", "runtime", "verify", "engine"],
+)
+def test_what_would_disturb_a_running_job_is_a_problem(host, changes, rule):
     host.make_whole()
+    assert host.look(**changes)["problems"] == []
     lease = host.root / "jobs" / "lease.json"
     lease.write_text('{"job_id": "7", "owner": "lin", "since": "10:00"}')
     with lease.open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        found = host.look(telechat_container={"privileged": True})
-    assert found["pending"] == {"telechat_container": "it differs in privileged"}
-    assert [problem.value for problem in found["problems"]] == ["job 7 of lin since 10:00 runs in container telechat"]
+        problems = host.look(**changes)["problems"]
+        assert host.look(telechat_runtime={"files": {"/etc/none": "1"}})["problems"] == []
+    assert [problem.check for problem in problems] == ["job lease"]
+    assert problems[0].value.startswith("job 7 of lin since 10:00 runs ")
+    assert problems[0].rule.startswith(rule)
 
 
 @pytest.mark.parametrize(
