@@ -140,26 +140,7 @@ def plan_job(
     if world_size > 1:
         check_master_addr(cluster.master.addr, cluster.master.name)
     port = probes[cluster.master.name].free_port if world_size > 1 else None
-    nodes = []
-    for node in cluster.nodes:
-        probe = probes[node.name]
-        paths = JobPaths(probe.job_root, job_id)
-        python = probe.python or job_python(node)
-        argv = [python, *_program(node, paths)]
-        if port is not None:
-            argv = _msrun(spec, cluster, node, paths, argv, port=port, workers=workers)
-        nodes.append(
-            NodePlan(
-                node=node,
-                first_rank=node.rank * workers,
-                paths=paths,
-                argv=tuple(argv),
-                env=_env(spec, node, cluster, facts, workers=workers),
-                path=(posixpath.dirname(python),) if python.startswith("/") else (),
-                files=_files(node, config, entry),
-                output=_MSRUN_LOG if port is not None else posixpath.basename(paths.worker_log(0)),
-            )
-        )
+    shape = _Shape(spec=spec, cluster=cluster, facts=facts, workers=workers, port=port)
     return JobPlan(
         job_id=job_id,
         owner=owner,
@@ -170,7 +151,9 @@ def plan_job(
         grace_seconds=spec.grace_seconds,
         metric_rank=metric_rank(world_size, facts.pipeline_stages),
         config_diff=config.diff,
-        nodes=tuple(nodes),
+        nodes=tuple(
+            _node_plan(shape, node, probes[node.name], job_id, _files(node, config, entry)) for node in cluster.nodes
+        ),
     )
 
 
@@ -183,18 +166,51 @@ def shipped_configs(tree: str, model: str) -> List[str]:
     return [f"{tree}/{folder}/finetune_telechat_{name}.yaml" for folder in folders for name in names]
 
 
-def _msrun(
-    spec: JobSpec, cluster: Cluster, node: Node, paths: JobPaths, argv: List[str], *, port: int, workers: int
-) -> List[str]:
+@dataclass(frozen=True)
+class _Shape:
+    """What the parts of all nodes have in common; without a port the job is one process, which needs no msrun."""
+
+    spec: JobSpec
+    cluster: Cluster
+    facts: ConfigFacts
+    workers: int
+    port: Optional[int]
+
+    @property
+    def world_size(self) -> int:
+        return self.workers * len(self.cluster.nodes)
+
+
+def _node_plan(
+    shape: _Shape, node: Node, probe: NodeProbe, job_id: str, files: Tuple[Tuple[str, str], ...]
+) -> NodePlan:
+    paths = JobPaths(probe.job_root, job_id)
+    python = probe.python or job_python(node)
+    argv = [python, *_program(node, paths)]
+    if shape.port is not None:
+        argv = _msrun(shape, node, paths, argv, port=shape.port)
+    return NodePlan(
+        node=node,
+        first_rank=node.rank * shape.workers,
+        paths=paths,
+        argv=tuple(argv),
+        env=_env(shape, node),
+        path=(posixpath.dirname(python),) if python.startswith("/") else (),
+        files=files,
+        output=_MSRUN_LOG if shape.port is not None else posixpath.basename(paths.worker_log(0)),
+    )
+
+
+def _msrun(shape: _Shape, node: Node, paths: JobPaths, argv: List[str], *, port: int) -> List[str]:
     python, *program = argv
     return msrun_argv(
-        world_size=workers * len(cluster.nodes),
-        local_worker_num=workers,
-        master_addr=cluster.master.addr,
+        world_size=shape.world_size,
+        local_worker_num=shape.workers,
+        master_addr=shape.cluster.master.addr,
         master_port=port,
         node_rank=node.rank,
         log_dir=paths.logs,
-        cluster_timeout=spec.cluster_timeout,
+        cluster_timeout=shape.spec.cluster_timeout,
         program=[python_name(python), *program],
     )
 
@@ -216,18 +232,16 @@ def _files(node: Node, config: Overlay, entry: str) -> Tuple[Tuple[str, str], ..
     return (("config.yaml", config.text), *own_entry)
 
 
-def _env(
-    spec: JobSpec, node: Node, cluster: Cluster, facts: ConfigFacts, *, workers: int
-) -> Tuple[Tuple[str, Optional[str]], ...]:
+def _env(shape: _Shape, node: Node) -> Tuple[Tuple[str, Optional[str]], ...]:
     env = worker_env(
-        device_target=cluster.device_target,
+        device_target=shape.cluster.device_target,
         node_addr=node.addr,
-        npus=workers,
+        npus=shape.workers,
         npu_count=node.npu_count,
-        world_size=workers * len(cluster.nodes),
+        world_size=shape.world_size,
         tree=node.tree,
-        shared_paths=cluster.shared_paths,
-        model_name=facts.model_name,
-        extra={**dict(node.env), **dict(spec.env)},
+        shared_paths=shape.cluster.shared_paths,
+        model_name=shape.facts.model_name,
+        extra={**dict(node.env), **dict(shape.spec.env)},
     )
     return tuple(env.items())

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 import signal
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator, Tuple, TypeVar
+from typing import Any, Callable, Iterator, TypeVar
 
 import click
 
@@ -20,10 +21,8 @@ _HARD_EXIT_AT = 3
 _INTERRUPTED = 130
 
 
-def inventory_options(command: F) -> Callable[..., Any]:
-    """Add the options that choose the nodes; the command gets them as one InventoryOptions, `inventory`."""
-
-    @click.option(
+_INVENTORY_OPTIONS = (
+    click.option(
         "-i",
         "--inventory",
         "sources",
@@ -31,16 +30,16 @@ def inventory_options(command: F) -> Callable[..., Any]:
         metavar="PATH",
         envvar="TELECHAT_INVENTORY",
         help="Inventory, as for ansible-playbook; may be repeated. Default: ANSIBLE_INVENTORY, then ansible.cfg.",
-    )
-    @click.option(
+    ),
+    click.option(
         "--group",
         default=DEFAULT_GROUP,
         show_default=True,
         envvar="TELECHAT_GROUP",
         show_envvar=True,
         help="Group of the inventory that makes the cluster.",
-    )
-    @click.option(
+    ),
+    click.option(
         "-l",
         "--limit",
         default="",
@@ -48,33 +47,29 @@ def inventory_options(command: F) -> Callable[..., Any]:
         envvar="TELECHAT_LIMIT",
         show_envvar=True,
         help="Only these hosts of the group, by an Ansible pattern; they get consecutive ranks of their own.",
-    )
-    @click.option("--vault-id", "vault_ids", multiple=True, metavar="ID", help="Handed to ansible-inventory.")
-    @click.option(
-        "--vault-password-file", "vault_files", multiple=True, metavar="FILE", help="Handed to ansible-inventory."
-    )
-    @click.option("-J", "--ask-vault-password", is_flag=True, help="Handed to ansible-inventory.")
-    @functools.wraps(command)
-    def wrapper(
-        *args: Any,
-        sources: Tuple[str, ...],
-        group: str,
-        limit: str,
-        vault_ids: Tuple[str, ...],
-        vault_files: Tuple[str, ...],
-        ask_vault_password: bool,
-        **kwargs: Any,
-    ) -> Any:
-        inventory = InventoryOptions(
-            sources=sources,
-            group=group,
-            limit=limit,
-            vault_ids=vault_ids,
-            vault_password_files=vault_files,
-            ask_vault_password=ask_vault_password,
-        )
-        return command(*args, inventory=inventory, **kwargs)
+    ),
+    click.option("--vault-id", "vault_ids", multiple=True, metavar="ID", help="Handed to ansible-inventory."),
+    click.option(
+        "--vault-password-file",
+        "vault_password_files",
+        multiple=True,
+        metavar="FILE",
+        help="Handed to ansible-inventory.",
+    ),
+    click.option("-J", "--ask-vault-password", is_flag=True, help="Handed to ansible-inventory."),
+)
 
+
+def inventory_options(command: F) -> Callable[..., Any]:
+    """Add the options that choose the nodes; the command gets them as one InventoryOptions, `inventory`."""
+
+    @functools.wraps(command)
+    def wrapper(**values: Any) -> Any:
+        own = {field.name: values.pop(field.name) for field in dataclasses.fields(InventoryOptions)}
+        return command(inventory=InventoryOptions(**own), **values)
+
+    for option in reversed(_INVENTORY_OPTIONS):
+        wrapper = option(wrapper)
     return wrapper
 
 

@@ -50,6 +50,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--node_rank", type=int, default=0)
     parser.add_argument("--log_dir", required=True)
     parser.add_argument("--join", required=True)
+    parser.add_argument("--master_addr")
+    parser.add_argument("--master_port")
+    parser.add_argument("--cluster_time_out")
     parser.add_argument("program", nargs=argparse.REMAINDER)
     return parser.parse_args()
 
