@@ -58,8 +58,13 @@ def test_line_ends_of_windows_and_broken_text(tmp_path: Path) -> None:
 
 
 def test_a_long_line_comes_in_pieces_that_cut_no_character(tmp_path: Path) -> None:
-    (tmp_path / "worker_0.log").write_bytes(("中" * 9).encode() + b"\nend\n")
-    assert lines(events(tmp_path)) == ["中" * 4, "中" * 4, "中", "end"]
+    (tmp_path / "worker_0.log").write_bytes(("a" + "中" * 9).encode() + b"\nend\n")
+    assert lines(events(tmp_path)) == ["a中中中", "中中中中", "中中", "end"]
+
+
+def test_a_line_that_never_ends_comes_in_pieces_meanwhile(tmp_path: Path) -> None:
+    (tmp_path / "worker_0.log").write_bytes(b"0123456789ab" * 2 + b"rest")
+    assert lines(events(tmp_path, last=False)) == ["0123456789ab"] * 2
 
 
 def test_a_long_line_without_an_end_is_not_lost_at_the_end(tmp_path: Path) -> None:
