@@ -68,7 +68,8 @@ def _driver_step(facts: HdkFacts, wish: HdkWish) -> Optional[Step]:
         why = "its installation was interrupted" if driver.interrupted else "no driver is installed"
         return Step(INSTALL, DRIVER, wanted, why)
     if driver.interrupted:
-        return Step(UPGRADE, DRIVER, wanted, "its installation was interrupted")
+        # Half a driver may have lost for whom it was installed; only a full installation says it anew.
+        return Step(UPGRADE if facts.chips else INSTALL, DRIVER, wanted, "its installation was interrupted")
     if not same(driver.on_disk, wanted):
         return Step(UPGRADE, DRIVER, wanted, f"{driver.on_disk} is installed")
     if runs(running_driver(facts), wanted) or driver.written_this_boot or driver.reboot_owed:

@@ -101,7 +101,7 @@ OVER = ["upgrade firmware", "upgrade driver", "reboot"]
         ),
         pytest.param(
             dataclasses.replace(running(*OLD), driver_disk=NEW[0], interrupted={"driver"}, npu_smi_there=False),
-            ["upgrade driver", "reboot", "upgrade firmware", "reboot"],
+            ["install driver", "reboot", "upgrade firmware", "reboot"],
             id="power cut in a driver's upgrade",
         ),
         pytest.param(
