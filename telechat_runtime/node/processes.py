@@ -12,7 +12,7 @@ import os
 import signal
 import time
 from dataclasses import asdict, dataclass
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
 
 JOB_ID_VARIABLE = "TELECHAT_JOB_ID"
 _POLL_SECONDS = 0.05
@@ -105,32 +105,57 @@ def of_job(job_id: str) -> List[JobProcess]:
 
 def end_job(job_id: str, grace_seconds: float) -> Tuple[List[int], List[int]]:
     """End every process of a job, TERM first and KILL after the grace; return the pids that ended and those left."""
-    ended: Dict[int, Identity] = {}
+    seen: Set[Identity] = set()
+    groups: Set[int] = set()
     deadline = time.monotonic() + grace_seconds
-    _signal_groups(job_id, of_job(job_id), signal.SIGTERM, ended)
-    while of_job(job_id) and time.monotonic() < deadline:
+    left = _signal_job(job_id, signal.SIGTERM, seen, groups)
+    while left and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
+        left = _left(job_id, seen, groups)
     # Again and again: a process may fork between the look and the signal.
     deadline = time.monotonic() + _KILL_WAIT_SECONDS
-    left = of_job(job_id)
     while left and time.monotonic() < deadline:
-        _signal_groups(job_id, left, signal.SIGKILL, ended)
+        _signal_job(job_id, signal.SIGKILL, seen, groups)
         time.sleep(_POLL_SECONDS)
-        left = of_job(job_id)
-    left_pids = sorted(process.identity.pid for process in left)
-    return sorted(set(ended) - set(left_pids)), left_pids
+        left = _left(job_id, seen, groups)
+    left_pids = sorted(identity.pid for identity in left)
+    return sorted({identity.pid for identity in seen} - set(left_pids)), left_pids
 
 
-def _signal_groups(job_id: str, targets: Iterable[JobProcess], number: int, ended: Dict[int, Identity]) -> None:
-    own_group = os.getpgid(0)
-    for process in targets:
-        ended[process.identity.pid] = process.identity
-        with contextlib.suppress(ProcessLookupError):
-            leader = _environ(process.pgid)
-            if process.pgid != own_group and leader.get(JOB_ID_VARIABLE) == job_id:
-                os.killpg(process.pgid, number)
-            elif is_alive(process.identity):
-                os.kill(process.identity.pid, number)
+def _signal_job(job_id: str, number: int, seen: Set[Identity], groups: Set[int]) -> Set[Identity]:
+    """Send a signal to all that is left of a job, note who got it and their groups, and return them."""
+    # A group is the job's when its leader is: a process may be in a stranger's group, or in the caller's own.
+    groups.update(pgid for pgid in _groups(job_id) if _environ(pgid).get(JOB_ID_VARIABLE) == job_id)
+    left = _left(job_id, seen, groups)
+    seen.update(left)
+    for identity in left:
+        _signal(identity, number)
+    return left
+
+
+def _signal(identity: Identity, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        if is_alive(identity):
+            os.kill(identity.pid, number)
+
+
+def _groups(job_id: str) -> Set[int]:
+    return {process.pgid for process in of_job(job_id)} - {os.getpgid(0)}
+
+
+def _left(job_id: str, seen: Set[Identity], groups: Set[int]) -> Set[Identity]:
+    """Return what still lives of a job.
+
+    Not only who has the job's id: a member of its groups may have cleaned its environment, and one that is on its way
+    out has none any more while it still holds the NPU.
+    """
+    left = {process.identity for process in of_job(job_id)}
+    left.update(identity for identity in seen if is_alive(identity))
+    for name in os.listdir("/proc"):
+        stat = _stat(int(name)) if name.isdigit() else None
+        if stat is not None and stat[0] not in "ZX" and int(stat[2]) in groups:
+            left.add(Identity(pid=int(name), start=int(stat[19])))
+    return left
 
 
 def _job_process(identity: Identity, *, pgid: int, environ: Mapping[str, str]) -> JobProcess:

@@ -102,8 +102,9 @@ def test_a_job_has_the_processes_that_inherited_its_id(spawn: Spawn, tmp_path: P
 
 def test_end_job_ends_groups_whose_leader_is_gone(spawn: Spawn, tmp_path: Path) -> None:
     ready = tmp_path / "ready"
-    spawn(f"sleep 600 & echo $! > {ready}.new; mv {ready}.new {ready}; exit 0")
+    leader = spawn(f"sleep 600 & echo $! > {ready}.new; mv {ready}.new {ready}; exit 0")
     wait_until_ready(ready)
+    wait_until(lambda: not is_running(leader.pid))
     child = int(ready.read_text(encoding="utf-8"))
     ended, left = processes.end_job(JOB, 5)
     assert (ended, left) == ([child], [])
@@ -115,8 +116,9 @@ def test_end_job_takes_a_child_that_dropped_the_environment(spawn: Spawn, tmp_pa
     spawn(f"env -i sleep 600 & echo $! > {ready}.new; mv {ready}.new {ready}; wait")
     wait_until_ready(ready)
     child = int(ready.read_text(encoding="utf-8"))
-    processes.end_job(JOB, 5)
-    wait_until(lambda: not is_running(child))
+    ended, left = processes.end_job(JOB, 5)
+    assert (child in ended, left) == (True, [])
+    assert not is_running(child)
 
 
 def test_end_job_kills_what_ignores_term(spawn: Spawn, tmp_path: Path) -> None:
@@ -143,8 +145,9 @@ def test_end_job_spares_others(spawn: Spawn) -> None:
     other = spawn("exec sleep 600", job_id=f"{JOB}-2")
     stranger = spawn("exec sleep 600", job_id=None)
     processes.end_job(JOB, 5)
-    assert other.poll() is None
-    assert stranger.poll() is None
+    for spared in (other, stranger):
+        with pytest.raises(subprocess.TimeoutExpired):
+            spared.wait(0.3)
 
 
 def test_a_job_process_in_a_strangers_group_dies_alone(spawn: Spawn) -> None:
@@ -154,12 +157,21 @@ def test_a_job_process_in_a_strangers_group_dies_alone(spawn: Spawn) -> None:
     assert processes.end_job(JOB, 5) == ([member.pid], [])
 
 
+def test_a_strangers_group_is_spared(spawn: Spawn, tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    member = f"{JOB_ID_VARIABLE}={JOB} sleep 600 & echo $! > {ready}.new; mv {ready}.new {ready}"
+    stranger = spawn(f"{member}; wait; exec sleep 600", job_id=None)
+    wait_until_ready(ready)
+    assert processes.end_job(JOB, 5) == ([int(ready.read_text(encoding="utf-8"))], [])
+    with pytest.raises(subprocess.TimeoutExpired):
+        stranger.wait(0.5)
+
+
 def test_a_reused_pid_is_never_signalled(spawn: Spawn) -> None:
     stranger = spawn("exec sleep 600", job_id=None)
     real = processes.identify(stranger.pid)
     assert real is not None
-    earlier = processes.JobProcess(
-        identity=Identity(pid=real.pid, start=real.start - 1), pgid=stranger.pid, role=None, rank=None
-    )
-    processes._signal_groups(JOB, [earlier], signal.SIGKILL, {})
-    assert stranger.poll() is None
+    processes._signal(Identity(pid=real.pid, start=real.start - 1), signal.SIGKILL)
+    # A signal takes a moment to show.
+    with pytest.raises(subprocess.TimeoutExpired):
+        stranger.wait(0.5)
