@@ -93,7 +93,7 @@ def test_second_run_changes_nothing_and_leaves_after_one_look(site: Site) -> Non
 
 def test_nodes_shows_the_cluster_of_the_inventory(site: Site) -> None:
     cluster = json.loads(site.telechat("nodes", "--json").stdout)
-    assert [(node["name"], node["rank"], node["npu_count"]) for node in cluster["nodes"]] == [
+    assert [(node["name"], node["node_rank"], node["npu_count"]) for node in cluster["nodes"]] == [
         ("node0", 0, 8),
         ("node1", 1, 8),
     ]
