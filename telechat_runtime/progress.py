@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
-from typing import Callable, Optional, Union
+from typing import TYPE_CHECKING, Callable, Optional, Union
 
 from telechat_runtime.events import Event, LogLine, NodeState, Notice, Training
 from telechat_runtime.logs import Speed, Step
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 class PlainProgress:
@@ -30,12 +33,12 @@ class PlainProgress:
 class LiveProgress:
     """Keeps one line with step, loss, speed and time left under the log on a terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, console: Optional[Console] = None) -> None:
         # Imported here: rich costs more than all the rest, and a pipe does not need it.
         from rich.console import Console  # noqa: PLC0415
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415
 
-        self._console = Console()
+        self._console = console or Console()
         self._progress = Progress(
             TextColumn("[bold]step"),
             MofNCompleteColumn(),

@@ -53,6 +53,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--master_addr")
     parser.add_argument("--master_port")
     parser.add_argument("--cluster_time_out")
+    parser.add_argument("--tail_worker_log")
     parser.add_argument("program", nargs=argparse.REMAINDER)
     return parser.parse_args()
 

@@ -22,6 +22,8 @@ class Server:
         self.host_key = asyncssh.generate_private_key("ssh-ed25519")
         self.address = address
         self.port = 0
+        self.path = ""  # goes before PATH
+        self.prefix: List[str] = []  # goes before the shell
         self.commands: List[str] = []
         self.tunnels: List[tuple[str, int]] = []
         self._authorized = folder / "authorized_keys"
@@ -92,12 +94,13 @@ class Server:
     async def _serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         self.commands.append(process.command or "")
         child = subprocess.Popen(  # noqa: ASYNC220 - asyncssh joins its pipes to the channel
-            ["/bin/sh", "-c", process.command or ""],
+            [*self.prefix, "/bin/sh", "-c", process.command or ""],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
             start_new_session=True,
+            env={**os.environ, "PATH": f"{self.path}:{os.environ['PATH']}"} if self.path else None,
         )
         self._children.append(child)
         try:

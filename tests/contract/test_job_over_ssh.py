@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Both halves of telechat-run on two nodes, over SSH: two servers in this process that run commands on this machine.
+
+msrun and MindFormers are stand-ins; all between them and the command line is the product. Each node has a PID namespace
+of its own, as servers and containers have: a node takes every process with the job's id for its own. That needs root.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Dict, Iterator, List
+
+import asyncssh
+import pytest
+
+from tests.unit.telechat_runtime.ssh.server import Server
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="PID namespaces need root")
+ROOT = Path(__file__).parents[2]
+PROGRAM = [sys.executable, "-m", "telechat_runtime"]
+WORKER = """\
+import os, time
+rank = os.environ["RANK_ID"]
+print("{ Epoch:[  1/  1], step:[    1/    1], loss:[7.5/7.5], per_step_time: 91ms, lr: 0.001")
+print("I am rank", rank, flush=True)
+if os.environ.get("FAILING_RANK") == rank:
+    raise RuntimeError("chip on fire")
+time.sleep(float(os.environ.get("LINGER", "0")))
+"""
+
+
+class Cluster:
+    def __init__(self, folder: Path, servers: List[Server]) -> None:
+        self.folder = folder
+        self.servers = servers
+        self.variables: Dict[str, Any] = {
+            "ansible_host": "127.0.0.1",
+            "ansible_user": "root",
+            "ansible_ssh_private_key_file": str(folder / "id"),
+            "ansible_ssh_common_args": f"-o UserKnownHostsFile={folder}/known_hosts",
+            "ascend_node_addr": "127.0.0.1",
+            "ascend_npu_count": 2,
+            "telechat_container_name": "",
+            "telechat_runtime_path": str(folder / "runtime.py"),
+            "telechat_python": str(folder / "bin" / "python3"),
+            "telechat_tree": str(folder / "tree"),
+            "telechat_device_target": "CPU",
+        }
+
+    def prepare(self) -> None:
+        for name in ("bin", "tree", "data", "home"):
+            (self.folder / name).mkdir()
+        (self.folder / "tree" / "run_mindformer.py").write_text(WORKER)
+        (self.folder / "config.yaml").write_text("train_dataset: {data_loader: {dataset_dir: ''}}\n")
+        (self.folder / "runtime.py").write_text(
+            f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom telechat_runtime.cli.main import main\nmain()\n"
+        )
+        stand_in = (ROOT / "tests/unit/telechat_runtime/node/msrun_stand_in.py").read_text()
+        (self.folder / "bin" / "msrun").write_text(f"#!{sys.executable}\n{stand_in}")
+        (self.folder / "bin" / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        for name in ("msrun", "python3"):
+            (self.folder / "bin" / name).chmod(0o755)
+        (self.folder / "known_hosts").write_text("".join(server.known_hosts_line() for server in self.servers))
+
+    def run(self, command: str, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+        hosts = {
+            f"node{index}": {"ansible_port": server.port, "telechat_job_root": str(self.folder / f"root{index}")}
+            for index, server in enumerate(self.servers)
+        }
+        document = {"ascend": {"hosts": hosts, "vars": {**self.variables, "telechat_env": env}}}
+        (self.folder / "hosts.yml").write_text(json.dumps(document))
+        return subprocess.run(
+            [*PROGRAM, command, "-i", str(self.folder / "hosts.yml"), *words],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            env={"PATH": "/usr/bin:/bin", "HOME": str(self.folder / "home")},
+        )
+
+    def finetune(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+        return self.run(
+            "finetune", "--config", f"{self.folder}/config.yaml", "--dataset", f"{self.folder}/data", *words, **env
+        )
+
+    def workers(self) -> List[str]:
+        wanted = str(self.folder / "tree" / "run_mindformer.py").encode()
+        found = []
+        for entry in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                if wanted in entry.read_bytes().split(b"\0"):
+                    found.append(entry.parent.name)
+        return found
+
+
+@contextlib.contextmanager
+def pid_namespace() -> Iterator[List[str]]:
+    """Yield the words that put a command into a PID namespace of its own, and end all that runs in it."""
+    keeper = subprocess.Popen(["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "sleep", "infinity"])
+    try:
+        deadline = time.monotonic() + 10
+        children = Path(f"/proc/{keeper.pid}/task/{keeper.pid}/children")
+        while not children.read_text() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        init = children.read_text().strip()
+        while Path(f"/proc/{init}/comm").read_text() != "sleep\n" and time.monotonic() < deadline:
+            time.sleep(0.01)
+        yield ["nsenter", f"--target={init}", "--pid", "--mount"]
+    finally:
+        keeper.kill()
+        keeper.wait()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    key.write_private_key(tmp_path / "id")
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(Server(tmp_path, key).running()) for _ in range(2)]
+        for server in servers:
+            server.prefix = stack.enter_context(pid_namespace())
+        found = Cluster(tmp_path, servers)
+        found.prepare()
+        yield found
+
+
+def test_a_job_on_two_nodes(cluster: Cluster) -> None:
+    done = cluster.finetune()
+    assert done.returncode == 0, done.stderr
+    assert "[node0 rank0] I am rank 0" in done.stdout
+    assert "[node1 rank3] I am rank 3" in done.stdout
+    assert "I am rank 1" not in done.stdout
+    assert "node0     SUCCEEDED" in done.stdout
+    assert "node1     SUCCEEDED" in done.stdout
+
+
+def test_all_ranks_of_a_limited_cluster(cluster: Cluster) -> None:
+    done = cluster.finetune("--limit", "node1", "--all-ranks")
+    assert done.returncode == 0, done.stderr
+    assert "[node1 rank0] I am rank 0" in done.stdout
+    assert "[node1 rank1] I am rank 1" in done.stdout
+    assert not (cluster.folder / "root0").exists()
+
+
+def test_the_first_failure_stops_the_other_node(cluster: Cluster) -> None:
+    done = cluster.finetune("--json", FAILING_RANK="2", LINGER="100")
+    report = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert (report["first_failure"], report["nodes"][0]["state"]) == ("node1", "STOPPED")
+    assert report["nodes"][1]["failed_rank"] == 2
+    assert report["nodes"][1]["last_lines"][-1] == "RuntimeError: chip on fire"
+    assert cluster.workers() == []
+
+
+def test_a_changed_host_key_starts_nothing_anywhere(cluster: Cluster) -> None:
+    other = asyncssh.generate_private_key("ssh-ed25519")
+    first, second = cluster.servers
+    (cluster.folder / "known_hosts").write_text(first.known_hosts_line() + second.known_hosts_line(other))
+    done = cluster.finetune()
+    assert done.returncode == 4
+    assert "node1: root@" in done.stderr
+    assert "the host key has changed" in done.stderr
+    assert second.commands == []
+    assert not (cluster.folder / "root0").exists()
+
+
+def test_an_unreachable_node_starts_nothing_anywhere(cluster: Cluster) -> None:
+    cluster.variables["ansible_host"] = "no-such-host.invalid"
+    done = cluster.finetune()
+    assert done.returncode == 4
+    assert "node0: " in done.stderr
+    assert "node1: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_node_without_the_runtime(cluster: Cluster) -> None:
+    (cluster.folder / "runtime.py").unlink()
+    done = cluster.finetune()
+    assert done.returncode == 5
+    assert f"node1: the node runtime {cluster.folder}/runtime.py is missing or broken" in done.stderr
+
+
+def test_a_container_that_does_not_run_is_named_with_its_node(cluster: Cluster) -> None:
+    docker = cluster.folder / "bin" / "docker"
+    docker.write_text('#!/bin/sh\necho "Error response from daemon: No such container: $3" >&2; exit 1\n')
+    docker.chmod(0o755)
+    sudo = cluster.folder / "bin" / "sudo"
+    sudo.write_text(f'#!/bin/sh\nshift; PATH={cluster.folder}/bin:$PATH exec "$@"\n')
+    sudo.chmod(0o755)
+    cluster.variables.update({"telechat_container_name": "telechat", "ansible_become": True})
+    for server in cluster.servers:
+        server.path = str(cluster.folder / "bin")
+    done = cluster.finetune()
+    assert done.returncode == 5
+    assert "node0: the container 'telechat' is not running" in done.stderr
+    assert "node1: the container 'telechat' is not running" in done.stderr
+    assert cluster.servers[0].commands[0].startswith("sudo -n docker exec -i telechat ")
+
+
+def test_status_of_two_nodes_and_of_one_that_is_gone(cluster: Cluster) -> None:
+    cluster.finetune()
+    shutil.rmtree(cluster.folder / "root1")
+    done = cluster.run("status")
+    assert done.returncode == 0
+    assert "node0=SUCCEEDED" in done.stdout
+    (cluster.folder / "known_hosts").write_text(cluster.servers[0].known_hosts_line())
+    done = cluster.run("status")
+    assert done.returncode == 4
+    assert "node1  no answer" in done.stdout
+    assert "node1: root@" in done.stderr
