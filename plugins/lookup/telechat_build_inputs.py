@@ -39,6 +39,8 @@ class LookupModule(LookupBase):
     def run(self, terms: t.Any, variables: t.Any = None, **kwargs: t.Any) -> t.List[str]:
         del kwargs
         base = (variables or {}).get("playbook_dir", ".")
+        if not all(terms):
+            raise AnsibleLookupError("telechat_image_build_context is empty: it names the folder with the Dockerfile")
         try:
             return [hash_folder(Path(base, str(term)).expanduser()) for term in terms]
         except OSError as error:
@@ -50,7 +52,9 @@ def hash_folder(folder: Path) -> str:
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is no folder")
     digest = hashlib.sha256()
-    for path in sorted(Path(base, name) for base, _, names in os.walk(folder) for name in names):
+    for path in sorted(Path(base, name) for base, folders, names in os.walk(folder) for name in folders + names):
+        if path.is_dir() and not path.is_symlink():
+            continue
         if path.is_symlink():
             content, executable = str(path.readlink()), 0
         else:

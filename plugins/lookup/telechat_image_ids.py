@@ -48,6 +48,8 @@ class LookupModule(LookupBase):
     def run(self, terms: t.Any, variables: t.Any = None, **kwargs: t.Any) -> t.List[t.List[str]]:
         del kwargs
         base = (variables or {}).get("playbook_dir", ".")
+        if not all(terms):
+            raise AnsibleLookupError("telechat_image_archive is empty: it names the file made with docker save")
         return [self._ids(Path(base, str(term)).expanduser()) for term in terms]
 
     def _ids(self, path: Path) -> t.List[str]:
@@ -60,7 +62,9 @@ class LookupModule(LookupBase):
                 return json.loads(kept.read_text(encoding="utf-8"))
             ids = reader.image_ids(str(path))
             _keep(kept, json.dumps(ids))
-        except (OSError, reader.ArchiveError) as error:
+        except OSError as error:
+            raise AnsibleLookupError(f"telechat_image_archive: {error.strerror}: {path} on the control side") from error
+        except reader.ArchiveError as error:
             raise AnsibleLookupError(f"telechat_image_archive: {error}") from error
         return ids
 

@@ -128,6 +128,9 @@ def _telechat_image(wish: Dict[str, Any], inspected: Inspected) -> Seen:
     if not wish["image_name"]:
         return Seen()
     settled, problems = dict(wish, name=wish["image_name"]), []
+    if wish["source"] == "archive" and not wish["ids"] and not wish["archive_on_host"]:
+        rule = "telechat_image_source: archive needs the file that docker save made"
+        problems.append(Problem("telechat_image_archive", "empty", rule, "set it"))
     if wish["archive_on_host"] and not wish["ids"]:
         try:
             settled["ids"] = image_archive.image_ids(wish["archive_on_host"])

@@ -9,7 +9,7 @@ short_description: Bring a container image to a node and verify it
 description:
   - Loads an image from an archive on the node, builds it from a folder on the node, or pulls it from a registry.
   - Does nothing when the image of that name is the right one already, by id, digest or the inputs of its build.
-  - A wrong image that was loaded or pulled is an error; it does not get the wished name when it came from an archive.
+  - A wrong image that was loaded or pulled is an error, and it is pending again the next time.
 author:
   - The TeleChat2 on Ascend authors
 attributes:

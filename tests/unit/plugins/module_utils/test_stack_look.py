@@ -232,6 +232,10 @@ def test_archive_on_the_host_that_is_none(host):
     assert "is no image archive" in host.look(telechat_image=wish)["problems"][0].value
 
 
+def test_archive_on_the_host_that_is_not_named(host):
+    assert host.look(telechat_image={"ids": []})["problems"][0].check == "telechat_image_archive"
+
+
 def test_without_a_container_jobs_run_on_the_host(host):
     found = host.look(telechat_container={"container_name": ""}, telechat_image={"image_name": ""})
     assert "telechat_container" not in found["pending"]

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+import importlib.util
+import io
+import json
+import os
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from ansible.errors import AnsibleLookupError
+
+LOOKUPS = Path(__file__).parents[4] / "plugins" / "lookup"
+
+
+@pytest.fixture
+def lookup(tmp_path, monkeypatch):
+    """Return a function that runs a lookup of the project with a cache of its own."""
+    monkeypatch.setenv("TELECHAT_CACHE", str(tmp_path / "cache"))
+
+    def run(name, *terms):
+        spec = importlib.util.spec_from_file_location(name, LOOKUPS / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module.LookupModule().run(list(terms), variables={"playbook_dir": str(tmp_path)})
+
+    return run
+
+
+def archive(path, config):
+    with tarfile.open(path, "w:gz") as target:
+        content = json.dumps([{"Config": config * 64 + ".json"}]).encode()
+        member = tarfile.TarInfo("manifest.json")
+        member.size = len(content)
+        target.addfile(member, io.BytesIO(content))
+
+
+def test_image_ids_follow_the_archive(lookup, tmp_path):
+    archive(tmp_path / "ms.tar", "a")
+    assert lookup("telechat_image_ids", "ms.tar") == [["sha256:" + "a" * 64]]
+    archive(tmp_path / "new.tar", "b")
+    (tmp_path / "new.tar").replace(tmp_path / "ms.tar")
+    assert lookup("telechat_image_ids", str(tmp_path / "ms.tar")) == [["sha256:" + "b" * 64]]
+
+
+def test_image_ids_are_read_once(lookup, tmp_path, monkeypatch):
+    archive(tmp_path / "ms.tar", "a")
+    first = lookup("telechat_image_ids", "ms.tar")
+    monkeypatch.setattr(tarfile, "open", lambda *_: pytest.fail("read again"))
+    assert lookup("telechat_image_ids", "ms.tar") == first
+
+
+@pytest.mark.parametrize(
+    ("name", "term", "message"),
+    [
+        ("telechat_image_ids", "", "telechat_image_archive is empty"),
+        ("telechat_image_ids", "none.tar", "No such file or directory: .*/none.tar on the control side"),
+        ("telechat_image_ids", "text", "text is no image archive"),
+        ("telechat_build_inputs", "", "telechat_image_build_context is empty"),
+        ("telechat_build_inputs", "none", "none is no folder"),
+    ],
+)
+def test_wrong_term(lookup, tmp_path, name, term, message):
+    (tmp_path / "text").write_text("text")
+    with pytest.raises(AnsibleLookupError, match=message):
+        lookup(name, term)
+
+
+def test_build_inputs_change_with_everything_that_is_built_from(lookup, tmp_path):
+    folder = tmp_path / "context"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "Dockerfile").write_text("FROM x")
+    seen = [lookup("telechat_build_inputs", "context")]
+    os.utime(folder / "Dockerfile", (1, 1))
+    assert lookup("telechat_build_inputs", "context") == seen[0]
+    for change in (
+        lambda: (folder / "Dockerfile").write_text("FROM y"),
+        (folder / "sub" / "a").touch,
+        lambda: (folder / "sub" / "a").rename(folder / "sub" / "b"),
+        lambda: (folder / "sub" / "b").chmod(0o755),
+        lambda: (folder / "link").symlink_to("sub"),
+    ):
+        change()
+        seen.append(lookup("telechat_build_inputs", "context"))
+    hashes = [answer[0] for answer in seen]
+    assert len(set(hashes)) == len(hashes)
+
+
+def test_zipapp_is_in_the_cache(lookup, tmp_path):
+    (answer,) = lookup("telechat_zipapp")
+    assert Path(answer["path"]).parent == tmp_path / "cache" / "runtime"
+    assert zipfile.is_zipfile(answer["path"])
+    assert len(answer["sha256"]) == 64
