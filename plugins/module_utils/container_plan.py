@@ -7,6 +7,7 @@ Everything here is pure; what exists on the host comes in as a function from a p
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import json
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
@@ -30,6 +31,13 @@ class Mount(NamedTuple):
     kind: str
 
 
+class Names(NamedTuple):
+    """What a host calls itself, and its /etc/hosts as (name, address)."""
+
+    hostname: str
+    known: Tuple[Tuple[str, str], ...]
+
+
 class Decision(NamedTuple):
     """What a container needs: ``nothing``, ``start``, ``create``, ``recreate`` or ``refuse``; reasons for people."""
 
@@ -38,12 +46,8 @@ class Decision(NamedTuple):
     differences: Tuple[Difference, ...] = ()
 
 
-def parameters(wish: Dict[str, Any], kind_of: Kind, hostname: str) -> Dict[str, Any]:
-    """Settle a wish for one host: optional mounts that are not there fall away, the host's own name gets its address.
-
-    MindFormers calls ``gethostbyname(hostname)``; with the host's network the container has the host's name, and a
-    name that does not resolve ends the rank and leaves the others waiting.
-    """
+def parameters(wish: Dict[str, Any], kind_of: Kind, names: Names) -> Dict[str, Any]:
+    """Settle a wish for one host: optional mounts that are not there fall away, the host's own name resolves."""
     mounts = [mount for mount in map(settle_mount, wish["mounts"]) if mount.required or kind_of(mount.source)]
     return {
         "image": wish["image_name"],
@@ -57,10 +61,41 @@ def parameters(wish: Dict[str, Any], kind_of: Kind, hostname: str) -> Dict[str, 
         "ulimits": sorted(wish["ulimits"]),
         "devices": list(wish["devices"]),
         "mounts": [_mount(mount) for mount in mounts],
-        "hosts": ["{}:{}".format(hostname, wish["address"])] if wish["address"] else [],
+        "hosts": added_hosts(names, wish["address"]) if wish["network"] == "host" else [],
         "env": {str(name): str(value) for name, value in sorted(wish["env"].items())},
         "command": list(wish["command"]),
     }
+
+
+def added_hosts(names: Names, address: str) -> List[str]:
+    """Return what the container's /etc/hosts needs beyond the host's, as ``name:address``.
+
+    MindFormers calls ``gethostbyname(hostname)``, and a rank whose name does not resolve ends while the others wait.
+    With the host's network Docker hands the host's /etc/hosts on, unless something is added: then nothing of it is, so
+    the other entries have to be added too.
+    """
+    if not is_address(address) or any(name == names.hostname for name, _ in names.known):
+        return []
+    others = [f"{name}:{known}" for name, known in names.known if not name.endswith("localhost")]
+    return [f"{names.hostname}:{address}", *others]
+
+
+def is_address(text: str) -> bool:
+    """Return whether a text is an IP address; Docker adds no other kind of host."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def parse_hosts(text: str) -> Tuple[Tuple[str, str], ...]:
+    """Return the (name, address) pairs of /etc/hosts, in its order."""
+    pairs = []
+    for line in text.splitlines():
+        address, *names = line.partition("#")[0].split() or [""]
+        pairs += [(name, address) for name in names if not name.startswith("ip6-")]
+    return tuple(pairs)
 
 
 def settle_mount(mount: Dict[str, Any]) -> Mount:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import glob
 import json
 import os
-import socket
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from ansible.module_utils import container_plan, image_archive, image_plan, job_lease, stack_fingerprint, weights_store
 from ansible.module_utils.command_result import Run
 from ansible.module_utils.docker_objects import Inspected, inspect
-from ansible.module_utils.host_paths import kind_of
+from ansible.module_utils.host_paths import kind_of, own_names
 from ansible.module_utils.host_problem import Problem
 
 STANDS_ON = {
@@ -181,7 +180,7 @@ def _telechat_container(wish: Dict[str, Any], inspected: Inspected) -> Seen:
         return Seen()
     if not inspected.reachable:
         return Seen(pending=inspected.reason)
-    settled = container_plan.parameters(wish, kind_of, socket.gethostname())
+    settled = container_plan.parameters(wish, kind_of, own_names())
     decision = container_plan.decide(
         settled, inspected.container, inspected.image, replace_unmanaged=wish["replace_unmanaged"]
     )

@@ -74,14 +74,13 @@ argv:
 """
 
 import json
-import socket
 import typing as t
 
 from ansible.module_utils import container_plan, job_lease
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.docker_objects import Inspected, inspect, last_line
 from ansible.module_utils.host_command import run_on_host
-from ansible.module_utils.host_paths import kind_of
+from ansible.module_utils.host_paths import kind_of, own_names
 
 
 def main() -> None:
@@ -96,7 +95,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     name, wish = module.params["name"], module.params["parameters"]
-    settled = container_plan.parameters(wish, kind_of, socket.gethostname())
+    settled = container_plan.parameters(wish, kind_of, own_names())
     inspected = inspect(run_on_host, module.params["cli"], name, wish["image_name"])
     if not inspected.reachable and not module.check_mode:
         module.fail_json(msg=f"container {name}: {inspected.reason}")

@@ -13,6 +13,7 @@ KINDS = {
     "/etc/hccn.conf": "file",
     "/data03": "dir",
 }
+NAMES = container_plan.Names(hostname="node-0", known=(("localhost", "127.0.0.1"), ("store", "192.0.2.50")))
 IMAGE = Image(id="sha256:" + "a" * 64, digests=(), labels={})
 
 
@@ -43,7 +44,7 @@ def wish(**changes):
 
 
 def settled(kinds=KINDS, **changes):
-    return container_plan.parameters(wish(**changes), kinds.get, "node-0")
+    return container_plan.parameters(wish(**changes), kinds.get, NAMES)
 
 
 def container(parameters, *, running=True, image_id=IMAGE.id, labels=None):
@@ -69,7 +70,7 @@ def test_argv_of_a_node():
         "--mount", "type=bind,source=/usr/local/sbin/npu-smi,target=/usr/local/sbin/npu-smi,readonly",
         "--mount", "type=bind,source=/etc/hccn.conf,target=/etc/hccn.conf,readonly",
         "--mount", "type=bind,source=/data03,target=/mnt/model",
-        "--add-host", "node-0:192.0.2.11",
+        "--add-host", "node-0:192.0.2.11", "--add-host", "store:192.0.2.50",
         "telechat-ms:1.0", "/bin/bash",
     ]  # fmt: skip
     assert labels[0::2] == ["--label", "--label"]
@@ -95,6 +96,24 @@ def test_argv_with_everything_optional():
     ]  # fmt: skip
     assert [argv[i + 1] for i, word in enumerate(argv) if word == "--env"] == ["A=x y", "B=2"]
     assert "--add-host" not in argv
+
+
+@pytest.mark.parametrize(
+    ("text", "hosts"),
+    [
+        ("127.0.0.1 localhost\n192.0.2.11 node-0.example node-0 # me\n", []),
+        ("127.0.1.1\tnode-0\n", []),
+        ("", ["node-0:192.0.2.11"]),
+        ("# node-0\n::1 localhost ip6-localhost ip6-loopback\n", ["node-0:192.0.2.11"]),
+        ("192.0.2.50 store\n2001:db8::1 six\n", ["node-0:192.0.2.11", "store:192.0.2.50", "six:2001:db8::1"]),
+    ],
+    ids=["known", "known on loopback", "empty", "comment", "others"],
+)
+def test_own_name_is_added_where_the_hosts_file_lacks_it(text, hosts):
+    names = container_plan.Names("node-0", container_plan.parse_hosts(text))
+    assert container_plan.parameters(wish(), KINDS.get, names)["hosts"] == hosts
+    for changes in ({"network": "bridge"}, {"address": "node-0.example"}, {"address": ""}):
+        assert container_plan.parameters(wish(**changes), KINDS.get, names)["hosts"] == []
 
 
 def test_mount_with_a_comma_is_quoted_as_csv():

@@ -6,7 +6,7 @@ import pytest
 from ansible.module_utils import container_plan, stack_look
 from ansible.module_utils.command_result import Result
 from ansible.module_utils.download import file_sha256
-from ansible.module_utils.host_paths import kind_of
+from ansible.module_utils.host_paths import kind_of, own_names
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,7 +83,7 @@ class Host:
         return wishes
 
     def make_whole(self):
-        parameters = container_plan.parameters(self.wishes()["telechat_container"], kind_of, "x")
+        parameters = container_plan.parameters(self.wishes()["telechat_container"], kind_of, own_names())
         labels = {"telechat.spec": "x", "telechat.parameters": json.dumps(parameters)}
         container = {"Id": "c1", "Image": IMAGE_ID, "State": {"Running": True}, "Config": {"Labels": labels}}
         self.objects = [container, {"Id": IMAGE_ID, "RootFS": {}}]
