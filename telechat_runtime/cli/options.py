@@ -78,14 +78,17 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Write the re
 
 @contextmanager
 def interruptible() -> Iterator[Interrupt]:
-    """Turn Ctrl-C, SIGTERM and SIGHUP into an Interrupt; the third one ends the program where it stands."""
+    """Turn Ctrl-C and SIGTERM into an Interrupt; the third one ends the program where it stands.
+
+    SIGHUP keeps its own effect: who closes a terminal has not asked for the end of a job of days.
+    """
     interrupt = Interrupt()
 
     def handle(_signal: int, _frame: object) -> None:
         if interrupt.request() >= _HARD_EXIT_AT:
             os._exit(_INTERRUPTED)
 
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    signals = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, handle) for number in signals}
     try:
         yield interrupt

@@ -195,11 +195,12 @@ def test_a_busy_node_refuses_with_the_owners_name_and_stop_frees_it(machine: Mac
     assert machine.run(machine.command("stop", "no-such-job")).returncode == 3
 
 
-def test_a_job_outlives_a_control_side_that_dies(machine: Machine) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+def test_a_job_outlives_a_control_side_that_dies(machine: Machine, number: signal.Signals) -> None:
     machine.write_inventory(LINGER="60")
     process = machine.start(machine.finetune())
     wait_for(process, "step 3/3")
-    os.kill(process.pid, signal.SIGKILL)
+    os.kill(process.pid, number)
     process.communicate(timeout=60)
     assert len(machine.workers()) == 1
     assert machine.run(machine.command("stop")).returncode == 0

@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import List
 
@@ -106,3 +108,24 @@ def test_every_problem_of_the_inventory_at_once(tmp_path: Path) -> None:
     assert "a: ascend_npu_count is missing" in done.stderr
     assert "b: ansible_port is 0" in done.stderr
     assert "inventory/README.md" in done.stderr
+
+
+def test_a_server_that_speaks_no_ssh_gets_a_message_and_no_traceback(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n" * 200)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        host = {"ansible_host": "127.0.0.1", "ansible_port": server.getsockname()[1], "ascend_npu_count": 1}
+        path = tmp_path / "hosts.yml"
+        path.write_text(json.dumps({"ascend": {"hosts": {"node0": host}}}))
+        done = run("status", "-i", str(path))
+        thread.join()
+    assert done.returncode == 4
+    assert "node0  no answer" in done.stdout
+    assert "can't connect" in done.stderr
+    assert "Traceback" not in done.stderr
