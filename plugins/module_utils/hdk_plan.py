@@ -65,11 +65,11 @@ def _driver_step(facts: HdkFacts, wish: HdkWish) -> Optional[Step]:
     """Return how the wanted driver gets on disk, or None when it is there and only a reboot may be due."""
     driver, wanted = facts.driver, wish.driver_version
     if driver.on_disk is None:
-        why = "its installation was interrupted" if driver.interrupted else "no driver is installed"
+        why = "its last installation did not finish" if driver.interrupted else "no driver is installed"
         return Step(INSTALL, DRIVER, wanted, why)
     if driver.interrupted:
         # Half a driver may have lost for whom it was installed; only a full installation says it anew.
-        return Step(UPGRADE if facts.chips else INSTALL, DRIVER, wanted, "its installation was interrupted")
+        return Step(UPGRADE if facts.chips else INSTALL, DRIVER, wanted, "its last installation did not finish")
     if not same(driver.on_disk, wanted):
         return Step(UPGRADE, DRIVER, wanted, f"{driver.on_disk} is installed")
     if runs(running_driver(facts), wanted) or driver.written_this_boot or driver.reboot_owed:
@@ -85,7 +85,7 @@ def _firmware_step(facts: HdkFacts, wish: HdkWish) -> Optional[Step]:
     if firmware.on_disk is None:
         return _first_firmware_step(facts, wish)
     if firmware.interrupted:
-        return Step(UPGRADE, FIRMWARE, wanted, "its installation was interrupted")
+        return Step(UPGRADE, FIRMWARE, wanted, "its last installation did not finish")
     if not same(firmware.on_disk, wanted):
         return Step(UPGRADE, FIRMWARE, wanted, f"{firmware.on_disk} is installed")
     # Which firmware runs is known only through a driver that answers.
@@ -99,7 +99,7 @@ def _first_firmware_step(facts: HdkFacts, wish: HdkWish) -> Optional[Step]:
     """Return the step where no firmware is on disk; the chips keep theirs when its files are removed."""
     wanted = wish.firmware_version
     if facts.firmware.interrupted:
-        return Step(INSTALL, FIRMWARE, wanted, "its installation was interrupted")
+        return Step(INSTALL, FIRMWARE, wanted, "its last installation did not finish")
     if runs(running_firmware(facts), wanted):
         return None
     return Step(INSTALL, FIRMWARE, wanted, "no firmware is installed", None if facts.chips else IF_NOT_RUNNING)
