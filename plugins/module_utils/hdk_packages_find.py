@@ -53,7 +53,7 @@ def find_packages(wanted: Wanted, lock: Mapping[str, str]) -> Dict[str, Dict[str
     run_files = _load(wanted, _of_release(wanted, names), lock)
     found: Dict[str, Dict[str, Dict[str, str]]] = {}
     for architecture, driver in sorted(_drivers(wanted, run_files).items()):
-        in_zip = [run for run in run_files if run.name.kind == FIRMWARE and run.origin == driver.origin]
+        in_zip = [run for run in run_files if run.name.kind == FIRMWARE]
         firmware = _firmware(wanted, driver, in_zip) or _loose_firmware(wanted, driver, names, lock)
         found[architecture] = {DRIVER: _entry(driver), FIRMWARE: _entry(firmware)}
     return found
