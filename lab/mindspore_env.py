@@ -16,6 +16,9 @@ from lab.process import contained, run
 
 PYTHON = Path("/usr/bin/python3.11")
 EXTRA = "cpu"
+_RELOCATABLE = b"""#!/bin/sh
+'''exec' "$(dirname -- "$0")/python3" "$0" "$@"
+' '''"""
 
 
 def pins(pyproject: str) -> list[str]:
@@ -29,7 +32,14 @@ def project_pins() -> list[str]:
 
 
 def moved(script: bytes, made_at: Path) -> bytes:
-    """Return a script of the environment with the path where it will be mounted for the path where it was made."""
+    """Return a script of the environment so that it works where it will be mounted, and in the cache as well.
+
+    A Python script then begins as a shell script that runs the interpreter beside it; for Python these lines are a
+    string. Any other path is that of the mount.
+    """
+    first, newline, rest = script.partition(b"\n")
+    if first.startswith(f"#!{made_at}/bin/python".encode()):
+        script = _RELOCATABLE + newline + rest
     return script.replace(str(made_at).encode(), MINDSPORE_ENV.encode())
 
 

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from lab import artifacts
+from lab.layout import cache_root
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -17,8 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def mindspore_python() -> Path:
     """An interpreter with MindSpore and MindFormers: named by the environment, the lab's cache, or this one."""
     named = os.environ.get("TELECHAT_MINDSPORE_PYTHON")
-    cache = Path(os.environ.get("TELECHAT_CACHE") or _cache_home() / "telechat-ascend")
-    candidates = [Path(named)] if named else [*sorted(cache.glob("mindspore-*/bin/python")), Path(sys.executable)]
+    cached = artifacts.mindspore().path(cache_root()) / "bin" / "python"
+    candidates = [Path(named)] if named else [cached, Path(sys.executable)]
     for python in candidates:
         if _has_mindformers(python):
             return python
@@ -34,10 +37,6 @@ def dataset(mindspore_python: Path, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("workload") / "dataset"
     subprocess.run([mindspore_python, "-m", "lab.workload.dataset", "--output", folder], cwd=ROOT, check=True)
     return folder
-
-
-def _cache_home() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
 
 
 def _has_mindformers(python: Path) -> bool:
