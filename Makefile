@@ -5,6 +5,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 LOGS := build/logs
+AS_ROOT := $(filter 0,$(shell id -u))
 
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/pip install --quiet
 
@@ -21,8 +22,9 @@ endef
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
 
-## make demo       two bare servers on this machine -> site.yml -> finetune (KEEP=1 leaves the servers up)
-demo: requirements venv
+## make demo       two bare servers on this machine -> site.yml -> finetune (KEEP=1 leaves the servers up);
+##                 without root, a finetune on this machine alone
+demo: requirements venv $(if $(AS_ROOT),,$(VENV)/.stamp-cpu)
 	@$(BIN)/python -m demo $(if $(KEEP),--keep)
 
 ## make test       everything CI runs
@@ -49,7 +51,6 @@ lint: venv
 ## make venv       .venv with the control side and the developers' tools (CPU=1 adds MindSpore for CPU)
 venv: $(VENV)/.stamp $(if $(CPU),$(VENV)/.stamp-cpu)
 
-AS_ROOT := $(filter 0,$(shell id -u))
 # What this machine lacks of what the lab and the virtual environment need; Debian's and Ubuntu's names.
 requirements:
 ifneq ($(AS_ROOT),)

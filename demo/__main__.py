@@ -20,6 +20,8 @@ BIN = ROOT / ".venv" / "bin"
 LOGS = ROOT / "build" / "logs"
 CONFIG = "lab/workload/finetune_tiny.yaml"
 TAIL_LINES = 40
+# A lab of its own: one that is up already is somebody's.
+LAB = "demo"
 
 
 class StageFailedError(Exception):
@@ -74,9 +76,9 @@ def recap(log: Path) -> str:
 
 def on_the_lab(stages: Stages, *, keep: bool) -> None:
     """Two bare servers become a cluster and train."""
-    lab: list[str | Path] = [BIN / "python", "-m", "lab"]
+    lab: list[str | Path] = [BIN / "python", "-m", "lab", "--name", LAB]
     inside: list[str | Path] = [*lab, "exec", "--"]
-    state = Path(os.environ.get("LAB_STATE", "/var/lib/telechat-lab")) / os.environ.get("LAB_NAME", "telechat")
+    state = Path(os.environ.get("LAB_STATE", "/var/lib/telechat-lab")) / LAB
     inventory = state / "inventory"
     play_log = LOGS / "demo-site.log"
     try:
@@ -92,13 +94,14 @@ def on_the_lab(stages: Stages, *, keep: bool) -> None:
         if not keep:
             with stages.stage("take the servers down (python -m lab down)"):
                 run([*lab, "down"])
-    prefix = f"{BIN.relative_to(ROOT)}/python -m lab exec -- {BIN.relative_to(ROOT)}"
+    here = BIN.relative_to(ROOT)
+    prefix = f"{here}/python -m lab --name {LAB} exec -- {here}"
     print("\nWhat to try next" + ("" if keep else " (after `make demo KEEP=1`, which leaves the servers up)") + ":")
     print(f"  {prefix}/telechat-run nodes -i {inventory}")
     print(f"  {prefix}/ansible-playbook -i {inventory} site.yml      # changes nothing")
-    print(f"  {BIN.relative_to(ROOT)}/python -m lab fault --list          # break something and look at the message")
+    print(f"  {here}/python -m lab fault --list          # break something and look at the message")
     if keep:
-        print("  make lab-down")
+        print(f"  {here}/python -m lab --name {LAB} down")
 
 
 def on_this_machine(stages: Stages) -> None:
