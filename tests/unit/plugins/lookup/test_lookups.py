@@ -28,7 +28,7 @@ def lookup(tmp_path, monkeypatch):
 
 
 def archive(path, config):
-    with tarfile.open(path, "w:gz") as target:
+    with tarfile.open(path, "w") as target:
         content = json.dumps([{"Config": config * 64 + ".json"}]).encode()
         member = tarfile.TarInfo("manifest.json")
         member.size = len(content)

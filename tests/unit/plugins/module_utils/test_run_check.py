@@ -57,6 +57,7 @@ def test_mindspore(result, target, ok, detail):
         (Result(0, "Predict test failed!\nThe run check failed in 3 seconds", ""), False, "Predict test failed!"),
         (Result(0, "The run check failed in 3 seconds, try other versions", ""), False, "The run check failed"),
         (Result(1, "", "RuntimeError: FlashAttentionScore"), False, "FlashAttentionScore"),
+        (Result(0, "Predict test failed!\nAll checks passed", ""), False, "Predict test failed!"),
         (Result(1, "All checks passed", ""), False, "mindformers.run_check() failed"),
         (Result(0, "something new", ""), False, "came to no result: something new"),
         (Result(0, "", ""), False, "came to no result: it printed nothing"),

@@ -24,7 +24,7 @@ class Host:
         self.commands = []
         (root / "data03" / ".telechat").mkdir(parents=True)
         (root / "jobs").mkdir()
-        (root / "daemon.json").write_text('{"log-driver": "local", "runtimes": {"a": {"path": "/a"}}}')
+        (root / "daemon.json").write_text('{"log-driver": "local", "runtimes": {"a": {"path": "/a"}, "c": {}}}')
         (root / "telechat-run.pyz").write_text("runtime")
 
     def run(self, argv):
