@@ -2,6 +2,8 @@
 # PYTHON makes the virtual environment; ansible-core 2.19 needs CPython >= 3.11.
 PYTHON ?= $(firstword $(wildcard /usr/bin/python3.11 /usr/bin/python3.12 /usr/bin/python3.13) python3)
 SHELL := /bin/bash
+# A variable, since $(call) would split it at its comma.
+WITH_CPU := .[control,cpu]
 VENV := .venv
 BIN := $(VENV)/bin
 LOGS := build/logs
@@ -63,7 +65,7 @@ $(VENV)/.stamp: pyproject.toml
 	@touch $@
 
 $(VENV)/.stamp-cpu: $(VENV)/.stamp
-	$(call stage,venv-cpu,$(PIP) --editable '.[control,cpu]')
+	$(call stage,venv-cpu,$(PIP) --editable '$(WITH_CPU)')
 	@touch $@
 
 ## make clean      remove what make made in this checkout (caches stay: see docs/architecture.md)
