@@ -53,7 +53,7 @@ FAILURES = {
     "[ERROR]Dkms install failed, details in : var/log/x.log\n[ERROR]Driver_ko_install failed": "could not be built",
     "[ERROR]The davinci nodes are occupied by some processes, please stop processes": "processes use the NPUs",
     "[ERROR]Installation failed, the driver package version=23.0.3"
-    " is earlier than the device flash hardware version=24.1.0": "flash allows (23.0.3 is earlier than the device flash",
+    " is earlier than the device flash hardware version=24.1.0": "flash allows (23.0.3 is earlier than the device",
     "[INFO]Failed to install driver package, please retry after uninstall and reboot!": "could not go over",
 }
 

@@ -199,7 +199,11 @@ def test_every_plan_ends_at_the_wish_within_bounds(server, target, policy):
 @given(server=servers(), target=st.sampled_from(VERSIONS))
 def test_what_is_shown_is_what_is_done(server, target):
     wanted = wish(*target, allow_downgrade=True)
-    knows_the_firmware = server.answers()
+    # What the flash holds is known where a look sees it: it runs, or it was written since the boot as the disk says.
+    written = "firmware" in server.written_this_boot
+    flash_is_seen = set(server.flash) == {server.firmware_disk} if written else server.flash == server.firmware_running
+    answers = server.answers()
+    assume(flash_is_seen or not answers)
     shown = plan_hdk(server.facts(), wanted).steps
     # That the next boot finds no module for its kernel is seen only then.
     assume(server.module_built or server.driver_disk is None or not (server.written_this_boot or server.driver_running))
@@ -210,7 +214,7 @@ def test_what_is_shown_is_what_is_done(server, target):
             del left[0]
         else:
             assert step.condition, f"{step} was shown and not done"
-    if knows_the_firmware:
+    if answers:
         assert left == []
 
 

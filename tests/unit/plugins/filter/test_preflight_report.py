@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+
+from plugins.filter.preflight_report import preflight_plan, preflight_problems
+
+CLOCK = {"check": "clock", "value": "90 s ahead", "rule": "at most 60 s", "next_step": "let chrony set it"}
+CLOCK_LINE = "clock: 90 s ahead (rule: at most 60 s) -> let chrony set it"
+
+
+def look(pending=None, problems=()):
+    return {"pending": pending or {}, "problems": list(problems)}
+
+
+def test_problems_of_all_hosts_and_of_the_control_side():
+    looks = {"node0": look(), "node1": look(problems=[CLOCK, CLOCK])}
+    assert preflight_problems(looks, [CLOCK]) == [
+        f"control side: {CLOCK_LINE}",
+        f"node1: {CLOCK_LINE}",
+        f"node1: {CLOCK_LINE}",
+    ]
+
+
+def test_fit_hosts_have_no_lines():
+    assert preflight_problems({"node0": look()}, []) == []
+
+
+def test_an_unreachable_host_is_a_problem():
+    (line,) = preflight_problems({"node0": {"unreachable": True, "msg": "ssh: connect to host:\n timed out"}}, [])
+    assert line.startswith("node0: unreachable: ssh: connect to host: timed out (rule: ")
+    assert "--limit" in line
+
+
+def test_a_host_without_a_python_is_a_problem():
+    (line,) = preflight_problems({"node0": {"msg": "", "module_stderr": "/usr/bin/python3: not found"}}, [])
+    assert line.startswith("node0: python: /usr/bin/python3: not found")
+
+
+def test_the_plan_names_roles_and_reasons():
+    looks = {"node0": look({"ascend_hdk": "install driver", "verify": "stands on ascend_hdk"}), "node1": look()}
+    assert preflight_plan(looks) == [
+        "node0: ascend_hdk: install driver",
+        "node0: verify: stands on ascend_hdk",
+        "nothing to do on 1 of 2 hosts",
+    ]
+
+
+def test_the_plan_of_busy_hosts_only():
+    assert preflight_plan({"node0": look({"verify": "never verified"})}) == ["node0: verify: never verified"]

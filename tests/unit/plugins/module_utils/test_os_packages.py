@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+
+import pytest
+from ansible.module_utils.os_packages import for_kernel, installable, missing_packages, operating_system
+
+from tests.unit.plugins.module_utils.scripted_host import ScriptedHost
+
+
+@pytest.fixture
+def host(tmp_path):
+    return ScriptedHost(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('PRETTY_NAME="Debian GNU/Linux 12"\nID=debian\nVERSION_ID="12"\n', ("debian", "12", "Debian")),
+        ('ID=ubuntu\nID_LIKE=debian\nVERSION_ID="22.04"\n', ("ubuntu", "22.04", "Debian")),
+        ('ID="openEuler"\nVERSION_ID="22.03"\n', ("openeuler", "22.03", "RedHat")),
+        ('ID="kylin"\nVERSION_ID="V10"\n', ("kylin", "V10", "RedHat")),
+        ('ID=mystery\nID_LIKE="rhel fedora"\n', ("mystery", "unknown", "RedHat")),
+        ("ID=arch\n", ("arch", "unknown", None)),
+    ],
+)
+def test_operating_systems(host, text, expected):
+    host.write("etc/os-release", text)
+    system = operating_system(host.root)
+    assert (system.id, system.version, system.family) == expected
+
+
+def test_no_os_release(host):
+    assert operating_system(host.root).id == "unknown"
+
+
+def test_missing_packages_of_debian(host):
+    host.answer(
+        "dpkg-query -W -f ${Package} ${db:Status-Status}\n gcc make dkms",
+        "gcc installed\nmake config-files\n",
+        rc=1,
+        stderr="dpkg-query: no packages found matching dkms\n",
+    )
+    assert missing_packages(host.run, "Debian", ["gcc", "make", "dkms"]) == ["make", "dkms"]
+
+
+def test_missing_packages_of_openeuler(host):
+    host.answer("rpm -q gcc dkms tar", "gcc-10.3.1-20.oe2203.aarch64\npackage dkms is not installed\ntar-1.34\n", rc=1)
+    assert missing_packages(host.run, "RedHat", ["gcc", "dkms", "tar"]) == ["dkms"]
+
+
+def test_nothing_is_asked_for_no_packages_or_an_unknown_family(host):
+    assert missing_packages(host.run, "Debian", []) == []
+    assert missing_packages(host.run, None, ["gcc"]) == []
+    assert host.asked == []
+
+
+def test_the_kernel_in_names():
+    assert for_kernel(["gcc", "linux-headers-{kernel}"], "6.1.0-18-arm64") == ["gcc", "linux-headers-6.1.0-18-arm64"]
+
+
+@pytest.mark.parametrize(
+    ("rc", "stdout", "expected"),
+    [(0, "kernel-devel-0:5.10.0-60.oe2203.aarch64\n", True), (0, "", False), (1, "", None)],
+)
+def test_installable_from_dnfs_cache(host, rc, stdout, expected):
+    host.answer("dnf --quiet --cacheonly repoquery kernel-devel-5.10.0", stdout, rc=rc)
+    assert installable(host.run, "RedHat", "kernel-devel-5.10.0", host.root) is expected
