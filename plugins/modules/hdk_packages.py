@@ -8,8 +8,9 @@ module: hdk_packages
 short_description: Find and check the HDK packages of a release on the control side
 description:
   - Finds Huawei's driver and firmware packages for one kind of chip and one HDK release in a folder, as zip or as
-  C(.run)   files, and compares every one with the SHA-256 in a lock file. - Unpacks the C(.run) files of a zip into a
-  cache, once. - Runs on the control side; delegate it to localhost.
+    C(.run) files, and compares every one with the SHA-256 in a lock file.
+  - Unpacks the C(.run) files of a zip into a cache, once.
+  - Runs on the control side; delegate it to localhost.
 author:
   - The TeleChat2 on Ascend authors
 requirements:
@@ -19,14 +20,14 @@ attributes:
     description: Can run in check_mode and return changed status prediction without modifying the target.
     support: full
   diff_mode:
-    description: Will return details on what has changed when in diff mode.
+    description: Will return details on what has changed (or possibly needs changing in check_mode) when in diff mode.
     support: none
   idempotent:
     description: When run twice in a row outside check mode, the second run reports changed=false.
     support: full
 options:
   package_dir:
-    description: Folder with the packages, under Huawei's names. An absolute path.
+    description: Folder with the packages, under Huawei's names.
     type: path
     required: true
   lock_file:
@@ -65,10 +66,14 @@ EXAMPLES = r"""
 
 RETURN = r"""
 packages:
-  description: Driver and firmware for each architecture that the folder has a driver for; empty when there are
-  problems. returned: always type: dict sample:   aarch64:     driver: {file: driver.run, path: /cache/driver.run,
-  version: 24.1.rc3, sha256: 0a1b}     firmware: {file: firmware.run, path: /cache/firmware.run, version: 7.5.0.1.129,
-  sha256: 2c3d}
+  description:
+    - Driver and firmware for each architecture that the folder has a driver for; empty when there are problems.
+  returned: always
+  type: dict
+  sample:
+    aarch64:
+      driver: {file: driver.run, path: /cache/driver.run, version: 24.1.rc3, sha256: 0a1b}
+      firmware: {file: firmware.run, path: /cache/firmware.run, version: 7.5.0.1.129, sha256: 2c3d}
 problems:
   description: Why there are no packages to use.
   returned: always
@@ -77,6 +82,7 @@ problems:
   sample: [{check: hdk_packages, value: found, rule: wanted, next_step: what to do}]
 """
 
+import os
 from dataclasses import asdict
 from typing import Dict
 
@@ -110,7 +116,9 @@ def main() -> None:
         cache=options["cache_dir"],
     )
     try:
-        packages = find_packages(wanted, read_lock(module, wanted.lock_file))
+        # Without the folder its lock file is missing too; the folder is what to name.
+        lock = read_lock(module, wanted.lock_file) if os.path.isdir(wanted.folder) else {}
+        packages = find_packages(wanted, lock)
     except PackagesError as error:
         module.exit_json(changed=False, packages={}, problems=[asdict(problem) for problem in error.problems])
     module.exit_json(changed=False, packages=packages, problems=[])
