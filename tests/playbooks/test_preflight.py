@@ -52,7 +52,9 @@ class Site:
         if self.lock is not None:
             entries = [{"file": name, "sha256": checksum} for name, checksum in self.lock.items()]
             (self.packages / "packages.lock.yml").write_text(yaml.safe_dump({"packages": entries}))
-        argv = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(self.folder / "hosts.yml"), playbook]
+        argv = [str(Path(sys.executable).with_name("ansible-playbook")), playbook]
+        if "-i" not in arguments:
+            argv += ["-i", str(self.folder / "hosts.yml")]
         return Outcome(
             subprocess.run(
                 [*argv, *arguments],
@@ -82,7 +84,7 @@ def test_every_problem_of_every_host_in_one_go_and_nothing_changed(site):
         assert f"{host}: os: " in outcome.text
     assert "node1: clock: " in outcome.text
     assert "node0: clock: " not in outcome.text
-    assert set(outcome.recap) == {"node0", "node1"}
+    assert set(outcome.recap) == {"localhost", "node0", "node1"}
     assert {" ".join(line.split()) for line in outcome.recap.values()} == {"changed=0 unreachable=0"}
 
 
@@ -147,7 +149,10 @@ def test_an_inventory_that_breaks_its_contract(site, playbook, variables, words)
 
 
 def test_an_unknown_group_or_host_is_an_error(site):
-    assert site.play("playbooks/validate.yml", "-e", "ascend_group=nobody").rc != 0
+    outcome = site.play("site.yml", "-e", "ascend_group=nobody")
+    assert outcome.rc == 2
+    assert "no host in the group nobody; it has the groups ascend" in outcome.text
+    assert "it has the groups (none)" in site.play("site.yml", "-i", "/nonexistent").text
     outcome = site.play("playbooks/validate.yml", "--limit", "node7")
     assert outcome.rc != 0
     assert "node7" in outcome.text
