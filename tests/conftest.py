@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of Hypothesis: never a deadline; in CI the same examples at every run, so that only a change turns it red."""
+"""Settings of Hypothesis: never a deadline; in CI the same examples each run, so that only a change turns it red."""
 
 from __future__ import annotations
 
