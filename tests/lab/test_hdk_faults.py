@@ -15,6 +15,7 @@ from tests.lab.site import Site, lab_state, recap, run
 
 pytestmark = pytest.mark.lab
 
+HOSTS = ("node0", "node1")
 PLAYBOOK = "playbooks/hdk.yml"
 # A server of the lab boots within seconds: what is not back by then does not come back.
 SHORT = ("-e", "ascend_hdk_reboot_timeout=40")
@@ -38,7 +39,7 @@ def test_a_release_that_is_not_in_the_folder_stops_before_anything_is_touched(si
     assert result.returncode != 0
     assert "ascend_hdk_release is 25.9" in result.stdout
     assert "Ascend-hdk-910b-npu_24.1.rc3_linux" in result.stdout
-    assert [host.changed for host in recap(result).values()] == [0, 0]
+    assert [recap(result)[host].changed for host in HOSTS] == [0, 0]
 
 
 def test_a_chip_that_vanishes_at_the_reboot_fails_its_host_alone(site: Site) -> None:
@@ -57,11 +58,11 @@ def test_all_problems_of_all_hosts_come_in_one_message(site: Site) -> None:
     assert result.returncode != 0
     assert "node0: chip_health: NPU 2 chip 0 is Alarm" in result.stdout
     assert "node1: chips: 7 chips" in result.stdout
-    assert [host.changed for host in recap(result).values()] == [0, 0]
+    assert [recap(result)[host].changed for host in HOSTS] == [0, 0]
 
 
 def test_a_mended_host_goes_on_where_it_stood(site: Site) -> None:
-    for host in ("node0", "node1"):
+    for host in HOSTS:
         run(site.lab("fault", host, "--clear"), log="faults-lab")
     # The chip is back on the bus at the next boot only.
     run(site.lab("shell", "node1", "--", "reboot"), log="faults-lab")
