@@ -76,7 +76,7 @@ def answer(settings: Dict[str, Any], run: Run, family: Optional[str], root: str 
         preparation = prepare(settings, run, family, seen)
         problems += preparation.pop("problems")
         facts.update(preparation)
-    pending = {ROLE: "; ".join(facts["plan"])} if seen.plan.steps else {}
+    pending = {ROLE: "; ".join([*_preparations(settings, facts), *facts["plan"]])} if seen.plan.steps else {}
     return {"facts": facts, "pending": pending, "problems": problems}
 
 
@@ -96,6 +96,15 @@ def prepare(settings: Dict[str, Any], run: Run, family: Optional[str], seen: Hdk
         "missing_user": missing_user,
         "problems": problems,
     }
+
+
+def _preparations(settings: Dict[str, Any], facts: Dict[str, Any]) -> List[str]:
+    lines = []
+    if facts["missing_packages"]:
+        lines.append(f"install {', '.join(facts['missing_packages'])}")
+    if facts["missing_group"] or facts["missing_user"]:
+        lines.append(f"make the run user {settings['user']}:{settings['group']}")
+    return lines
 
 
 def os_packages(settings: Dict[str, Any], family: Optional[str]) -> List[str]:
