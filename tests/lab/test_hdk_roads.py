@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One server on its road from bare over an old HDK to the wanted one, interrupted on the way.
+
+The tests stand in the order of the story and share the server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab.site import Site, lab_state, recap, run
+
+pytestmark = pytest.mark.lab
+
+HOST = "node0"
+PLAYBOOK = "playbooks/hdk.yml"
+OLD = ("-e", "ascend_hdk_release=23.0.3")
+BOARD = ("npu-smi", "info", "-t", "board", "-i", "0")
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    """A bare server with four chips."""
+    site = Site(name="roads", state=lab_state("roads"))
+    run(site.lab("down"), log="roads-lab")
+    try:
+        up = run(site.lab("up", "--hosts", "1", "--chips", "4", "--no-mindspore"), log="roads-lab")
+        assert up.returncode == 0, up.stderr
+        yield site
+    finally:
+        assert run(site.lab("down"), log="roads-lab").returncode == 0
+
+
+def boot_id(site: Site) -> str:
+    return site.on(HOST, "cat", "/proc/sys/kernel/random/boot_id")
+
+
+def flat(text: str) -> str:
+    """Undo the callback's line breaks."""
+    return " ".join(text.split())
+
+
+def test_a_power_cut_in_the_driver_fails_the_play_and_leaves_no_half_truth(site: Site) -> None:
+    run(site.lab("fault", HOST, "driver_power_cut"), log="roads-lab")
+    result = site.play(PLAYBOOK, *OLD)
+    assert result.returncode == 2
+    assert "the installer ended with 137" in flat(result.stdout)
+    shown = site.play(PLAYBOOK, *OLD, "--check")
+    assert "driver 23.0.3: its last installation did not finish" in flat(shown.stdout)
+    assert recap(shown)[HOST].changed > 0
+
+
+def test_running_again_ends_at_the_wish(site: Site) -> None:
+    assert site.play(PLAYBOOK, *OLD).returncode == 0
+    board = site.on(HOST, *BOARD)
+    assert "23.0.3" in board
+    assert "7.1.0.5.220" in board
+    assert site.on(HOST, "ls", "/var/lib/ascend-hdk").split() == ["record.json"]
+
+
+def test_a_process_on_an_npu_is_named_and_forbids_the_upgrade(site: Site) -> None:
+    holder = "nohup sleep 600 </dev/davinci1 >/dev/null 2>&1 & echo $!"
+    pid = site.on(HOST, "sh", "-c", holder).strip()
+    before = boot_id(site)
+    result = site.play(PLAYBOOK)
+    site.on(HOST, "kill", pid)
+    assert result.returncode == 2
+    assert f"node0: device_in_use: sleep (pid {pid})" in flat(result.stdout)
+    assert recap(result)[HOST].changed == 0
+    assert boot_id(site) == before
+
+
+def test_over_an_existing_hdk_firmware_comes_first_and_one_reboot_is_enough(site: Site) -> None:
+    shown = flat(site.play(PLAYBOOK, "--check").stdout)
+    plan = shown[shown.index("upgrade firmware 7.5.0.1.129") :]
+    assert plan.index("upgrade driver 24.1.rc3") < plan.index("reboot: the new versions run after a reboot")
+    result = site.play(PLAYBOOK)
+    assert result.returncode == 0
+    assert result.stdout.count("TASK [ascend_hdk : Reboot] ") == 1
+    board = site.on(HOST, *BOARD)
+    assert "24.1.rc3" in board
+    assert "7.5.0.1.129" in board
+
+
+def test_the_second_run_changes_nothing(site: Site) -> None:
+    result = site.play(PLAYBOOK)
+    assert recap(result)[HOST].changed == 0
+    assert "nothing to do on 1 of 1 hosts" in flat(result.stdout)
+
+
+def test_the_way_back_is_refused(site: Site) -> None:
+    result = site.play(PLAYBOOK, *OLD)
+    assert result.returncode == 2
+    assert "node0: driver_downgrade: driver 24.1.rc3 is installed" in flat(result.stdout)
+    assert recap(result)[HOST].changed == 0
