@@ -8,7 +8,7 @@ import signal
 import subprocess
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
-from ansible.module_utils.hdk_installer import installer_argv, judge, last_line
+from ansible.module_utils.hdk_installer import installer_argv, judge, last_line, progress
 from ansible.module_utils.hdk_look import HdkLook
 from ansible.module_utils.hdk_package_store import sha256_of
 from ansible.module_utils.hdk_record import HdkRecord
@@ -122,11 +122,19 @@ def run_logged(argv: List[str], log: str, timeout: int) -> Any:
             rc = process.wait(timeout=timeout)
         except subprocess.TimeoutExpired:
             _end(process)
-            raise StepError(
-                f"{' '.join(argv)} was ended after {timeout} s (ascend_hdk_timeout); its output: {log}"
-            ) from None
+            ended = f"was ended after {timeout} s{_reached(_text_of(log))} (ascend_hdk_timeout)"
+            raise StepError(f"{' '.join(argv)} {ended}; its output: {log}") from None
+    return rc, _text_of(log)
+
+
+def _text_of(log: str) -> str:
     with open(log, encoding="utf-8", errors="replace") as stream:
-        return rc, stream.read()
+        return stream.read()
+
+
+def _reached(output: str) -> str:
+    percent = progress(output)
+    return "" if percent is None else f" at {percent} %"
 
 
 def _end(process: Any) -> None:

@@ -109,6 +109,11 @@ def npu_smi_path(root: str = "/") -> Optional[str]:
     return next((path for path in candidates if os.path.isfile(path)), None)
 
 
+def npu_smi_folders(root: str = "/") -> List[str]:
+    """Return npu-smi's paths where a folder is in the program's place."""
+    return [path for path in (os.path.join(root, name) for name in NPU_SMI_PATHS) if os.path.isdir(path)]
+
+
 def holders(run: Run, root: str = "/") -> List[Holder]:
     """Return the processes that have an NPU open, in containers too; all of them only for root."""
     found = []

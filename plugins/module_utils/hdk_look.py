@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from ansible.module_utils.command_result import Run
-from ansible.module_utils.hdk_facts import CHIP_DEVICES, look_at_hdk
+from ansible.module_utils.hdk_facts import CHIP_DEVICES, look_at_hdk, npu_smi_folders
 from ansible.module_utils.hdk_plan import plan_hdk
 from ansible.module_utils.hdk_state import DRIVER, FIRMWARE, HdkFacts, HdkPlan, HdkWish
 from ansible.module_utils.hdk_verdict import hdk_problems
@@ -73,6 +73,7 @@ def answer(settings: Dict[str, Any], run: Run, family: Optional[str], root: str 
         components=seen.components(),
     )
     if seen.plan.steps:
+        problems += [_npu_smi_folder(path) for path in npu_smi_folders(root)]
         preparation = prepare(settings, run, family, seen)
         problems += preparation.pop("problems")
         facts.update(preparation)
@@ -125,6 +126,15 @@ def hdk_wish(settings: Dict[str, Any], architecture: str) -> HdkWish:
         reboot_policy=settings["reboot"],
         allow_downgrade=bool(settings["allow_downgrade"]),
         can_reboot=bool(settings["can_reboot"]),
+    )
+
+
+def _npu_smi_folder(path: str) -> Problem:
+    return Problem(
+        check="npu_smi_path",
+        value=f"{path} is a folder",
+        rule="npu-smi is a program; Docker makes such a folder for a mount of what is not there",
+        next_step="remove the container that mounts it, then the folder",
     )
 
 

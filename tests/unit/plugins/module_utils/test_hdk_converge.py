@@ -135,8 +135,8 @@ def test_a_failed_installer_tells_cause_and_log_and_is_repeated_next_time(tmp_pa
 
 def test_an_installer_that_does_not_end_is_ended_with_its_children(tmp_path):
     site = Site(tmp_path, Server())
-    site.package("driver", install=f"sleep 600 & echo $! > {tmp_path}/child; wait")
-    with pytest.raises(StepError, match="was ended after 1 s"):
+    site.package("driver", install=f"echo upgradePercentage:30%; sleep 600 & echo $! > {tmp_path}/child; wait")
+    with pytest.raises(StepError, match="was ended after 1 s at 30 %"):
         site.converge(timeout=1)
     assert ended(int((tmp_path / "child").read_text()))
 

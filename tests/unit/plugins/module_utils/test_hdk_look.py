@@ -86,3 +86,9 @@ def test_without_packages_there_is_no_wish_to_compare_with(host):
         "pending": {},
         "problems": [],
     }
+
+
+def test_a_folder_in_the_place_of_npu_smi(host, tmp_path):
+    (tmp_path / "usr/local/sbin/npu-smi").mkdir(parents=True)
+    (problem,) = hdk_look.answer(settings(), host.run, "Debian", host.root)["problems"]
+    assert problem.value == f"{host.root}/usr/local/sbin/npu-smi is a folder"
