@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from ansible.module_utils.hdk_installer import installer_argv, judge, last_line, progress
 from ansible.module_utils.hdk_look import HdkLook
@@ -101,7 +101,7 @@ def _checked(step: Step, settings: Settings) -> Package:
     return package
 
 
-def run_logged(argv: List[str], log: str, timeout: int) -> Any:
+def run_logged(argv: List[str], log: str, timeout: int) -> Tuple[int, str]:
     """Run argv in a session of its own, its output into a file; return (rc, output).
 
     The session keeps an installer alive when the connection breaks; the file shows its progress while it runs.
