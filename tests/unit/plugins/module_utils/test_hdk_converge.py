@@ -2,6 +2,7 @@
 """Steps carried out with real processes: installers are small shell scripts that note how they were called."""
 
 import hashlib
+import time
 from pathlib import Path
 
 import pytest
@@ -142,12 +143,16 @@ def test_an_installer_that_does_not_end_is_ended_with_its_children(tmp_path):
 
 
 def ended(pid):
-    """Tell whether the process is gone, or dead and only not yet collected by its parent."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return True
-    return state == "Z"
+    """Wait for a killed process: it is gone, or dead and only not yet collected by its parent. A kill takes a moment."""
+    for _ in range(200):
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def test_an_installer_that_asks_gets_no_answer_but_the_end_of_stdin(tmp_path):
