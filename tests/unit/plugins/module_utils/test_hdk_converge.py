@@ -143,7 +143,7 @@ def test_an_installer_that_does_not_end_is_ended_with_its_children(tmp_path):
 
 
 def ended(pid):
-    """Wait for a killed process: it is gone, or dead and only not yet collected by its parent. A kill takes a moment."""
+    """Wait for a killed process: it is gone, or dead and only not yet collected. A kill takes a moment."""
     for _ in range(200):
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
