@@ -14,8 +14,10 @@ def preflight_problems(looks, control_side):
 
 
 def preflight_plan(looks):
-    """Return one line a host and role with something to do, and how many hosts have nothing to do."""
-    lines = [f"{host}: {role}: {reason}" for host, look in looks.items() for role, reason in look["pending"].items()]
+    """Return the cautions, one line a host and role with something to do, and how many hosts have nothing to do."""
+    cautions = [f"caution: {_line(host, found)}" for host, look in looks.items() for found in look["cautions"]]
+    plans = [f"{host}: {role}: {reason}" for host, look in looks.items() for role, reason in look["pending"].items()]
+    lines = [*cautions, *plans]
     ready = sum(1 for look in looks.values() if not look["pending"])
     return [*lines, f"nothing to do on {ready} of {len(looks)} hosts"] if ready else lines
 

@@ -18,6 +18,8 @@ from ansible.module_utils.os_packages import for_kernel, missing_packages
 
 ROLE = "ascend_hdk"
 
+NOT_ASKED: Dict[str, Any] = {"facts": {}, "pending": {}, "problems": [], "cautions": []}
+
 
 class HdkLook(NamedTuple):
     """Facts of a host, the wish for it, and the plan that follows from both."""
@@ -59,10 +61,10 @@ def look(settings: Dict[str, Any], run: Run, family: Optional[str], root: str = 
 
 
 def answer(settings: Dict[str, Any], run: Run, family: Optional[str], root: str = "/") -> Dict[str, Any]:
-    """Return facts, pending and problems of the role in the shape of `ascend_info`."""
+    """Return facts, pending, problems and cautions of the role in the shape of `ascend_info`."""
     if not settings["packages"]:
         # Without packages there is no wanted version; their problems are told by the control side.
-        return {"facts": {}, "pending": {}, "problems": []}
+        return dict(NOT_ASKED)
     seen = look(settings, run, family, root)
     problems = seen.problems()
     facts = dict(
@@ -78,7 +80,7 @@ def answer(settings: Dict[str, Any], run: Run, family: Optional[str], root: str 
         problems += preparation.pop("problems")
         facts.update(preparation)
     pending = {ROLE: "; ".join([*_preparations(settings, facts), *facts["plan"]])} if seen.plan.steps else {}
-    return {"facts": facts, "pending": pending, "problems": problems}
+    return {"facts": facts, "pending": pending, "problems": problems, "cautions": []}
 
 
 def prepare(settings: Dict[str, Any], run: Run, family: Optional[str], seen: HdkLook) -> Dict[str, Any]:

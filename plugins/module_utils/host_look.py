@@ -16,11 +16,11 @@ from ansible.module_utils.os_packages import OperatingSystem, operating_system
 
 
 def look_at_host(parameters: Dict[str, Any], run: Run) -> Dict[str, Any]:
-    """Return facts, pending ({role: reason}) and problems for the parameters of `ascend_info`."""
+    """Return facts, pending ({role: reason}), problems and cautions for the parameters of `ascend_info`."""
     system = operating_system()
     wishes = dict(parameters["wishes"])
     hdk_wish = wishes.pop(hdk_look.ROLE, None)
-    hdk = hdk_look.answer(hdk_wish, run, system.family) if hdk_wish else {"facts": {}, "pending": {}, "problems": []}
+    hdk = hdk_look.answer(hdk_wish, run, system.family) if hdk_wish else dict(hdk_look.NOT_ASKED)
     stack = stack_look.look(wishes, run)
     pending = stack_look.spread({**hdk["pending"], **stack["pending"]}, list(parameters["wishes"]))
     problems = _fitness(parameters, system) + hdk["problems"]
@@ -33,7 +33,12 @@ def look_at_host(parameters: Dict[str, Any], run: Run) -> Dict[str, Any]:
         hdk_look.ROLE: hdk["facts"],
         **stack["facts"],
     }
-    return {"facts": facts, "pending": pending, "problems": _each_once(problems + stack["problems"])}
+    return {
+        "facts": facts,
+        "pending": pending,
+        "problems": _each_once(problems + stack["problems"]),
+        "cautions": _each_once(hdk["cautions"]),
+    }
 
 
 def _fitness(parameters: Dict[str, Any], system: OperatingSystem) -> List[Problem]:

@@ -108,6 +108,11 @@ problems:
   elements: dict
   sample: [{check: clock, value: 90 s ahead of the control side, rule: at most 60 s, next_step: let chrony set the
   clock}]
+cautions:
+  description: What an operator ought to know, and forbids nothing.
+  returned: always
+  type: list
+  elements: dict
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -6,8 +6,8 @@ CLOCK = {"check": "clock", "value": "90 s ahead", "rule": "at most 60 s", "next_
 CLOCK_LINE = "clock: 90 s ahead (rule: at most 60 s) -> let chrony set it"
 
 
-def look(pending=None, problems=()):
-    return {"pending": pending or {}, "problems": list(problems)}
+def look(pending=None, problems=(), cautions=()):
+    return {"pending": pending or {}, "problems": list(problems), "cautions": list(cautions)}
 
 
 def test_problems_of_all_hosts_and_of_the_control_side():
@@ -45,3 +45,12 @@ def test_the_plan_names_roles_and_reasons():
 
 def test_the_plan_of_busy_hosts_only():
     assert preflight_plan({"node0": look({"verify": "never verified"})}) == ["node0: verify: never verified"]
+
+
+def test_cautions_come_before_the_plan_and_hold_nothing_up():
+    looks = {"node0": look(cautions=[CLOCK]), "node1": look({"verify": "never verified"})}
+    assert preflight_plan(looks) == [
+        f"caution: node0: {CLOCK_LINE}",
+        "node1: verify: never verified",
+        "nothing to do on 1 of 2 hosts",
+    ]

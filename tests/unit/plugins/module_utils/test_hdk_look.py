@@ -85,6 +85,7 @@ def test_without_packages_there_is_no_wish_to_compare_with(host):
         "facts": {},
         "pending": {},
         "problems": [],
+        "cautions": [],
     }
 
 
