@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import List, Optional, Tuple
+from dataclasses import dataclass, field
+from typing import List, Mapping, Optional, Tuple
 
 from ansible.module_utils.ascend_version import same_version
 from ansible.module_utils.host_problem import Problem
@@ -15,10 +15,33 @@ FIRMWARE = "firmware"
 INSTALL = "install"
 UPGRADE = "upgrade"
 REBOOT = "reboot"
+# By the script of what is installed; `targets` is the folder that it is installed in.
+UNINSTALL = "uninstall"
+# Remove what no script removes; `targets` are the paths.
+CLEAN = "clean"
+# End a container that has the NPUs, and keep it from starting at boot; `targets` is its name.
+STOP = "stop"
+
+PRESENT = "present"
+ABSENT = "absent"
+
+REFUSE = "refuse"
+REINSTALL = "reinstall"
+
+ASCEND_HOME = "/usr/local/Ascend"
+DKMS_TREE = "/var/lib/dkms/davinci_ascend"
+INSTALL_INFO = "/etc/ascend_install.info"
 
 IF_INSTALLER_ASKS = "if the installer asks for it"
 IF_NOT_RUNNING = "unless the chips already run it"
 IF_FIRMWARE_WRITTEN = "if firmware was written"
+IF_STILL_LOADED = "if the kernel still has the driver"
+IF_LEFT = "if the script leaves it"
+
+# What a leftover DKMS tree of the driver is: not there, with modules that were built, or left by a build that failed.
+NO_TREE = "none"
+BUILT_TREE = "built"
+FAILED_TREE = "failed"
 
 REBOOT_GUIDE = "guide"
 REBOOT_WHEN_REQUIRED = "when_required"
@@ -26,12 +49,20 @@ REBOOT_WHEN_REQUIRED = "when_required"
 
 @dataclass(frozen=True)
 class Component:
-    """Driver or firmware as installed: its version.info and what this boot has seen of it."""
+    """Driver or firmware as installed: its version.info and what this boot has seen of it.
+
+    `home` is the folder it is installed below, `missing` what a whole installation has besides version.info and this
+    one has not, `script` whether its uninstall script is there, `removed` whether it was uninstalled in this boot.
+    """
 
     on_disk: Optional[str]
     written_this_boot: bool
     interrupted: bool
     reboot_owed: bool
+    home: str = ASCEND_HOME
+    missing: Tuple[str, ...] = ()
+    script: bool = False
+    removed: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,8 +89,33 @@ class Holder:
 
 
 @dataclass(frozen=True)
+class Container:
+    """A running container that has the NPUs' device nodes, as docker knows it."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Installer:
+    """A running installer of driver or firmware; `ours` when the host's record has begun it."""
+
+    pid: int
+    command: str
+    ours: bool
+
+
+@dataclass(frozen=True)
 class HdkFacts:
-    """Everything the plan depends on. `headers` is one of present, installable, unknown, missing."""
+    """Everything the plan depends on.
+
+    `headers` is one of present, installable, unknown, missing, other (then `headers_release` says whose).
+    `driver_module` tells whether the driver's module for the running kernel is on disk, `driver_loaded` whether the
+    kernel has it, `dkms_tree` is NO_TREE, BUILT_TREE or FAILED_TREE. `user` and `group` are for whom the HDK is
+    installed, `leftovers` the paths of a driver that is not installed (any more), `flash_base` the oldest driver that
+    the chips' flash allows as far as it was asked, `job` the job that holds this node's lease, `seconds` how long this
+    host's steps took (by component, UNINSTALL and REBOOT).
+    """
 
     architecture: str
     kernel: str
@@ -70,11 +126,28 @@ class HdkFacts:
     chips: Tuple[Chip, ...]
     npu_smi_error: Optional[str]
     holders: Tuple[Holder, ...]
+    headers_release: Optional[str] = None
+    driver_module: bool = False
+    driver_loaded: bool = False
+    dkms_tree: str = NO_TREE
+    user: Optional[str] = None
+    group: Optional[str] = None
+    leftovers: Tuple[str, ...] = ()
+    containers: Tuple[Container, ...] = ()
+    installers: Tuple[Installer, ...] = ()
+    flash_base: Optional[str] = None
+    job: Optional[str] = None
+    seconds: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class HdkWish:
-    """The wanted versions, what the packages are for, and what the operator allows."""
+    """The wanted versions, what the packages are for, and what the operator allows.
+
+    With `state` ABSENT driver and firmware are to be uninstalled, and the versions are empty. `foreign` says what to do
+    with an HDK of another run user or in another folder: REFUSE or REINSTALL. `durations` are the seconds that driver,
+    firmware, UNINSTALL and REBOOT are expected to take on a host that never did them.
+    """
 
     driver_version: str
     firmware_version: str
@@ -84,21 +157,32 @@ class HdkWish:
     reboot_policy: str
     allow_downgrade: bool
     can_reboot: bool
+    state: str = PRESENT
+    user: str = "HwHiAiUser"
+    group: str = "HwHiAiUser"
+    foreign: str = REFUSE
+    durations: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Step:
-    """One action on the host; one with a condition, which only earlier steps can tell, may be left out."""
+    """One action on the host; one with a condition, which only earlier steps can tell, may be left out.
+
+    `targets` is what UNINSTALL, CLEAN and STOP act on (see these), `seconds` the estimate of how long it takes.
+    """
 
     action: str
     component: Optional[str]
     version: Optional[str]
     reason: str
     condition: Optional[str] = None
+    targets: Tuple[str, ...] = ()
+    seconds: int = 0
 
     def __str__(self) -> str:
         """Say the step as the plan prints it."""
-        words = [self.action, self.component, self.version]
+        targets = " ".join(self.targets) if self.action in (CLEAN, STOP) else None
+        words = [self.action, self.component, self.version, targets]
         condition = f", {self.condition}" if self.condition else ""
         return f"{' '.join(word for word in words if word)}{condition}: {self.reason}"
 
