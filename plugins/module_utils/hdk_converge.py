@@ -76,7 +76,7 @@ def install(step: Step, seen: HdkLook, settings: Settings, record: HdkRecord) ->
             f"{step}: no /lib/modules/{seen.facts.kernel}/build; add the kernel's headers to ascend_hdk_os_packages"
         )
     package = _checked(step, settings)
-    record.begin(component, str(step.version))
+    record.begin(component, step.action, step.version)
     argv = installer_argv(package.path, component, step.action, settings.user, settings.group)
     log = os.path.join(LOG_FOLDER, f"{component}-{step.version}.log")
     rc, output = run_logged(argv, log, settings.timeout)
@@ -85,7 +85,7 @@ def install(step: Step, seen: HdkLook, settings: Settings, record: HdkRecord) ->
         raise StepError(f"{step}: {outcome.cause}; {outcome.next_step} (its output: {log})")
     # The guide reboots after every installer; else the driver's installer says whether it must be.
     owed = settings.reboot == REBOOT_GUIDE or component != DRIVER or outcome.reboot_required
-    record.finish(component, str(step.version), reboot_owed=owed)
+    record.finish(component, reboot_owed=owed)
 
 
 def _checked(step: Step, settings: Settings) -> Package:

@@ -3,17 +3,21 @@
 
 One JSON file. `begin` before an installer and `finish` after it did well, so that a power cut or a failure in between
 is seen; the boot id tells whether a reboot has happened since. A host without the file loses nothing: then the time of
-version.info against the boot time decides.
+version.info against the boot time decides, and estimates are those of the inventory.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
-from typing import Any, Dict
+import time
+from typing import Any, Dict, Optional
 
 RECORD = "var/lib/ascend-hdk/record.json"
+_DURATIONS = "durations"
+_REBOOT = "reboot"
 
 
 class HdkRecord:
@@ -29,7 +33,46 @@ class HdkRecord:
             return stream.read().strip()
 
     def read(self) -> Dict[str, Dict[str, Any]]:
-        """Return component → {version, boot_id, finished, reboot_owed}; empty when nothing readable was recorded."""
+        """Return component → {action, version, boot_id, started, finished, seconds, reboot_owed}.
+
+        `action` is what was done last: install, upgrade or uninstall (of that version); `seconds` is None until it has
+        finished. Empty when nothing readable was recorded.
+        """
+        return {name: entry for name, entry in self._content().items() if name != _DURATIONS}
+
+    def durations(self) -> Dict[str, float]:
+        """Return how long the last of each took here: `driver install`, `driver uninstall`, …, `reboot` → seconds."""
+        durations = self._content().get(_DURATIONS)
+        return durations if isinstance(durations, dict) else {}
+
+    def seconds(self) -> Dict[str, int]:
+        """Return what to expect of this host, as ascend_hdk_durations names it: driver, firmware, uninstall, reboot."""
+        known: Dict[str, int] = {}
+        for name, seconds in self.durations().items():
+            component, _, action = name.partition(" ")
+            kind = action if action == "uninstall" else component
+            known[kind] = max(known.get(kind, 0), math.ceil(seconds))
+        return known
+
+    def begin(self, component: str, action: str, version: Optional[str]) -> None:
+        """Note that an installer, or an uninstall script, is about to run."""
+        entry = {"action": action, "version": version, "boot_id": self.boot_id(), "started": _now()}
+        self._write({component: dict(entry, finished=False, seconds=None, reboot_owed=True)})
+
+    def finish(self, component: str, *, reboot_owed: bool) -> None:
+        """Note that what was begun ended well, and whether a reboot is due for it."""
+        entry = self.read()[component]
+        seconds = round(max(0.0, _now() - entry["started"]), 1)
+        durations = dict(self.durations(), **{f"{component} {entry['action']}": seconds})
+        self._write(
+            {component: dict(entry, finished=True, seconds=seconds, reboot_owed=reboot_owed), "durations": durations}
+        )
+
+    def rebooted(self, seconds: float) -> None:
+        """Note how long the last reboot took, until npu-smi answered."""
+        self._write({_DURATIONS: dict(self.durations(), **{_REBOOT: round(seconds, 1)})})
+
+    def _content(self) -> Dict[str, Dict[str, Any]]:
         try:
             with open(self._path, encoding="utf-8") as stream:
                 content = json.load(stream)
@@ -37,23 +80,22 @@ class HdkRecord:
             return {}
         return content if isinstance(content, dict) else {}
 
-    def begin(self, component: str, version: str) -> None:
-        """Note that an installer is about to run."""
-        self._write(component, {"version": version, "boot_id": self.boot_id(), "finished": False, "reboot_owed": True})
+    def _write(self, entries: Dict[str, Any]) -> None:
+        write_json(self._path, dict(self._content(), **entries))
 
-    def finish(self, component: str, version: str, *, reboot_owed: bool) -> None:
-        """Note that an installer ended well and whether a reboot is due for it."""
-        entry = {"version": version, "boot_id": self.boot_id(), "finished": True, "reboot_owed": reboot_owed}
-        self._write(component, entry)
 
-    def _write(self, component: str, entry: Dict[str, Any]) -> None:
-        content = dict(self.read(), **{component: entry})
-        folder = os.path.dirname(self._path)
-        os.makedirs(folder, mode=0o755, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=folder)
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(content, stream, indent=1, sort_keys=True)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, self._path)
+def write_json(path: str, content: Dict[str, Any]) -> None:
+    """Replace a JSON file at once: a reader, or a power cut, meets the old or the new one."""
+    folder = os.path.dirname(path)
+    os.makedirs(folder, mode=0o755, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=folder)
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        json.dump(content, stream, indent=1, sort_keys=True)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.chmod(temporary, 0o644)
+    os.replace(temporary, path)
+
+
+def _now() -> float:
+    return round(time.time(), 1)
