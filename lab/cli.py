@@ -13,7 +13,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from lab import artifacts, faults, fleet, network, requirements, ssh
+from lab import artifacts, faults, files, fleet, kernels, network, power, requirements, ssh
 from lab.cache import ensure_all
 from lab.errors import LabError
 from lab.layout import cache_root, find_lab
@@ -56,6 +56,17 @@ def parser() -> argparse.ArgumentParser:
     fault.add_argument("fault", nargs="?", metavar="NAME[=VALUE]")
     fault.add_argument("--list", action="store_true", help="the faults there are")
     fault.add_argument("--clear", action="store_true", help="heal NAME, or everything")
+    supply = commands.add_parser("power", help="take a server's power away as a power cut does, give it back")
+    supply.add_argument("hosts", nargs="+", metavar="HOST")
+    supply.add_argument("action", choices=("cut", "off", "on"), help="cut: off, and on again at once")
+    link = commands.add_parser("link", help="pull a server's network cable out, put it back")
+    link.add_argument("hosts", nargs="+", metavar="HOST")
+    link.add_argument("action", choices=("down", "up"))
+    kernel = commands.add_parser("kernel", help="install another kernel on a server's disk, or remove it")
+    kernel.add_argument("host")
+    kernel.add_argument("action", choices=("add", "remove"))
+    kernel.add_argument("release", metavar="RELEASE", help="such as 6.1.0-99-amd64")
+    kernel.add_argument("--no-headers", action="store_true", help="without the headers that modules are built with")
     cache = commands.add_parser("cache", help="make what is slow to make, show where it is")
     cache.add_argument("--no-mindspore", action="store_true", help="without the MindSpore environment")
     needs = commands.add_parser("requirements", help="Debian packages that the lab needs on this machine")
@@ -102,7 +113,8 @@ def _status(arguments: argparse.Namespace) -> int:
     print(f"lab {facts['name']}: {facts['inventory']}, file server {facts['server']} ({facts['url']})")
     for host in facts["hosts"]:
         broken = f", faults: {json.dumps(host['faults'])}" if host["faults"] else ""
-        print(f"  {host['name']:8} {host['address']:12} {host['state']}, boots: {host['boots']}{broken}")
+        cable = ", cable unplugged" if host["cable"] == "unplugged" else ""
+        print(f"  {host['name']:8} {host['address']:12} {host['state']}, boots: {host['boots']}{cable}{broken}")
     return 0
 
 
@@ -141,6 +153,38 @@ def _fault(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _power(arguments: argparse.Namespace) -> int:
+    requirements.check()
+    lab = find_lab(arguments.name)
+    hosts = [fleet.find_host(lab, name) for name in arguments.hosts]
+    with files.locked(lab.lock):
+        if arguments.action != "on":
+            power.switch_off(lab, hosts)
+        if arguments.action != "off":
+            power.switch_on(lab, hosts, report)
+    return 0
+
+
+def _link(arguments: argparse.Namespace) -> int:
+    requirements.check()
+    lab = find_lab(arguments.name)
+    for host in [fleet.find_host(lab, name) for name in arguments.hosts]:
+        network.pull_out(lab, host) if arguments.action == "down" else network.put_back(lab, host)
+    return 0
+
+
+def _kernel(arguments: argparse.Namespace) -> int:
+    requirements.check()
+    lab = find_lab(arguments.name)
+    host = fleet.find_host(lab, arguments.host)
+    if arguments.action == "add":
+        kernels.add(lab, host, arguments.release, headers=not arguments.no_headers)
+    else:
+        kernels.remove(lab, host, arguments.release)
+    report("`uname -r` stays what it is: a server of the lab runs this machine's kernel, whatever it has on its disk")
+    return 0
+
+
 def _cache(arguments: argparse.Namespace) -> int:
     requirements.check()
     wanted = artifacts.wanted(with_mindspore=not arguments.no_mindspore)
@@ -161,6 +205,9 @@ COMMANDS = {
     "shell": _shell,
     "exec": _exec,
     "fault": _fault,
+    "power": _power,
+    "link": _link,
+    "kernel": _kernel,
     "cache": _cache,
     "requirements": _requirements,
 }

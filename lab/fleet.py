@@ -152,6 +152,7 @@ def status(lab: Lab) -> dict[str, Any]:
             "name": host.name,
             "address": host.address,
             "state": power.state(host),
+            "cable": "unplugged" if host.unplugged.exists() else "plugged",
             "boots": power.events(host).count("boot"),
             "faults": json.loads(host.faults.read_text()) if host.faults.exists() else {},
         }

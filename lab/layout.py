@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.errors import LabError
+from lab.vendor.faults import POWER_CUT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,6 +74,16 @@ class Host:
     def faults(self) -> Path:
         """Injected faults: a JSON object, name -> value."""
         return self.hardware / "faults.json"
+
+    @property
+    def power_cut(self) -> Path:
+        """Made by a host's hardware that asks for a power cut."""
+        return self.hardware / POWER_CUT
+
+    @property
+    def unplugged(self) -> Path:
+        """There while somebody has unplugged the host's cable."""
+        return self.folder / "unplugged"
 
     @property
     def upper(self) -> Path:

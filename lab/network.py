@@ -88,8 +88,21 @@ def connect(lab: Lab, host: Host) -> bool:
 
 
 def plug(lab: Lab, host: Host, *, on: bool) -> None:
-    """Plug a host's cable in or out, as its network card does with its power."""
-    run(["ip", "-n", lab.netns, "link", "set", host.name, "up" if on else "down"])
+    """Plug a host's cable in or out, as its network card does with its power; one that is pulled out stays out."""
+    state = "up" if on and not host.unplugged.exists() else "down"
+    run(["ip", "-n", lab.netns, "link", "set", host.name, state])
+
+
+def pull_out(lab: Lab, host: Host) -> None:
+    """Pull a host's cable out; neither reboots nor power cuts put it back."""
+    host.unplugged.touch()
+    plug(lab, host, on=False)
+
+
+def put_back(lab: Lab, host: Host) -> None:
+    """Put a host's cable back; it carries nothing while the host is off."""
+    host.unplugged.unlink(missing_ok=True)
+    plug(lab, host, on=True)
 
 
 def delete(netns: str) -> None:

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import json
+import platform
 import uuid
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import files, host_files
+from lab import files, host_files, kernels
 from lab.cgroup import ROOT, hierarchies
 from lab.process import run
 from lab.repository import KEY_FILE
@@ -50,6 +51,7 @@ def make(lab: Lab, host: Host, *, base: Path, apt: Path, chips: int) -> bool:
             machine_id=uuid.uuid4().hex,
         ),
         **host_files.package_source((apt / KEY_FILE).read_text()),
+        **kernels.running(platform.release()),
         **host_files.pci_bus(machine_has_pci=Path("/sys/bus/pci/devices").is_dir()),
         **host_files.docker_workarounds(
             cgroup_v1=hierarchies() != [ROOT],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The power supply of one host: boots it, boots it again when it reboots, obeys faults of the boot.
+"""The power supply of one host: boots it, boots it again when it reboots or loses power, obeys faults of the boot.
 
 Runs as `python3 -m lab.supervisor LAB INDEX` in a mount namespace of its own, where it mounts the host's root: whatever
 ends it, no mount stays behind on the machine.
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from lab.layout import Host, Lab
 
 _POLL_SECONDS = 0.2
+# A host that asks for a power cut goes no further meanwhile.
+_POWER_POLL_SECONDS = 0.05
+# What `boot` returns for a host that lost its power.
+POWER_CUT = -1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,18 +87,34 @@ def boot(lab: Lab, host: Host, settings: BootSettings) -> int:
     record(host, "boot")
     command = nspawn.argv(host, mindspore=Path(settings.mindspore) if settings.mindspore else None)
     with host.console.open("ab") as console:
-        done = subprocess.run(
+        machine = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=subprocess.STDOUT,
             env={**os.environ, **nspawn.ENVIRONMENT},
-            check=False,
-            preexec_fn=lambda: Group(path=settings.group).enter("machine"),
+            preexec_fn=lambda: Group(path=settings.group).enter("machine"),  # noqa: PLW1509 - this process has one thread
         )
-    record(host, "off", code=done.returncode)
+    code = wait(host, machine, Group(path=f"{settings.group}/machine"))
+    record(host, "off", code=code)
     network.plug(lab, host, on=False)
-    return done.returncode
+    return code
+
+
+def wait(host: Host, machine: subprocess.Popen[bytes], group: Group) -> int:
+    """Wait until the host is off and return its exit code; POWER_CUT when its hardware asked for a cut.
+
+    What the host had written stays on its disk: these are the machine's own files, so nothing of its cache is lost.
+    """
+    while True:
+        try:
+            return machine.wait(_POWER_POLL_SECONDS)
+        except subprocess.TimeoutExpired:
+            if host.power_cut.exists():
+                group.kill()
+                machine.wait()
+                host.power_cut.unlink()
+                return POWER_CUT
 
 
 def mount_root(host: Host, base: str) -> None:
@@ -113,11 +133,12 @@ def main(name: str, index: str) -> int:
     own = identify(os.getpid())
     if own is not None:
         own.write(host.supervisor)
+    host.power_cut.unlink(missing_ok=True)
     while True:
         wait_for_power(host)
         settings = BootSettings.read(host.boot_settings)
         code = boot(lab, host, settings)
-        if code != nspawn.REBOOT:
+        if code not in (nspawn.REBOOT, POWER_CUT):
             return code
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE = "faults.json"
+# Made in the hardware folder by hardware that takes the server's power away; obeyed by the host's supervisor.
+POWER_CUT = "power_cut"
 
 KNOWN: dict[str, str] = {
     "driver_rc1": "the driver package fails in the middle and ends with 1; files stay behind, the module is missing",
@@ -40,10 +43,14 @@ KNOWN: dict[str, str] = {
     "link_down": "chip id whose RoCE link is DOWN (default 0)",
     "net_health": "word that hccn_tool -net_health gives for every chip (default Unreachable)",
     "slow_boot": "seconds (default 60) each boot takes longer; honoured by the host's supervisor",
+    "power_cut": "STEP:PERCENT: power is lost, once (clears itself), and comes back, when the driver's or firmware's "
+    "installation, the driver's uninstall or the boot is that far: driver:40, firmware:50, uninstall:50, boot:0",
     "no_boot": "the server does not come back from a reboot; honoured by the host's supervisor",
 }
 
-# Their values are numbers; net_health takes a word; all others are just there.
+_POWER_CUT_VALUE = re.compile(r"(driver|firmware|uninstall|boot):(100|[1-9]?\d)")
+
+# Their values are numbers; net_health takes a word, power_cut a step and its progress; all others are just there.
 NUMBERED = frozenset(
     {
         "slow_install",
@@ -90,6 +97,10 @@ def chip_of(value: Any, default: int) -> int:
 
 
 def _check_value(name: str, value: Any) -> None:
+    if name == "power_cut":
+        if not isinstance(value, str) or not _POWER_CUT_VALUE.fullmatch(value):
+            raise ValueError(f"{name}={value!r}: a step and its progress are needed ({KNOWN[name]})")
+        return
     if value is True or (name == "net_health" and isinstance(value, str)):
         return
     if name in NUMBERED:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,33 @@ def test_the_last_event_is_the_state(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert power.state(host) == "starting"
     supervisor.record(host, event)
     assert power.state(host) == state
+
+
+class Machine:
+    """A process that ends when it is killed, or on its own."""
+
+    def __init__(self, code: int | None) -> None:
+        self.code = code
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.code is None:
+            raise subprocess.TimeoutExpired("machine", timeout or 0)
+        return self.code
+
+    def kill(self) -> None:
+        self.code = -9
+
+
+def test_a_host_whose_hardware_asks_for_it_loses_power_once_and_boots_again(tmp_path: Path) -> None:
+    host = find_lab("x", {"LAB_STATE": str(tmp_path)}).host(0)
+    host.hardware.mkdir(parents=True)
+    machine: Any = Machine(None)
+    host.power_cut.touch()
+    assert supervisor.wait(host, machine, machine) == supervisor.POWER_CUT
+    assert machine.code == -9
+    assert not host.power_cut.exists()
+    machine = Machine(133)
+    assert supervisor.wait(host, machine, machine) == 133
 
 
 def test_mounts_of_a_supervisor_are_its_own_and_systemd_gets_a_delegated_unit() -> None:

@@ -7,6 +7,8 @@ import os
 HARDWARE = "/var/lib/hardware"
 CHIPS = HARDWARE + "/chips.json"
 FAULTS = HARDWARE + "/faults.json"
+# Whoever makes this file takes the server's power away.
+POWER_CUT = HARDWARE + "/power_cut"
 
 PCI_DEVICES = "/sys/bus/pci/devices"
 DEV = "/dev"

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from ascend import chips, files, kernel, paths
+from ascend import chips, files, kernel, paths, power
 from installer import checks, dkms, install_info
 from installer.report import Stop
 
@@ -35,13 +35,13 @@ def install(report, package, root, wishes):
     with_module = wishes.options.type not in ("docker", "devel")
     if with_module:
         report.say("[INFO]driver install type: DKMS")
-    report.say("[INFO]upgradePercentage:10%")
+    _progress(report, 10)
     pause = (chips.fault_number("slow_install", 5) or 0) / 3
     time.sleep(pause)
     _copy_library(root, wishes)
-    report.say("[INFO]upgradePercentage:30%")
+    _progress(report, 30)
     time.sleep(pause)
-    report.say("[INFO]upgradePercentage:40%")
+    _progress(report, 40)
     _break_down()
     if with_module:
         dkms.build(report, package["version"])
@@ -50,11 +50,11 @@ def install(report, package, root, wishes):
     if with_module:
         _install_units(root)
     time.sleep(pause)
-    report.say("[INFO]upgradePercentage:90%")
+    _progress(report, 90)
     running = _start(report, package["newer"] == "yes") if with_module else True
     if package["newer"] == "yes":
         install_info.complete()
-    report.say("[INFO]upgradePercentage:100%")
+    _progress(report, 100)
     done = "upgraded" if wishes.operation == "Upgrade" else "installed"
     effect = "The new version takes effect immediately. "
     if not running:
@@ -71,15 +71,18 @@ def uninstall(report, newer, force):
         raise Stop("[ERROR]" + checks.OCCUPIED)
     if chips.faults().get("uninstall_failure"):
         raise Stop("ERR_NO:0x0090;ERR_DES:uninstall driver failed")
+    power.cut_at("uninstall", 0)
     stuck = kernel.loaded() is not None and (busy or bool(chips.faults().get("hot_reset_failure")))
     if not stuck:
         kernel.unload()
     dkms.remove()
     _remove_units()
+    power.cut_at("uninstall", 50)
     for path in _SMI:
         files.remove(path)
     shutil.rmtree(paths.DRIVER, ignore_errors=True)
     install_info.forget("Driver")
+    power.cut_at("uninstall", 100)
     if not stuck:
         report.say("[INFO]Driver package uninstalled successfully! Uninstallation takes effect immediately.")
     elif busy:
@@ -87,6 +90,11 @@ def uninstall(report, newer, force):
         report.say("[INFO]Driver package uninstalled finished!")
     else:
         report.say("[INFO]Driver package uninstalled successfully! Reboot needed for uninstallation to take effect!")
+
+
+def _progress(report, percent):
+    report.say("[INFO]upgradePercentage:{}%".format(percent))
+    power.cut_at("driver", percent)
 
 
 def _break_down():

@@ -6,7 +6,7 @@ import shutil
 import signal
 import time
 
-from ascend import chips, files, kernel, paths
+from ascend import chips, files, kernel, paths, power
 from installer import install_info
 from installer.report import Stop
 
@@ -34,7 +34,7 @@ def need_driver():
 def install(report, package, root, wishes):
     """Write the firmware into the flash of every chip; it runs from the next boot on."""
     active = chips.faults()
-    report.say("[INFO]upgradePercentage: 0%")
+    _progress(report, 0)
     time.sleep(chips.number_of(active, "slow_install", 5) or 0)
     if active.get("firmware_rc1"):
         raise Stop("[ERROR]The firmware of [0] chips are successfully upgraded.", _FAILED)
@@ -45,17 +45,25 @@ def install(report, package, root, wishes):
         os.kill(os.getpid(), signal.SIGKILL)
     skipped = chips.number_of(active, "firmware_chip_skipped", 0)
     flashed = [chip for chip in wanted if chip != skipped]
-    chips.flash(flashed, package["version"], package["release"])
-    report.say("[INFO]upgradePercentage: 90%")
+    half = len(flashed) // 2
+    chips.flash(flashed[:half], package["version"], package["release"])
+    _progress(report, 50)
+    chips.flash(flashed[half:], package["version"], package["release"])
+    _progress(report, 90)
     _copy(root)
     install_info.record("Firmware", wishes.user, wishes.group, wishes.type)
     kernel.publish()
-    report.say("[INFO]upgradePercentage: 100%")
+    _progress(report, 100)
     report.say("[INFO]The firmware of [{}] chips are successfully upgraded.".format(len(flashed)))
     done = "upgraded" if wishes.operation == "Upgrade" else "installed"
     effect = "Reboot now or after driver installation for the installation/upgrade to take effect."
     report.say("[INFO]Firmware package {} successfully! {}".format(done, effect))
     return 2 if active.get("firmware_rc2") else 0
+
+
+def _progress(report, percent):
+    report.say("[INFO]upgradePercentage: {}%".format(percent))
+    power.cut_at("firmware", percent)
 
 
 def uninstall(report):
