@@ -17,7 +17,7 @@ NOT_FOUND = 127
 TIMED_OUT = 124
 
 
-def run_on_host(argv: List[str]) -> Result:
+def run_on_host(argv: List[str], timeout: float = TIMEOUT_SECONDS) -> Result:
     """Run argv without a shell and without stdin, in the C locale, with the system's folders on PATH."""
     try:
         done = subprocess.run(
@@ -26,11 +26,11 @@ def run_on_host(argv: List[str]) -> Result:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=system_environment(),
-            timeout=TIMEOUT_SECONDS,
+            timeout=timeout,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return Result(TIMED_OUT, "", f"{argv[0]} gave no answer within {TIMEOUT_SECONDS} s")
+        return Result(TIMED_OUT, "", f"{argv[0]} gave no answer within {timeout:.0f} s")
     except OSError as error:
         return Result(NOT_FOUND, "", str(error))
     return Result(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))

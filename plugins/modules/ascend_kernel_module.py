@@ -1,0 +1,118 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ascend_kernel_module
+short_description: Build the Ascend driver's kernel modules for the kernel that boots next
+description:
+  - Finds the kernel that the boot loader starts next. When the installed driver has no module for it, DKMS builds and
+    installs one.
+  - Does nothing where no driver is installed, and where the next kernel is the running one.
+  - In check mode it tells what is missing, also the packages that a build needs first.
+author:
+  - The TeleChat2 on Ascend authors
+attributes:
+  check_mode:
+    description: Can run in check_mode and return changed status prediction without modifying the target.
+    support: full
+  diff_mode:
+    description: Will return details on what has changed when in diff mode.
+    support: none
+  idempotent:
+    description: When run twice in a row outside check mode, the second run reports changed=false.
+    support: full
+options:
+  os_packages:
+    description: OS packages that a build needs, by family; C({kernel}) stands for the kernel's release.
+    type: dict
+    default: {}
+  timeout:
+    description: Seconds that the build may take.
+    type: int
+    default: 1800
+"""
+
+EXAMPLES = r"""
+- name: Build the modules before the next boot needs them
+  ascend_kernel_module:
+    os_packages:
+      Debian: [dkms, gcc, make, "linux-headers-{kernel}"]
+"""
+
+RETURN = r"""
+kernel:
+  description: Release of the kernel that boots next; null when it can't be told.
+  returned: success
+  type: str
+  sample: 5.10.0-216.0.0.115.oe2203sp4.aarch64
+pending:
+  description: Whether a module is to be built, or was.
+  returned: success
+  type: bool
+missing_packages:
+  description: Packages that a build needs first.
+  returned: success
+  type: list
+  elements: str
+family:
+  description: Whose package manager the server has, V(Debian) or V(RedHat); null when it has neither's.
+  returned: success
+  type: str
+module:
+  description: Path of the module for that kernel; null when there is none.
+  returned: success
+  type: str
+"""
+
+import platform
+from typing import Any, Dict
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.host_command import run_on_host
+from ansible.module_utils.kernel_boot import next_kernel
+from ansible.module_utils.kernel_drift import dkms_version, drift_caution, look_at_drift, module_file
+from ansible.module_utils.kernel_module import BuildError, build
+from ansible.module_utils.os_packages import for_kernel, missing_packages, operating_system
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "os_packages": {"type": "dict", "default": {}},
+            "timeout": {"type": "int", "default": 1800},
+        },
+        supports_check_mode=True,
+    )
+    family = operating_system().family
+    running = platform.release()
+    drift = look_at_drift(run_on_host, family)
+    answer: Dict[str, Any] = {
+        "kernel": drift.next if drift else next_kernel(run_on_host, family),
+        "family": family,
+        "missing_packages": [],
+        "module": module_file(drift.next if drift else running),
+        "pending": False,
+    }
+    has_driver = dkms_version(running) is not None or module_file(running) is not None
+    if drift is None or drift.module or not has_driver:
+        module.exit_json(changed=False, **answer)
+    if drift.dkms_version is None:
+        caution = drift_caution(drift)
+        module.fail_json(msg=f"{caution.value}: {caution.next_step}", **answer)
+    answer["pending"] = True
+    if module.check_mode:
+        names = for_kernel(module.params["os_packages"].get(family, []), drift.next)
+        answer["missing_packages"] = missing_packages(run_on_host, family, names)
+        module.exit_json(changed=True, **answer)
+    timeout = module.params["timeout"]
+    try:
+        answer["module"] = build(lambda argv: run_on_host(argv, timeout), drift.dkms_version, drift.next)
+    except BuildError as error:
+        module.fail_json(msg=str(error), **answer)
+    module.exit_json(changed=True, **answer)
+
+
+if __name__ == "__main__":
+    main()
