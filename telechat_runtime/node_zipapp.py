@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Dict, Tuple
 
 PACKAGES = ("telechat_runtime", "click")
+DATA = ("telechat_runtime/version_matrix.json",)
 SHEBANG = b"#!/usr/bin/env python3\n"
 MAIN = "from telechat_runtime.cli.main import main\n\nmain()\n"
 DATE: Tuple[int, int, int, int, int, int] = (1980, 1, 1, 0, 0, 0)
@@ -45,7 +46,7 @@ def build(folder: Path) -> Tuple[Path, str]:
 
 
 def _sources() -> Dict[str, Path]:
-    """Return the files to pack by their name in the zipapp: all modules, and the licences that travel with them."""
+    """Return the files to pack by their name in the zipapp: all modules, their data, the licences that travel along."""
     found: Dict[str, Path] = {}
     for package in PACKAGES:
         spec = importlib.util.find_spec(package)
@@ -53,6 +54,7 @@ def _sources() -> Dict[str, Path]:
             raise ImportError(f"package {package} is not installed")
         root = Path(spec.origin).parent
         found.update({f"{package}/{path.relative_to(root).as_posix()}": path for path in root.rglob("*.py")})
+        found.update({name: root.parent / name for name in DATA if name.startswith(f"{package}/")})
     for file in importlib.metadata.files("click") or []:
         if file.parent.name == "licenses" or file.name.upper().startswith("LICENSE"):
             found[f"click/{file.name}"] = Path(str(file.locate()))

@@ -23,6 +23,15 @@ def test_starts_by_any_interpreter_without_installed_packages(built, tmp_path):
     assert done.stdout == f"telechat-run, version {__version__}\n"
 
 
+def test_the_version_matrix_is_read_from_within(built, tmp_path):
+    path, _ = built
+    program = f"import sys; sys.path.insert(0, {str(path)!r}); from telechat_runtime.version_rows import load_matrix; "
+    program += "print(load_matrix().stacks[0].mindformers[0])"
+    command = [sys.executable, "-I", "-S", "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "1.2.0\n"
+
+
 def test_same_sources_make_the_same_bytes(built, tmp_path):
     path, sha256 = built
     package = Path(node_zipapp.__file__).parent
@@ -46,12 +55,13 @@ def test_is_not_built_twice(built):
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
-def test_carries_sources_and_licences_only(built):
+def test_carries_sources_data_and_licences_only(built):
     with zipfile.ZipFile(built[0]) as archive:
         names = archive.namelist()
     assert "telechat_runtime/node_zipapp.py" in names
     assert any(name.startswith("click/LICENSE") for name in names)
-    assert [name for name in names if not name.endswith(".py") and not name.startswith("click/LICENSE")] == []
+    others = [name for name in names if not name.endswith(".py") and not name.startswith("click/LICENSE")]
+    assert others == ["telechat_runtime/version_matrix.json"]
     assert len(names) == len(set(names))
 
 
