@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HDK packages as the vendor ships them: one zip per release and architecture, with the driver's and firmware's .run.
+"""HDK packages as the vendor ships them: one zip per release and architecture.
 
-The same sources give the same bytes, so a built folder can be cached under ``fingerprint()``.
+It holds the zip with the driver's and firmware's .run, and that zip's signature (.cms) and revocation list (.crl). The
+vendor's CA and a list of the packages lie beside. The same sources give the same inner zips, so a built folder can be
+cached under ``fingerprint()``; the signatures are each build's own.
 """
 
 from __future__ import annotations
@@ -16,12 +18,14 @@ from typing import TYPE_CHECKING
 
 from lab.vendor import makeself
 from lab.vendor.releases import RELEASES, USUAL, Release
+from lab.vendor.signature import Vendor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ARCHITECTURES = {"x86-64": "x86_64", "aarch64": "aarch64"}  # in file names: as uname -m has it
-LOCK_FILE = "packages.lock.yml"
+LOCK_FILE = "hdk.lock.yml"
+CA_FILE = "vendor-root-ca.pem"
 
 _PAYLOAD = Path(__file__).parent / "payload"
 _EPOCH = 1704067200  # 2024-01-01, the date of every file in a package
@@ -47,10 +51,10 @@ def firmware_name(firmware: str) -> str:
 
 
 def build(folder: Path, arch: str | None = None, releases: Sequence[str] = USUAL) -> list[Path]:
-    """Build the zips of these releases and their lock file into a folder; returns the zips.
+    """Build the zips of these releases, their lock file and the vendor's CA into a folder; returns the zips.
 
     ``arch``: x86-64 or aarch64 (x86_64 is understood); None builds both. ValueError names what is unknown,
-    MakeselfError what hinders.
+    MakeselfError or SignatureError what hinders.
     """
     names = list(ARCHITECTURES) if arch is None else [arch.replace("x86_64", "x86-64")]
     if unknown := [name for name in names if name not in ARCHITECTURES]:
@@ -60,23 +64,37 @@ def build(folder: Path, arch: str | None = None, releases: Sequence[str] = USUAL
     folder.mkdir(parents=True, exist_ok=True)
     zips = []
     with tempfile.TemporaryDirectory(prefix="hdk-") as temporary:
+        vendor = Vendor(Path(temporary) / "vendor")
+        shutil.copyfile(vendor.root.certificate, folder / CA_FILE)
         for name in releases:
             runs = Path(temporary) / name
             runs.mkdir()
             firmware = _firmware(RELEASES[name], runs)
             for architecture in names:
                 driver = _driver(RELEASES[name], architecture, runs)
-                zips.append(_zip(folder / zip_name(name, architecture), [driver, firmware]))
+                inner = zip_of(runs / zip_name(name, architecture), [driver, firmware])
+                zips.append(zip_of(folder / inner.name, [inner, *vendor.signer.sign(inner)]))
     write_lock(folder, zips)
     return zips
 
 
 def write_lock(folder: Path, files: Sequence[Path]) -> None:
-    """Write the lock file that names these files of the folder with their sha256."""
+    """Write the lock file that names these files of the folder with their sha256 and size."""
     lines = ["---", "packages:"]
     for path in sorted(files):
-        lines += [f"  - file: {path.name}", f"    sha256: {_sha256(path)}"]
+        lines += [f"  - name: {path.name}", f'    sha256: "{_sha256(path)}"', f"    size: {path.stat().st_size}"]
     (folder / LOCK_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def zip_of(target: Path, members: Sequence[Path]) -> Path:
+    """Make a zip of the files, flat and in this order; the same files give the same bytes."""
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        for member in members:
+            entry = zipfile.ZipInfo(member.name, _ZIP_DATE)
+            entry.create_system = 3  # Unix, so that the mode below holds
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, member.read_bytes())
+    return target
 
 
 def fingerprint() -> str:
@@ -135,16 +153,6 @@ def _pack(stage: Path, run_file: Path, label: str) -> Path:
     makeself.pack(stage, run_file, label=label, epoch=_EPOCH)
     shutil.rmtree(stage)
     return run_file
-
-
-def _zip(target: Path, members: Sequence[Path]) -> Path:
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-        for member in members:
-            entry = zipfile.ZipInfo(member.name, _ZIP_DATE)
-            entry.create_system = 3  # Unix, so that the mode below holds
-            entry.external_attr = 0o644 << 16
-            archive.writestr(entry, member.read_bytes())
-    return target
 
 
 def _sha256(path: Path) -> str:

@@ -9,6 +9,9 @@ import os
 import urllib.error
 import urllib.request
 from typing import IO, Any, Callable, Dict, NamedTuple, Tuple
+from urllib.parse import urlsplit
+
+from ansible.module_utils.package_url import public
 
 CHUNK = 1024 * 1024
 LONGEST_WAIT = 30.0
@@ -31,6 +34,11 @@ class Wanted(NamedTuple):
     location: str
     size: int
     sha256: str
+
+    @property
+    def shown(self) -> str:
+        """The location as messages name it: a query may hold a token."""
+        return public(self.location) if _is_url(self.location) else self.location
 
 
 class Patience(NamedTuple):
@@ -115,13 +123,13 @@ def _fetch_whole(wanted: Wanted, part_path: str, headers: Dict[str, str], patien
             except (OSError, http.client.HTTPException) as error:
                 failures = 1 if part.length > before else failures + 1
                 if failures > patience.retries:
-                    raise FetchError(f"{wanted.location}: {error} (tried {failures} times)") from error
+                    raise FetchError(f"{wanted.shown}: {error} (tried {failures} times)") from error
                 patience.sleep(min(2.0**failures, LONGEST_WAIT))
         digest = part.finish()
     if digest != wanted.sha256:
         os.unlink(part_path)
         raise ChecksumError(
-            f"{wanted.location}: sha256 is {digest}, expected {wanted.sha256}; what was fetched is removed"
+            f"{wanted.shown}: sha256 is {digest}, expected {wanted.sha256}; what was fetched is removed"
         )
 
 
@@ -133,7 +141,7 @@ def _attempt(wanted: Wanted, part: Part, headers: Dict[str, str], timeout: float
             part.restart(truncate=True)
         for chunk in iter(lambda: stream.read(CHUNK), b""):
             if part.length + len(chunk) > wanted.size:
-                raise FetchError(f"{wanted.location} is longer than the {wanted.size} bytes of the list")
+                raise FetchError(f"{wanted.shown} is longer than the {wanted.size} bytes of the list")
             part.append(chunk)
     if part.length < wanted.size:
         raise OSError(f"the stream ended after {part.length} of {wanted.size} bytes")
@@ -141,23 +149,23 @@ def _attempt(wanted: Wanted, part: Part, headers: Dict[str, str], timeout: float
 
 def _open(wanted: Wanted, offset: int, headers: Dict[str, str], timeout: float) -> Tuple[Any, int]:
     """Return (stream, offset it really starts at). Raises FetchError when trying again can't help, else OSError."""
-    if not wanted.location.startswith(("http://", "https://")):
+    if not _is_url(wanted.location):
         return _open_file(wanted, offset), offset
     request = urllib.request.Request(wanted.location, headers=dict(headers))  # noqa: S310 - http or https, see above
     if offset:
         request.add_header("Range", f"bytes={offset}-")
     try:
-        answer = urllib.request.urlopen(request, timeout=timeout)  # noqa: S310 - http or https, see above
+        answer = urllib.request.build_opener(_Redirects).open(request, timeout=timeout)
     except urllib.error.HTTPError as error:
         with error:
             if error.code == RANGE_NOT_SATISFIABLE and offset:
                 return _open(wanted, 0, headers, timeout)
             kind = FetchError if error.code in PERMANENT else OSError
-            raise kind(f"{wanted.location} answers {error.code} {error.reason}") from error
+            raise kind(f"{wanted.shown} answers {error.code} {error.reason}") from error
     total, start = _extent(answer, offset)
     if total not in (None, wanted.size):
         answer.close()
-        raise FetchError(f"{wanted.location} has {total} bytes, the list says {wanted.size}")
+        raise FetchError(f"{wanted.shown} has {total} bytes, the list says {wanted.size}")
     return answer, start
 
 
@@ -173,14 +181,30 @@ def _extent(answer: Any, offset: int) -> Tuple[Any, int]:
     return (int(total) if total.isdigit() else None), offset
 
 
+def _is_url(location: str) -> bool:
+    return location.startswith(("http://", "https://"))
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follow redirects, but show another host no credentials."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        """Return the request to make instead."""
+        request = super().redirect_request(req, fp, code, msg, headers, newurl)
+        here, there = urlsplit(req.full_url), urlsplit(newurl)
+        if request is not None and (here.netloc != there.netloc or (here.scheme, there.scheme) == ("https", "http")):
+            request.remove_header("Authorization")
+        return request
+
+
 def _open_file(wanted: Wanted, offset: int) -> IO[bytes]:
     try:
         stream = open(wanted.location, "rb")  # noqa: SIM115 - the caller closes it
     except OSError as error:
-        raise FetchError(f"{wanted.location} can't be read: {error.strerror}") from error
+        raise FetchError(f"{wanted.shown} can't be read: {error.strerror}") from error
     length = os.fstat(stream.fileno()).st_size
     if length != wanted.size:
         stream.close()
-        raise FetchError(f"{wanted.location} has {length} bytes, the list says {wanted.size}")
+        raise FetchError(f"{wanted.shown} has {length} bytes, the list says {wanted.size}")
     stream.seek(offset)
     return stream

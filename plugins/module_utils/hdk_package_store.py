@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 import tempfile
 import zipfile
 from dataclasses import dataclass
-from typing import BinaryIO, List, Optional
+from typing import BinaryIO, Dict, List, Optional
 
 from ansible.module_utils import makeself_archive
+from ansible.module_utils.download import file_sha256
 from ansible.module_utils.hdk_package_name import PackageName, parse_package_name
 from ansible.module_utils.version_info import parse_key_values
 
@@ -22,7 +22,12 @@ _FILE_MODE = 0o644
 
 
 class PackageError(Exception):
-    """A package can't be used: what is wrong with which file."""
+    """A package can't be used: what is wrong with which file; rule and next step where they are not the usual ones."""
+
+    def __init__(self, value: str, rule: str = "", next_step: str = "") -> None:
+        super().__init__(value)
+        self.rule = rule
+        self.next_step = next_step
 
 
 @dataclass(frozen=True)
@@ -42,15 +47,6 @@ class RunFile:
         return self.version_inside or self.name.version
 
 
-def sha256_of(path: str) -> str:
-    """Return the file's SHA-256 in hex."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        for chunk in iter(lambda: stream.read(_CHUNK), b""):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def check_whole(path: str) -> None:
     """Raise PackageError when a zip or .run file is cut short, told from its own headers."""
     name = os.path.basename(path)
@@ -65,12 +61,16 @@ def check_whole(path: str) -> None:
 
 
 def run_files_of(archive: str, sha256: str, cache: str) -> List[RunFile]:
-    """Return the .run files of a zip, unpacked once into the cache. Raises PackageError."""
+    """Return the .run files of a zip, unpacked once into the cache and compared with it ever since.
+
+    Raises PackageError.
+    """
     folder = os.path.join(cache, "packages", sha256)
-    if not os.path.isdir(folder):
+    if not _is_as_unpacked(folder):
         _unpack(archive, folder)
     origin = os.path.basename(archive)
-    found = [load_run_file(os.path.join(folder, file), cache, origin) for file in sorted(os.listdir(folder))]
+    sums = _sums(folder)
+    found = [load_run_file(os.path.join(folder, file), cache, origin, sums[file]) for file in sorted(sums)]
     if not found:
         raise PackageError(f"{origin} holds no driver or firmware package (.run)")
     return found
@@ -82,7 +82,7 @@ def load_run_file(path: str, cache: str, origin: str = "", sha256: Optional[str]
     if name is None:
         raise PackageError(f"{os.path.basename(path)} is not named as an HDK package is")
     check_whole(path)
-    checksum = sha256 or sha256_of(path)
+    checksum = sha256 or file_sha256(path)
     text = _version_info(path, os.path.join(cache, "version-info", checksum + ".json"))
     pairs = parse_key_values(text or "")
     return RunFile(
@@ -101,23 +101,44 @@ def _version_info(path: str, kept: str) -> Optional[str]:
             return json.load(stream)
     except (OSError, ValueError):
         text = makeself_archive.read_version_info(path)
-    os.makedirs(os.path.dirname(kept), mode=_FOLDER_MODE, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(kept))
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        json.dump(text, stream)
-    os.replace(temporary, kept)
+    _keep(kept, text)
     return text
 
 
+def _keep(path: str, value: object) -> None:
+    """Write a JSON file in one step."""
+    os.makedirs(os.path.dirname(path), mode=_FOLDER_MODE, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path))
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        json.dump(value, stream)
+    os.replace(temporary, path)
+
+
+def _sums(folder: str) -> Dict[str, str]:
+    """Return file → sha256 as they were when the folder was unpacked."""
+    with open(folder + ".json", encoding="utf-8") as stream:
+        return json.load(stream)
+
+
+def _is_as_unpacked(folder: str) -> bool:
+    try:
+        sums = _sums(folder)
+        return all(file_sha256(os.path.join(folder, file)) == sum_ for file, sum_ in sums.items())
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
 def _unpack(archive: str, folder: str) -> None:
-    """Unpack into a folder beside and rename it: a folder of that name is always whole."""
+    """Unpack into a folder beside and rename it; its checksums are written last, and it counts only with them."""
     os.makedirs(os.path.dirname(folder), mode=_FOLDER_MODE, exist_ok=True)
     temporary = tempfile.mkdtemp(dir=os.path.dirname(folder))
     try:
         with open(archive, "rb") as stream:
             _unpack_run_files(stream, temporary)
         os.chmod(temporary, _FOLDER_MODE)
+        shutil.rmtree(folder, ignore_errors=True)
         os.rename(temporary, folder)
+        _keep(folder + ".json", {file: file_sha256(os.path.join(folder, file)) for file in os.listdir(folder)})
     except (zipfile.BadZipFile, OSError, EOFError) as error:
         raise PackageError(f"{os.path.basename(archive)} can't be unpacked: {error}") from error
     finally:

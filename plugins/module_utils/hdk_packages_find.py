@@ -1,25 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Find the driver and firmware packages of one HDK release in a folder, every file of it named in the lock file."""
+"""Find the driver and firmware packages of one HDK release, in a folder or at the lock file's urls, all checked."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Dict, List, Mapping, Optional
+from typing import Dict, List, Mapping, Optional, Tuple
 
 from ansible.module_utils.ascend_version import same_version
+from ansible.module_utils.hdk_lock import CHECK, LockEntry
 from ansible.module_utils.hdk_package_name import DRIVER, FIRMWARE, ZIP, PackageName, parse_package_name
-from ansible.module_utils.hdk_package_store import (
-    PackageError,
-    RunFile,
-    check_whole,
-    load_run_file,
-    run_files_of,
-    sha256_of,
-)
+from ansible.module_utils.hdk_package_source import Sources, locked_file
+from ansible.module_utils.hdk_package_store import PackageError, RunFile, load_run_file, run_files_of
+from ansible.module_utils.hdk_signature import check_package_signature
 from ansible.module_utils.host_problem import Problem
 
-CHECK = "hdk_packages"
 
 _MEND_FILE = "download it again and compare with Huawei's sha256 (sha256sum FILE), then mend the lock file"
 
@@ -42,14 +37,15 @@ class Wanted:
     release: str
     firmware_version: str
     cache: str
+    signature_ca: str = ""
 
 
-def find_packages(wanted: Wanted, lock: Mapping[str, str]) -> Dict[str, Dict[str, Dict[str, str]]]:
-    """Return architecture → {driver, firmware} → {file, path, version, sha256}; `lock` is file → sha256.
+def find_packages(wanted: Wanted, lock: Mapping[str, LockEntry]) -> Dict[str, Dict[str, Dict[str, str]]]:
+    """Return architecture → {driver, firmware} → {file, path, version, sha256}; `lock` is name → entry.
 
     Raises PackagesError with one problem for each file that is wrong.
     """
-    names = _of_chip(wanted, _package_names(wanted))
+    names = _of_chip(wanted, _package_names(wanted, lock))
     run_files = _load(wanted, _of_release(wanted, names), lock)
     found: Dict[str, Dict[str, Dict[str, str]]] = {}
     for architecture, driver in sorted(_drivers(wanted, run_files).items()):
@@ -59,7 +55,7 @@ def find_packages(wanted: Wanted, lock: Mapping[str, str]) -> Dict[str, Dict[str
     return found
 
 
-def _package_names(wanted: Wanted) -> List[PackageName]:
+def _package_names(wanted: Wanted, lock: Mapping[str, LockEntry]) -> List[PackageName]:
     try:
         files = sorted(os.listdir(wanted.folder))
     except OSError as error:
@@ -68,7 +64,8 @@ def _package_names(wanted: Wanted) -> List[PackageName]:
             "ascend_hdk_package_dir is a folder of the control side that holds the HDK packages",
             "make it and put Huawei's zip into it, or set ascend_hdk_package_dir",
         ) from error
-    names = [name for name in map(parse_package_name, files) if name]
+    elsewhere = sorted(entry.name for entry in lock.values() if entry.url and entry.name not in files)
+    names = [name for name in map(parse_package_name, [*files, *elsewhere]) if name]
     if not names:
         raise _error(
             f"{wanted.folder} holds no HDK package, but {', '.join(files[:5]) or 'nothing'}",
@@ -112,37 +109,35 @@ def _of_release(wanted: Wanted, names: List[PackageName]) -> List[PackageName]:
     return chosen
 
 
-def _load(wanted: Wanted, names: List[PackageName], lock: Mapping[str, str]) -> List[RunFile]:
+def _load(wanted: Wanted, names: List[PackageName], lock: Mapping[str, LockEntry]) -> List[RunFile]:
     """Check every file and unpack the zips; all files' problems at once."""
     found: List[RunFile] = []
     problems: List[Problem] = []
     for name in names:
-        path = os.path.join(wanted.folder, name.file)
         try:
-            checksum = _locked(path, lock)
+            path, checksum = _checked(wanted, name, lock)
             files = (
-                run_files_of(path, checksum, wanted.cache) if name.kind == ZIP else [load_run_file(path, wanted.cache)]
+                run_files_of(path, checksum, wanted.cache)
+                if name.kind == ZIP
+                else [load_run_file(path, wanted.cache, sha256=checksum)]
             )
             for run in files:
                 _check_inside(run, name)
             found += files
         except PackageError as error:
-            problems.append(_problem(str(error), f"{wanted.lock_file} names every package with its sha256", _MEND_FILE))
+            problems.append(_of_package(error, wanted))
     if problems:
         raise PackagesError(problems)
     return found
 
 
-def _locked(path: str, lock: Mapping[str, str]) -> str:
-    """Return the file's sha256 when it is whole and the lock file's. Raises PackageError."""
-    file = os.path.basename(path)
-    check_whole(path)
-    actual = sha256_of(path)
-    if file not in lock:
-        raise PackageError(f"{file} is not in the lock file; its sha256 is {actual}")
-    if lock[file].lower() != actual:
-        raise PackageError(f"{file} has sha256 {actual}, the lock file says {lock[file]}")
-    return actual
+def _checked(wanted: Wanted, name: PackageName, lock: Mapping[str, LockEntry]) -> Tuple[str, str]:
+    """Return path and sha256 of a package that is the lock file's, and signed where that is asked for."""
+    sources = Sources(folder=wanted.folder, cache=wanted.cache)
+    path, checksum = locked_file(name.file, lock, sources)
+    if wanted.signature_ca:
+        check_package_signature(path, wanted.signature_ca, wanted.cache)
+    return path, checksum
 
 
 def _check_inside(run: RunFile, carrier: PackageName) -> None:
@@ -186,19 +181,19 @@ def _drivers(wanted: Wanted, run_files: List[RunFile]) -> Dict[str, RunFile]:
     return drivers
 
 
-def _loose_firmware(wanted: Wanted, driver: RunFile, names: List[PackageName], lock: Mapping[str, str]) -> RunFile:
+def _loose_firmware(
+    wanted: Wanted, driver: RunFile, names: List[PackageName], lock: Mapping[str, LockEntry]
+) -> RunFile:
     """Return the firmware that lies beside the driver as a file of its own."""
     loose: List[RunFile] = []
     for name in (name for name in names if name.kind == FIRMWARE):
-        path = os.path.join(wanted.folder, name.file)
         if wanted.firmware_version and not _same(name.version, wanted.firmware_version):
             continue
         try:
-            _locked(path, lock)
-            loose.append(load_run_file(path, wanted.cache))
+            path, checksum = _checked(wanted, name, lock)
+            loose.append(load_run_file(path, wanted.cache, sha256=checksum))
         except PackageError as error:
-            rule = f"{wanted.lock_file} names every package with its sha256"
-            raise PackagesError([_problem(str(error), rule, _MEND_FILE)]) from error
+            raise PackagesError([_of_package(error, wanted)]) from error
     firmware = _firmware(wanted, driver, loose)
     if firmware is None:
         raise _error(
@@ -237,6 +232,11 @@ def _same(left: str, right: str) -> bool:
 
 def _listing(names: List[PackageName]) -> str:
     return ", ".join(name.file for name in names)
+
+
+def _of_package(error: PackageError, wanted: Wanted) -> Problem:
+    rule = error.rule or f"{wanted.lock_file} names every package with its sha256 and size"
+    return _problem(str(error), rule, error.next_step or _MEND_FILE)
 
 
 def _problem(value: str, rule: str, next_step: str) -> Problem:

@@ -8,8 +8,12 @@ module: hdk_packages
 short_description: Find and check the HDK packages of a release on the control side
 description:
   - Finds Huawei's driver and firmware packages for one kind of chip and one HDK release in a folder, as zip or as
-    C(.run) files, and compares every one with the SHA-256 in a lock file.
-  - Unpacks the C(.run) files of a zip into a cache, once.
+    C(.run) files, and compares every one with size and SHA-256 in a lock file.
+  - Fetches a package that the folder does not have from the url in the lock file into a cache, going on where an
+    earlier attempt ended. It gets its name there when it is what the lock file says.
+  - Verifies the vendor's signature when a CA is given.
+  - Unpacks the C(.run) files of a zip into the cache, once. The cache is filled in check mode too, since the plan
+    follows from what the packages hold.
   - Runs on the control side; delegate it to localhost.
 author:
   - The TeleChat2 on Ascend authors
@@ -31,11 +35,11 @@ options:
     type: path
     required: true
   lock_file:
-    description: YAML file with the list C(packages) of C(file) and C(sha256).
+    description: YAML file with the list C(packages) of C(name), C(sha256), C(size) and, if wanted, C(url).
     type: path
     required: true
   cache_dir:
-    description: Folder for unpacked packages; it may be deleted at any time.
+    description: Folder for fetched and unpacked packages; it may be deleted at any time.
     type: path
     required: true
   chip:
@@ -51,13 +55,19 @@ options:
     description: Version of the firmware. Empty for the one that belongs to the release.
     type: str
     default: ''
+  signature_ca:
+    description:
+      - File with the vendor's root CA, PEM or DER; PEM may hold revocation lists too. Every package must then have a
+        good signature. Empty leaves the decision to the lock file.
+    type: path
+    default: ''
 """
 
 EXAMPLES = r"""
 - name: Find the packages
   hdk_packages:
     package_dir: /srv/hdk
-    lock_file: /srv/hdk/packages.lock.yml
+    lock_file: /srv/hdk/hdk.lock.yml
     cache_dir: ~/.cache/telechat-ascend/hdk
     release: 24.1.rc3
   delegate_to: localhost
@@ -84,14 +94,12 @@ problems:
 
 import os
 from dataclasses import asdict
-from typing import Dict
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible.module_utils.hdk_facts import CHIP_DEVICES
-from ansible.module_utils.hdk_packages_find import CHECK, PackagesError, Wanted, find_packages
-from ansible.module_utils.host_problem import Problem
-
-LOCK_RULE = "a YAML file: packages, a list of file and sha256"
+from ansible.module_utils.hdk_lock import LockError
+from ansible.module_utils.hdk_lock_file import read_lock
+from ansible.module_utils.hdk_packages_find import PackagesError, Wanted, find_packages
 
 
 def main() -> None:
@@ -103,6 +111,7 @@ def main() -> None:
             "chip": {"type": "str", "choices": list(CHIP_DEVICES), "default": "910b"},
             "release": {"type": "str", "default": ""},
             "firmware_version": {"type": "str", "default": ""},
+            "signature_ca": {"type": "path", "default": ""},
         },
         supports_check_mode=True,
     )
@@ -114,35 +123,17 @@ def main() -> None:
         release=options["release"],
         firmware_version=options["firmware_version"],
         cache=options["cache_dir"],
+        signature_ca=options["signature_ca"],
     )
     try:
         # Without the folder its lock file is missing too; the folder is what to name.
-        lock = read_lock(module, wanted.lock_file) if os.path.isdir(wanted.folder) else {}
+        lock = read_lock(wanted.lock_file) if os.path.isdir(wanted.folder) else {}
         packages = find_packages(wanted, lock)
-    except PackagesError as error:
-        module.exit_json(changed=False, packages={}, problems=[asdict(problem) for problem in error.problems])
-    module.exit_json(changed=False, packages=packages, problems=[])
-
-
-def read_lock(module: AnsibleModule, path: str) -> Dict[str, str]:
-    """Return file → sha256 of the lock file. Raises PackagesError."""
-    try:
-        import yaml  # noqa: PLC0415 - a module says itself what it misses
     except ImportError:
         module.fail_json(msg=missing_required_lib("PyYAML"))
-    try:
-        with open(path, encoding="utf-8") as stream:
-            entries = yaml.safe_load(stream)["packages"]
-        return {str(entry["file"]): str(entry["sha256"]) for entry in entries}
-    except OSError as error:
-        raise lock_error(f"{path}: {error.strerror}") from error
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise lock_error(f"{path} can't be read: {type(error).__name__}") from error
-
-
-def lock_error(value: str) -> PackagesError:
-    step = "write it with the checksums that Huawei publishes, or set ascend_hdk_lock_file"
-    return PackagesError([Problem(check=CHECK, value=value, rule=LOCK_RULE, next_step=step)])
+    except (PackagesError, LockError) as error:
+        module.exit_json(changed=False, packages={}, problems=[asdict(problem) for problem in error.problems])
+    module.exit_json(changed=False, packages=packages, problems=[])
 
 
 if __name__ == "__main__":

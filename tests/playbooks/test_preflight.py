@@ -44,14 +44,14 @@ class Site:
 
     def put(self, name, content):
         (self.packages / name).write_bytes(content)
-        self.lock[name] = sha256(content)
+        self.lock[name] = (sha256(content), len(content))
 
     def play(self, playbook, *arguments, **environment):
         groups = {"ascend": {"hosts": copy.deepcopy(self.hosts), "vars": self.variables}}
         (self.folder / "hosts.yml").write_text(yaml.safe_dump(groups))
         if self.lock is not None:
-            entries = [{"file": name, "sha256": checksum} for name, checksum in self.lock.items()]
-            (self.packages / "packages.lock.yml").write_text(yaml.safe_dump({"packages": entries}))
+            entries = [{"name": name, "sha256": entry[0], "size": entry[1]} for name, entry in self.lock.items()]
+            (self.packages / "hdk.lock.yml").write_text(yaml.safe_dump({"packages": entries}))
         argv = [str(Path(sys.executable).with_name("ansible-playbook")), playbook]
         if "-i" not in arguments:
             argv += ["-i", str(self.folder / "hosts.yml")]
@@ -106,13 +106,14 @@ def test_hosts_that_give_no_answer_are_problems_like_the_others(site):
     ("spoil", "words"),
     [
         (lambda site: site.variables.update(ascend_hdk_package_dir="/nonexistent"), "/nonexistent: No such file"),
-        (lambda site: site.lock.update({NAMES[1]: "0" * 64}), f"the lock file says {'0' * 64}"),
+        (lambda site: site.lock.update({NAMES[1]: ("0" * 64, site.lock[NAMES[1]][1])}), f"lock file says {'0' * 64}"),
+        (lambda site: site.lock.update({NAMES[1]: ("0" * 64, 5)}), "the lock file says 5"),
         (lambda site: site.lock.pop(NAMES[1]), f"{NAMES[1]} is not in the lock file"),
-        (lambda site: setattr(site, "lock", None), "packages.lock.yml: No such file or directory"),
+        (lambda site: setattr(site, "lock", None), "hdk.lock.yml: No such file or directory"),
         (lambda site: site.variables.update(ascend_hdk_chip="310p"), "packages for other chips"),
-        (lambda site: site.put(ZIP.format("23.0.3", "aarch64"), b""), "holds 2 releases: 23.0.3, 24.1.rc3"),
+        (lambda site: site.put(ZIP.format("23.0.3", "aarch64"), b"x"), "holds 2 releases: 23.0.3, 24.1.rc3"),
     ],
-    ids=["no folder", "wrong sha256", "not locked", "no lock file", "other chip", "two releases"],
+    ids=["no folder", "wrong sha256", "wrong size", "not locked", "no lock file", "other chip", "two releases"],
 )
 def test_packages_that_cannot_be_used(site, spoil, words):
     spoil(site)

@@ -31,7 +31,7 @@ def read():
         document["faults"] = files.read_json(paths.FAULTS) or {}
         document["loaded"] = files.read_json(paths.LOADED)
         return document
-    return files.read_json(paths.PUBLISHED) or {"chips": [], "faults": {}, "loaded": None}
+    return files.read_json(paths.published()) or {"chips": [], "faults": {}, "loaded": None}
 
 
 def faults():

@@ -3,10 +3,12 @@
 
 import grp
 import os
+import re
 import stat
 
 from . import chips, files, paths
 
+_MODULE_VERSION = re.compile(rb"(?:^|[\0\n])version=([^\0\n]+)")
 MANAGERS = ("davinci_manager", "devmm_svm", "hisi_hdc")
 
 
@@ -28,10 +30,20 @@ def visible_chips():
     return sorted(found)
 
 
+def module_version():
+    """Return the version of the module built for the running kernel, as its .modinfo has it; None without one."""
+    try:
+        with open(paths.kernel_module(), "rb") as stream:
+            found = _MODULE_VERSION.search(stream.read())
+    except FileNotFoundError:
+        return None
+    return found.group(1).decode("ascii") if found else None
+
+
 def load():
     """Load the module built for the running kernel; LoadError says why it does not load."""
-    module = files.read_pairs(paths.kernel_module())
-    if "version" not in module:
+    version = module_version()
+    if version is None:
         raise LoadError("modprobe: FATAL: Module drv_pcie_host not found in {}".format(paths.kernel_module()))
     if chips.faults().get("driver_load_failure"):
         raise LoadError("modprobe: ERROR: could not insert 'drv_pcie_host': Input/output error")
@@ -39,7 +51,7 @@ def load():
         raise LoadError("drv_pcie_host: no device found")
     chips.start_flashed_firmware()
     present = [chip["id"] for chip in chips.read()["chips"] if chips.on_bus(chip)]
-    files.write_json(paths.LOADED, {"version": module["version"], "chips": present})
+    files.write_json(paths.LOADED, {"version": version, "chips": present})
     _remove_nodes()
     _make_nodes(present)
     publish()
@@ -55,8 +67,8 @@ def unload():
 
 def publish():
     """Show the chips to containers that have mounted the driver's folder."""
-    if os.path.isdir(paths.LIBRARY):
-        files.write_json(paths.PUBLISHED, chips.read())
+    if os.path.isdir(paths.library()):
+        files.write_json(paths.published(), chips.read())
 
 
 def _make_nodes(chip_ids):

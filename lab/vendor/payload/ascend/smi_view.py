@@ -24,7 +24,7 @@ class View:
         self.document = document
         self.chips = [chip for chip in document["chips"] if chip["id"] in visible]
         self.driver = document["loaded"]["version"]
-        self.tool = files.read_pairs(paths.DRIVER + "/version.info").get("Version", self.driver)
+        self.tool = files.read_pairs(paths.driver() + "/version.info").get("Version", self.driver)
         self.held = holders.holders()
 
     def processes(self, chip_id):
@@ -41,7 +41,7 @@ class View:
 
     def compatible(self):
         """Tell whether the loaded driver accepts the firmware that the chips run, as ``OK`` or ``NG``."""
-        ranges = files.read_pairs(paths.DRIVER + "/version.info").get("compatible_version_fw", "")
+        ranges = files.read_pairs(paths.driver() + "/version.info").get("compatible_version_fw", "")
         return "OK" if all(version.in_ranges(c["firmware"]["running"], ranges) for c in self.chips) else "NG"
 
     def info(self):

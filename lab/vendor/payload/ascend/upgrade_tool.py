@@ -3,15 +3,18 @@
 
 import sys
 
-from . import chips, kernel
+from . import chips, kernel, version
 
-_USAGE = "Usage: upgrade-tool --device_index <id|-1> <--component <type|-1> --version|--system_version>"
+_USAGE = (
+    "Usage: upgrade-tool --device_index <id|-1> <--component <type|-1> --version|--system_version|--hw_base_version>"
+)
+_WORDS = (["--version"], ["--system_version"], ["--hw_base_version"])
 
 
 def main(arguments):
     """Print the versions asked for; returns the exit code."""
     options, words = _parse(arguments)
-    if "--device_index" not in options or words not in (["--version"], ["--system_version"]):
+    if "--device_index" not in options or words not in _WORDS:
         print(_USAGE)
         return 1
     document, visible = chips.read(), kernel.visible_chips()
@@ -24,25 +27,36 @@ def main(arguments):
         print("Invalid device_index({}).".format(wanted))
         return 1
     for chip in found:
-        print("\n".join(_system(document, chip) if words == ["--system_version"] else _component(chip)))
+        print("\n".join(_lines(document, chip, words[0])))
     return 0
 
 
+def _lines(document, chip, word):
+    if word == "--system_version":
+        return _system(document, chip)
+    return _component(chip) if word == "--version" else _base(chip)
+
+
+def _base(chip):
+    number = version.base_number(chip["firmware"]["flash_release"])
+    return ['{{"device_id":{}, "hw_base_version":{}}}'.format(chip["id"], number)]
+
+
 def _component(chip):
-    version, number = chip["firmware"]["running"], chip["id"]
+    firmware, number = chip["firmware"]["running"], chip["id"]
     return [
         "{",
-        "Get component version({}) succeed for deviceId({}), componentType(0).".format(version, number),
-        '{{"device_id":{}, "component":nve, "version":{}}}'.format(number, version),
+        "Get component version({}) succeed for deviceId({}), componentType(0).".format(firmware, number),
+        '{{"device_id":{}, "component":nve, "version":{}}}'.format(number, firmware),
     ]
 
 
 def _system(document, chip):
-    version, number = document["loaded"]["version"], chip["id"]
+    driver, number = document["loaded"]["version"], chip["id"]
     return [
         "{",
-        "Get system version({}) succeed, deviceId({})".format(version, number),
-        '{{"device_id":{}, "version":{}}}'.format(number, version),
+        "Get system version({}) succeed, deviceId({})".format(driver, number),
+        '{{"device_id":{}, "version":{}}}'.format(number, driver),
     ]
 
 

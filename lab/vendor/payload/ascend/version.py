@@ -14,6 +14,14 @@ def key(version):
     return parts
 
 
+def base_number(release):
+    """Return the number by which the chips' flash asks for a driver of this release or a newer one."""
+    number = 0
+    for candidate, value in (key(release) + [(0, 0)] * 3)[:3]:
+        number = number * 100 + (value if candidate < 0 else value + 50)
+    return number
+
+
 def in_ranges(version, ranges):
     """Tell whether a version lies in one of ``[low,high],[low,high]``."""
     for low, high in re.findall(r"\[([^,\]]*),([^\]]*)\]", ranges):

@@ -106,11 +106,12 @@ def chip_matches(package, quiet):
 
 def overwrite(component, package, quiet):
     """Ask before an installed version is overwritten; quiet means yes."""
-    old = files.read_pairs("{}/{}/version.info".format(paths.ASCEND, component.lower())).get("Version")
+    home = paths.home(component)
+    old = files.read_pairs("{}/{}/version.info".format(home, component.lower())).get("Version")
     if old and not quiet:
         ask(
             "{} package has been installed on the path {}, the version is {}, and the version of this package is {},"
-            "do you want to continue?  [y/n] ".format(component, paths.ASCEND, old, package["version"])
+            "do you want to continue?  [y/n] ".format(component, home, old, package["version"])
         )
 
 
@@ -131,14 +132,29 @@ def ask(question):
 
 
 def flash_version(package):
-    """A driver older than what is in the chips' flash is refused."""
-    releases = [chip["firmware"]["flash_release"] for chip in chips.read()["chips"]] if chips.on_server() else []
-    newest = max(releases, key=version.key) if releases else None
-    if newest and version.key(package["release"]) < version.key(newest):
+    """A driver older than what is in the chips' flash is refused, where the installed driver's upgrade-tool tells it."""
+    if not install_info.installed("Driver") or kernel.loaded() is None or not chips.on_server():
+        return
+    newest = max((chip["firmware"]["flash_release"] for chip in chips.read()["chips"]), key=version.key)
+    if version.base_number(package["release"]) < version.base_number(newest):
         words = (
             "Installation failed, the driver package version={} is earlier than the device flash hardware version={}"
         )
-        raise Stop("[ERROR]" + words.format(package["release"], newest))
+        raise Stop("[ERROR]" + words.format(version.base_number(package["release"]), version.base_number(newest)))
+
+
+def install_path(component, options):
+    """Return the folder to install below; another one than the last time is refused."""
+    wanted = options.value("install-path")
+    if wanted is None:
+        return paths.home(component)
+    wanted = wanted.rstrip("/")
+    if not wanted.startswith("/"):
+        raise Stop("ERR_NO:0x0004;ERR_DES: install-path {} is not an absolute path".format(wanted))
+    if install_info.installed(component) and wanted != paths.home(component):
+        words = "ERR_NO:0x0095;ERR_DES:install path {} is not same with last installation {}"
+        raise Stop(words.format(wanted, paths.home(component)))
+    return wanted
 
 
 def occupied():

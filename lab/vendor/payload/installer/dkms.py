@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Building the kernel module by DKMS.
 
-A module is made when dkms, gcc, make and the running kernel's headers are there. A build that failed leaves its tree,
+A module for the running kernel is made when dkms, gcc, make and the kernel's headers are there; nothing is compiled for
+it, since that is what takes long. dkms itself compiles the same source for another kernel when it is told to. A build that failed leaves its tree,
 and the next build stumbles over it until it is removed.
 """
 
@@ -12,12 +13,6 @@ from ascend import chips, files, paths
 from installer import checks
 from installer.report import Stop
 
-_CONF = """\
-PACKAGE_NAME="davinci_ascend"
-PACKAGE_VERSION="1.0"
-BUILT_MODULE_NAME[0]="drv_pcie_host"
-DEST_MODULE_LOCATION[0]="/updates/dkms"
-"""
 _FAILED = (
     "[ERROR]Dkms install failed, details in : " + paths.INSTALL_LOG[1:],
     "[ERROR]Driver_ko_install failed",
@@ -41,8 +36,10 @@ def build(report, version):
 
 
 def _add():
-    # As `dkms add` leaves it: dkms itself walks over this tree when kernels or headers come and go.
-    files.write_text(paths.DKMS_SOURCE + "/dkms.conf", _CONF)
+    # As `dkms add` leaves it: dkms itself walks over this tree when kernels or headers come and go, and can build
+    # from it for another kernel.
+    shutil.rmtree(paths.DKMS_SOURCE, ignore_errors=True)
+    shutil.copytree(os.path.join(paths.driver(), "kernel"), paths.DKMS_SOURCE)
     os.makedirs(os.path.join(paths.DKMS_TREE, "1.0"), exist_ok=True)
     source = os.path.join(paths.DKMS_TREE, "1.0", "source")
     files.remove(source)
@@ -61,6 +58,23 @@ def remove_built():
     if not _half_built():
         remove()
     files.remove(paths.kernel_module())
+
+
+def rebuild(report, version, force):
+    """Build the module for the running kernel again, as run_driver_ko_rebuild.sh does; False when it does not build."""
+    if os.path.exists(paths.kernel_module()) and not force:
+        report.say("[INFO]the driver ko of kernel {} exists, no need to rebuild".format(os.uname()[2]))
+        return True
+    try:
+        build(report, version)
+    except Stop:
+        report.say("[WARNING]rebuild ko has something wrong, detail in {}".format(paths.REBUILD_LOG))
+        return False
+    host = os.path.join(paths.driver(), "host")
+    os.makedirs(host, exist_ok=True)
+    shutil.copy(paths.kernel_module(), host)
+    report.say("[INFO]rebuild driver ko success, reboot needed for it to take effect")
+    return True
 
 
 def _half_built():

@@ -20,9 +20,10 @@ _RETRY = "[INFO]Failed to install driver package, please retry after uninstall a
 
 
 class Wishes:
-    """How the driver is to be installed: options, run user and group, operation (Install or Upgrade)."""
+    """How the driver is to be installed: options, run user and group, operation (Install or Upgrade), where."""
 
-    def __init__(self, options, user, group, operation):
+    def __init__(self, options, user, group, operation, home):
+        self.home = home
         self.options = options
         self.user = user
         self.group = group
@@ -80,7 +81,10 @@ def uninstall(report, newer, force):
     power.cut_at("uninstall", 50)
     for path in _SMI:
         files.remove(path)
-    shutil.rmtree(paths.DRIVER, ignore_errors=True)
+    home = paths.home("Driver")
+    shutil.rmtree(paths.driver(), ignore_errors=True)
+    if home != paths.ASCEND and os.path.isdir(home) and not os.listdir(home):
+        os.rmdir(home)
     install_info.forget("Driver")
     power.cut_at("uninstall", 100)
     if not stuck:
@@ -106,37 +110,47 @@ def _break_down():
 
 
 def _copy_library(root, wishes):
+    options = wishes.options
+    # An upgrade keeps for whom the driver was installed.
+    for_all = True if "install-for-all" in options else None if wishes.operation == "Upgrade" else False
+    install_info.record("Driver", wishes.user, wishes.group, options.type, wishes.home, for_all)
     # The folder itself stays: containers have mounted it.
-    os.makedirs(paths.DRIVER, exist_ok=True)
-    for name in os.listdir(paths.DRIVER):
-        path = os.path.join(paths.DRIVER, name)
+    os.makedirs(paths.driver(), exist_ok=True)
+    for name in os.listdir(paths.driver()):
+        path = os.path.join(paths.driver(), name)
         shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
     for path in _SMI:
         files.remove(path)
     dkms.remove_built()
-    shutil.copytree(os.path.join(root, "ascend"), os.path.join(paths.LIBRARY, "ascend"))
-    shutil.copytree(os.path.join(root, "lib64", "common"), os.path.join(paths.DRIVER, "lib64", "common"))
-    shutil.copy(os.path.join(root, "version.info"), paths.DRIVER)
-    script = os.path.join(paths.DRIVER, "script")
+    shutil.copytree(os.path.join(root, "ascend"), os.path.join(paths.library(), "ascend"))
+    shutil.copytree(os.path.join(root, "lib64", "common"), os.path.join(paths.driver(), "lib64", "common"))
+    shutil.copy(os.path.join(root, "version.info"), paths.driver())
+    script = os.path.join(paths.driver(), "script")
     shutil.copytree(os.path.join(root, "driver", "script"), script)
+    shutil.copytree(os.path.join(root, "driver", "kernel"), os.path.join(paths.driver(), "kernel"))
+    files.write_text(
+        os.path.join(paths.driver(), "kernel", "driver_version.h"),
+        '#define DRIVER_VERSION "{}"\n'.format(files.read_pairs(os.path.join(root, "version.info"))["Version"]),
+    )
     for name in ("main.py", "package.conf"):
         shutil.copy(os.path.join(root, name), script)
     for name in ("installer", "ascend"):
         shutil.copytree(os.path.join(root, name), os.path.join(script, name))
-    options = wishes.options
-    # An upgrade keeps for whom the driver was installed.
-    for_all = True if "install-for-all" in options else None if wishes.operation == "Upgrade" else False
-    install_info.record("Driver", wishes.user, wishes.group, options.type, for_all)
 
 
 def _copy_tools(root):
     source = os.path.join(root, "driver")
-    shutil.copytree(os.path.join(source, "tools"), os.path.join(paths.DRIVER, "tools"))
-    shutil.copy(os.path.join(source, "host_sys_init.sh"), paths.DRIVER)
-    os.makedirs("/usr/local/sbin", exist_ok=True)
+    for name in os.listdir(os.path.join(source, "tools")):
+        _install_program(os.path.join(source, "tools", name), os.path.join(paths.driver(), "tools", name))
+    _install_program(os.path.join(source, "host_sys_init.sh"), os.path.join(paths.driver(), "host_sys_init.sh"))
     os.makedirs("/usr/local/bin", exist_ok=True)
-    shutil.copy(os.path.join(source, "sbin", "npu-smi"), _SMI[0])
+    _install_program(os.path.join(source, "sbin", "npu-smi"), _SMI[0])
     os.symlink(_SMI[0], _SMI[1])
+
+
+def _install_program(source, target, mode=0o755):
+    """Copy a text that names the default folder so that it names the one installed below."""
+    files.write_text(target, files.read_text(source).replace(paths.ASCEND, paths.home("Driver")), mode)
 
 
 def _make_log_folders(root):
@@ -151,7 +165,7 @@ def _make_log_folders(root):
 def _install_units(root):
     os.makedirs(_WANTS, exist_ok=True)
     for name in os.listdir(os.path.join(root, "driver", "systemd")):
-        shutil.copy(os.path.join(root, "driver", "systemd", name), _UNITS)
+        _install_program(os.path.join(root, "driver", "systemd", name), os.path.join(_UNITS, name), 0o644)
     for name in _ENABLED:
         link = os.path.join(_WANTS, name)
         files.remove(link)

@@ -14,9 +14,10 @@ _FAILED = "[ERROR]Firmware package install failed, details in : " + paths.INSTAL
 
 
 class Wishes:
-    """How the firmware is to be installed: full or upgrade, run user and group, operation."""
+    """How the firmware is to be installed: full or upgrade, run user and group, operation, where."""
 
-    def __init__(self, install_type, user, group, operation):
+    def __init__(self, install_type, user, group, operation, home):
+        self.home = home
         self.type = install_type
         self.user = user
         self.group = group
@@ -25,7 +26,7 @@ class Wishes:
 
 def need_driver():
     """The chips are flashed through the driver's upgrade-tool, so a running driver comes first."""
-    if not os.path.exists(paths.DRIVER + "/tools/upgrade-tool"):
+    if not os.path.exists(paths.driver() + "/tools/upgrade-tool"):
         raise Stop("[ERROR]upgrade-tool is not found, please install the driver package first", _FAILED)
     if kernel.loaded() is None or not kernel.visible_chips():
         raise Stop("[ERROR]Get device count failed, please check that the driver is loaded", _FAILED)
@@ -50,8 +51,8 @@ def install(report, package, root, wishes):
     _progress(report, 50)
     chips.flash(flashed[half:], package["version"], package["release"])
     _progress(report, 90)
+    install_info.record("Firmware", wishes.user, wishes.group, wishes.type, wishes.home)
     _copy(root)
-    install_info.record("Firmware", wishes.user, wishes.group, wishes.type)
     kernel.publish()
     _progress(report, 100)
     report.say("[INFO]The firmware of [{}] chips are successfully upgraded.".format(len(flashed)))
@@ -68,18 +69,21 @@ def _progress(report, percent):
 
 def uninstall(report):
     """Remove the firmware's files; the chips keep what is in their flash."""
-    shutil.rmtree(paths.FIRMWARE)
+    home = paths.home("Firmware")
+    shutil.rmtree(paths.firmware())
+    if home != paths.ASCEND and not os.listdir(home):
+        os.rmdir(home)
     install_info.forget("Firmware")
     report.say("[INFO]Firmware package uninstalled successfully! Uninstallation takes effect immediately.")
 
 
 def _copy(root):
-    script = os.path.join(paths.FIRMWARE, "script")
-    shutil.rmtree(paths.FIRMWARE, ignore_errors=True)
+    script = os.path.join(paths.firmware(), "script")
+    shutil.rmtree(paths.firmware(), ignore_errors=True)
     shutil.copytree(os.path.join(root, "firmware", "script"), script)
     for name in ("main.py", "package.conf"):
         shutil.copy(os.path.join(root, name), script)
     for name in ("installer", "ascend"):
         shutil.copytree(os.path.join(root, name), os.path.join(script, name))
     # Last: who finds it finds the rest.
-    files.write_text(os.path.join(paths.FIRMWARE, "version.info"), files.read_text(os.path.join(root, "version.info")))
+    files.write_text(os.path.join(paths.firmware(), "version.info"), files.read_text(os.path.join(root, "version.info")))

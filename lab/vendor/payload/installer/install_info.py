@@ -14,12 +14,13 @@ def installed(component):
     return component + "_Install_Path_Param" in read()
 
 
-def record(component, user, group, install_type, for_all=None):
-    """Write a component's lines; the user's come first."""
+def record(component, user, group, install_type, home, for_all=None):
+    """Write a component's lines; the user's come first. That it is complete is said when it is."""
     pairs = {"UserName": user, "UserGroup": group}
     pairs.update((key, value) for key, value in read().items() if key not in pairs)
+    pairs.pop(component + "_Install_Status", None)
     pairs[component + "_Install_Type"] = "full" if install_type == "upgrade" else install_type
-    pairs[component + "_Install_Path_Param"] = paths.ASCEND
+    pairs[component + "_Install_Path_Param"] = home
     if component == "Driver":
         if for_all is not None:
             pairs["Driver_Install_For_All"] = "yes" if for_all else "no"

@@ -25,7 +25,8 @@ def now():
 class Report:
     """Lines of one run of one package, ``[Driver]`` or ``[Firmware]``."""
 
-    def __init__(self, component, run_file, arguments):
+    def __init__(self, component, run_file, arguments, log_file=paths.INSTALL_LOG):
+        self.log_file = log_file
         self.component = component
         self.run_file = run_file
         self.arguments = arguments
@@ -40,7 +41,7 @@ class Report:
         """Log a line."""
         line = "[{}] [{}] {}".format(self.component, now(), text)
         try:
-            files.append_line(paths.INSTALL_LOG, line)
+            files.append_line(self.log_file, line)
         except OSError:
             # Who may not write the log gets told why by the installer's own rules.
             pass
@@ -60,7 +61,7 @@ class Report:
     def begin(self):
         """Say where the logs are."""
         self.say("[INFO]Start time: " + self.started)
-        self.say("[INFO]LogFile: " + paths.INSTALL_LOG)
+        self.say("[INFO]LogFile: " + self.log_file)
         self.say("[INFO]OperationLogFile: " + paths.OPERATION_LOG)
         self.say("[WARNING]Do not power off or restart the system during the installation/upgrade")
 

@@ -6,18 +6,20 @@ import fcntl
 import os
 
 from ascend import files, paths
-from installer import checks, driver, firmware, install_info
+from installer import checks, dkms, driver, firmware, install_info
 from installer.options import Options, parse
 from installer.report import Report, Stop
 
 
 def main(kind, arguments, root):
-    """Carry out ``driver``, ``firmware``, ``driver-uninstall`` or ``firmware-uninstall``; returns the exit code."""
+    """Carry out ``driver`` or ``firmware``, each also with ``-uninstall``, or ``driver-rebuild``; returns the exit code."""
     component = "Driver" if kind.startswith("driver") else "Firmware"
     package = files.read_pairs(os.path.join(root, "package.conf"))
     run_file = os.path.basename(os.environ.get("MS_BUNDLE", "")) or package["run_file"]
     report = Report(component, run_file, arguments)
     try:
+        if kind == "driver-rebuild":
+            return _rebuild_script(package, arguments)
         if kind.endswith("-uninstall"):
             return _uninstall_script(report, package, arguments)
         return _package(report, package, arguments, root)
@@ -79,6 +81,7 @@ def _install(report, package, options, root):
 
 def _install_driver(report, package, options, context):
     user, group, operation, root = context
+    home = checks.install_path("Driver", options)
     report.say("[INFO]set username and usergroup, {}:{}".format(user, group))
     quiet = "quiet" in options
     checks.chip_matches(package, quiet)
@@ -87,15 +90,16 @@ def _install_driver(report, package, options, context):
     if package["newer"] == "yes" and "force" not in options and checks.occupied():
         raise Stop("[ERROR]" + checks.OCCUPIED)
     checks.flash_version(package)
-    return driver.install(report, package, root, driver.Wishes(options, user, group, operation))
+    return driver.install(report, package, root, driver.Wishes(options, user, group, operation, home))
 
 
 def _install_firmware(report, package, options, context):
     user, group, operation, root = context
+    home = checks.install_path("Firmware", options)
     firmware.need_driver()
     if options.type != "upgrade":
         checks.overwrite("Firmware", package, "quiet" in options)
-    return firmware.install(report, package, root, firmware.Wishes(options.type, user, group, operation))
+    return firmware.install(report, package, root, firmware.Wishes(options.type, user, group, operation, home))
 
 
 def _uninstall_script(report, package, arguments):
@@ -104,6 +108,15 @@ def _uninstall_script(report, package, arguments):
     checks.root()
     with _alone():
         return _remove(report, package, Options("uninstall", {word[2:]: True for word in arguments}))
+
+
+def _rebuild_script(package, arguments):
+    report = Report("Driver", package["run_file"], arguments, paths.REBUILD_LOG)
+    if [word for word in arguments if word != "--force"]:
+        raise Stop("ERR_NO:0x0004;ERR_DES: Unrecognized parameters: {}".format(" ".join(arguments)))
+    checks.root()
+    with _alone():
+        return 0 if dkms.rebuild(report, package["version"], "--force" in arguments) else 1
 
 
 def _remove(report, package, options):

@@ -50,7 +50,7 @@ def runs(zips: Path, tmp_path_factory: pytest.TempPathFactory) -> Packages:
     """All .run files, executable."""
     folder = tmp_path_factory.mktemp("runs")
     for path in zips.glob("*.zip"):
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(path) as outer, outer.open(path.name) as inner, zipfile.ZipFile(inner) as archive:
             archive.extractall(folder)
     for path in folder.iterdir():
         path.chmod(0o755)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import subprocess
 import zipfile
 from pathlib import Path
 
@@ -15,12 +16,25 @@ from lab.vendor.releases import RELEASES
 PAYLOAD = Path(packages.__file__).parent / "payload"
 
 
-def test_a_zip_holds_the_two_packages_of_its_release(zips: Path) -> None:
-    with zipfile.ZipFile(zips / "Ascend-hdk-910b-npu_24.1.rc3_linux-x86-64.zip") as archive:
+def test_a_zip_holds_its_releases_zip_with_both_packages_and_the_signature(zips: Path) -> None:
+    name = "Ascend-hdk-910b-npu_24.1.rc3_linux-x86-64.zip"
+    with zipfile.ZipFile(zips / name) as outer, outer.open(name) as inner, zipfile.ZipFile(inner) as archive:
+        assert outer.namelist() == [name, f"{name}.cms", f"{name}.crl"]
         assert archive.namelist() == [
             "Ascend-hdk-910b-npu-driver_24.1.rc3_linux-x86-64.run",
             "Ascend-hdk-910b-npu-firmware_7.5.0.1.129.run",
         ]
+
+
+def test_the_vendors_root_vouches_for_a_zip(zips: Path, tmp_path: Path) -> None:
+    name = "Ascend-hdk-910b-npu_24.1.rc3_linux-x86-64.zip"
+    with zipfile.ZipFile(zips / name) as outer:
+        outer.extractall(tmp_path)
+    argv = ["openssl", "cms", "-verify", "-binary", "-inform", "DER", "-purpose", "any", "-out", "/dev/null"]
+    argv += ["-in", f"{name}.cms", "-content", name, "-CAfile", str(zips / packages.CA_FILE)]
+    assert subprocess.run(argv, cwd=tmp_path, check=False, capture_output=True).returncode == 0
+    (tmp_path / name).write_bytes(b"another")
+    assert subprocess.run(argv, cwd=tmp_path, check=False, capture_output=True).returncode != 0
 
 
 def test_every_release_has_a_zip_for_both_architectures(zips: Path) -> None:
@@ -28,15 +42,19 @@ def test_every_release_has_a_zip_for_both_architectures(zips: Path) -> None:
     assert {path.name for path in zips.glob("*.zip")} == expected
 
 
-def test_the_lock_file_names_every_zip_with_its_sha256(zips: Path) -> None:
-    entries = yaml.safe_load((zips / "packages.lock.yml").read_text())["packages"]
-    found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in zips.glob("*.zip")}
-    assert {entry["file"]: entry["sha256"] for entry in entries} == found
+def test_the_lock_file_names_every_zip_with_its_sha256_and_size(zips: Path) -> None:
+    entries = yaml.safe_load((zips / "hdk.lock.yml").read_text())["packages"]
+    found = [
+        {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "size": path.stat().st_size}
+        for path in sorted(zips.glob("*.zip"))
+    ]
+    assert entries == found
 
 
-def test_the_same_sources_give_the_same_bytes(zips: Path, tmp_path: Path) -> None:
+def test_the_same_sources_give_the_same_bytes_but_for_the_signature(zips: Path, tmp_path: Path) -> None:
     (built,) = packages.build(tmp_path / "again", arch="aarch64", releases=["24.1.rc3"])
-    assert built.read_bytes() == (zips / built.name).read_bytes()
+    with zipfile.ZipFile(built) as again, zipfile.ZipFile(zips / built.name) as before:
+        assert again.read(built.name) == before.read(built.name)
 
 
 def test_one_architecture_can_be_named_as_uname_does(tmp_path: Path) -> None:

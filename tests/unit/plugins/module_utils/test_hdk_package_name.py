@@ -28,7 +28,7 @@ def test_names_that_huawei_gives(file, kind, chip, version, architecture):
         "Ascend-hdk-910b-mcu_25.50.10.zip",
         "Ascend-hdk-910b-npu_24.1.rc3_linux-aarch64.zip.part",
         "Ascend-hdk-910b-npu_24.1.rc3_linux-riscv64.zip",
-        "packages.lock.yml",
+        "hdk.lock.yml",
         "Ascend-cann-toolkit_8.0.RC3_linux-aarch64.run",
         "",
     ],

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Packages in a folder: what is found, and how every wrong folder is told."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ansible.module_utils.hdk_lock import LockEntry
 from ansible.module_utils.hdk_packages_find import PackagesError, Wanted, find_packages
 
 from tests.unit.plugins.module_utils.hdk_package_files import (
@@ -33,12 +35,12 @@ class Folder:
     def put(self, name, content, *, locked=True):
         (self.path / name).write_bytes(content)
         if locked:
-            self.lock[name] = sha256(content)
+            self.lock[name] = LockEntry(name=name, sha256=sha256(content), size=len(content))
 
     def find(self, release="", firmware="", chip="910b"):
         wanted = Wanted(
             folder=str(self.path),
-            lock_file=str(self.path / "packages.lock.yml"),
+            lock_file=str(self.path / "hdk.lock.yml"),
             chip=chip,
             release=release,
             firmware_version=firmware,
@@ -98,7 +100,7 @@ def test_names_in_a_zip_never_leave_the_cache(folder):
     evil = {"../../" + DRIVER.format(RELEASE, "aarch64"): driver_run(RELEASE), "/etc/passwd": b"root"}
     folder.put(NAME, hdk_zip({**evil, FIRMWARE.format(FW): firmware_run(FW, RELEASE)}))
     path = folder.find()["aarch64"]["driver"]["path"]
-    assert Path(path).parent == folder.cache / "packages" / folder.lock[NAME]
+    assert Path(path).parent == folder.cache / "packages" / folder.lock[NAME].sha256
 
 
 def test_loose_run_files_pair_by_the_release_inside_the_firmware(folder):
@@ -197,7 +199,7 @@ def test_a_run_file_cut_short_inside_a_whole_zip(folder):
 def test_the_wrong_checksum_names_both(folder):
     content = release_zip(RELEASE, FW)
     folder.put(NAME, content)
-    folder.lock[NAME] = "0" * 64
+    folder.lock[NAME] = replace(folder.lock[NAME], sha256="0" * 64)
     assert folder.complaint() == [f"{NAME} has sha256 {sha256(content)}, the lock file says {'0' * 64}"]
 
 
