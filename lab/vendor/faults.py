@@ -45,12 +45,14 @@ KNOWN: dict[str, str] = {
     "slow_boot": "seconds (default 60) each boot takes longer; honoured by the host's supervisor",
     "power_cut": "STEP:PERCENT: power is lost, once (clears itself), and comes back, when the driver's or firmware's "
     "installation, the driver's uninstall or the boot is that far: driver:40, firmware:50, uninstall:50, boot:0",
+    "stall": "STEP:PERCENT: such a step stays where it is when it is that far, until the fault is cleared",
     "no_boot": "the server does not come back from a reboot; honoured by the host's supervisor",
 }
 
-_POWER_CUT_VALUE = re.compile(r"(driver|firmware|uninstall|boot):(100|[1-9]?\d)")
+_STEP_AND_PROGRESS = re.compile(r"(driver|firmware|uninstall|boot):(100|[1-9]?\d)")
 
-# Their values are numbers; net_health takes a word, power_cut a step and its progress; all others are just there.
+# Their values are numbers. net_health takes a word, power_cut and stall take a step and its progress; all others are
+# just there.
 NUMBERED = frozenset(
     {
         "slow_install",
@@ -97,8 +99,8 @@ def chip_of(value: Any, default: int) -> int:
 
 
 def _check_value(name: str, value: Any) -> None:
-    if name == "power_cut":
-        if not isinstance(value, str) or not _POWER_CUT_VALUE.fullmatch(value):
+    if name in ("power_cut", "stall"):
+        if not isinstance(value, str) or not _STEP_AND_PROGRESS.fullmatch(value):
             raise ValueError(f"{name}={value!r}: a step and its progress are needed ({KNOWN[name]})")
         return
     if value is True or (name == "net_health" and isinstance(value, str)):

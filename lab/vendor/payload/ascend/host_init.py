@@ -3,7 +3,7 @@
 
 import sys
 
-from . import kernel, power
+from . import interruption, kernel
 
 
 def main(arguments):
@@ -17,7 +17,7 @@ def main(arguments):
     if arguments != ["start"]:
         print("Usage: host_sys_init.sh start|stop|publish", file=sys.stderr)
         return 1
-    power.cut_at("boot", 0)
+    interruption.at("boot", 0)
     try:
         present = kernel.load()
     except kernel.LoadError as error:

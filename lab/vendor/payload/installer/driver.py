@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from ascend import chips, files, kernel, paths, power
+from ascend import chips, files, interruption, kernel, paths
 from installer import checks, dkms, install_info
 from installer.report import Stop
 
@@ -72,13 +72,13 @@ def uninstall(report, newer, force):
         raise Stop("[ERROR]" + checks.OCCUPIED)
     if chips.faults().get("uninstall_failure"):
         raise Stop("ERR_NO:0x0090;ERR_DES:uninstall driver failed")
-    power.cut_at("uninstall", 0)
+    interruption.at("uninstall", 0)
     stuck = kernel.loaded() is not None and (busy or bool(chips.faults().get("hot_reset_failure")))
     if not stuck:
         kernel.unload()
     dkms.remove()
     _remove_units()
-    power.cut_at("uninstall", 50)
+    interruption.at("uninstall", 50)
     for path in _SMI:
         files.remove(path)
     home = paths.home("Driver")
@@ -86,7 +86,7 @@ def uninstall(report, newer, force):
     if home != paths.ASCEND and os.path.isdir(home) and not os.listdir(home):
         os.rmdir(home)
     install_info.forget("Driver")
-    power.cut_at("uninstall", 100)
+    interruption.at("uninstall", 100)
     if not stuck:
         report.say("[INFO]Driver package uninstalled successfully! Uninstallation takes effect immediately.")
     elif busy:
@@ -98,7 +98,7 @@ def uninstall(report, newer, force):
 
 def _progress(report, percent):
     report.say("[INFO]upgradePercentage:{}%".format(percent))
-    power.cut_at("driver", percent)
+    interruption.at("driver", percent)
 
 
 def _break_down():

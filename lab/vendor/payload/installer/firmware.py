@@ -6,7 +6,7 @@ import shutil
 import signal
 import time
 
-from ascend import chips, files, kernel, paths, power
+from ascend import chips, files, interruption, kernel, paths
 from installer import install_info
 from installer.report import Stop
 
@@ -64,7 +64,7 @@ def install(report, package, root, wishes):
 
 def _progress(report, percent):
     report.say("[INFO]upgradePercentage: {}%".format(percent))
-    power.cut_at("firmware", percent)
+    interruption.at("firmware", percent)
 
 
 def uninstall(report):

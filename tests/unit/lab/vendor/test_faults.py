@@ -51,6 +51,7 @@ def test_an_unknown_fault_is_refused_and_nothing_changes(tmp_path: Path, change:
         ("power_cut", "driver"),
         ("power_cut", "driver:101"),
         ("power_cut", "coffee:10"),
+        ("stall", "driver"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_refused(tmp_path: Path, name: str, value: object) -> None:
@@ -61,7 +62,14 @@ def test_a_value_that_makes_no_sense_is_refused(tmp_path: Path, name: str, value
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("slow_boot", 0.5), ("chip_alarm", 0), ("net_health", "Init"), ("no_boot", True), ("power_cut", "driver:40")],
+    [
+        ("slow_boot", 0.5),
+        ("chip_alarm", 0),
+        ("net_health", "Init"),
+        ("no_boot", True),
+        ("power_cut", "driver:40"),
+        ("stall", "firmware:50"),
+    ],
 )
 def test_values_that_make_sense(tmp_path: Path, name: str, value: object) -> None:
     faults.set_fault(tmp_path, name, value)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where power is lost in the middle, the server's supervisor is asked for it and nothing goes on."""
+"""Where power is lost in the middle, the server's supervisor is asked for it and nothing goes on; a stall ends."""
 
 from __future__ import annotations
 
+import subprocess
 import time
 from typing import TYPE_CHECKING
 
@@ -60,3 +61,14 @@ def test_the_uninstall_and_the_boot_can_be_cut_too(old_server: Server) -> None:
     assert lose_power(old_server, "boot:0", "/usr/local/Ascend/driver/host_sys_init.sh", "start") == "boot 0\n"
     assert lose_power(old_server, "uninstall:50", "/usr/local/Ascend/driver/script/uninstall.sh") == "uninstall 50\n"
     assert old_server.path("/usr/local/Ascend/driver/version.info").exists()
+
+
+def test_a_step_that_stalls_goes_on_when_it_is_let(server: Server, runs: Packages) -> None:
+    faults.set_fault(server.hardware, "stall", "driver:40")
+    process = server.start(str(runs.driver("24.1.rc3")), "--full", "--install-for-all", "--quiet")
+    server.wait_for(process, "upgradePercentage:40%")
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.5)
+    faults.clear(server.hardware, "stall")
+    assert "upgradePercentage:100%" in process.communicate(timeout=30)[0]
+    assert process.returncode == 0
