@@ -127,7 +127,8 @@ class Server:
         pci.write(self.hardware / "pci", self._chips, self.hardware)
         unit = self.path("/etc/systemd/system/multi-user.target.wants/host_sys_init.service")
         if unit.is_symlink():
-            self.run("/usr/local/Ascend/driver/host_sys_init.sh", "start")
+            lines = self.text("/etc/systemd/system/host_sys_init.service").splitlines()
+            self.run(*next(line for line in lines if line.startswith("ExecStart=")).partition("=")[2].split())
 
     def reboot(self) -> None:
         self.power_off()

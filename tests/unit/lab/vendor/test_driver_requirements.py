@@ -155,9 +155,19 @@ def test_a_driver_older_than_the_flash_is_refused(server: Server, runs: Packages
     assert server.install(runs.firmware("24.1.rc3"), "--full")[0] == 0
     code, output = server.install(runs.driver("23.0.3"))
     assert code == 1
-    words = "the driver package version=23.0.3 is earlier than the device flash hardware version=24.1.rc3"
+    words = "the driver package version=735053 is earlier than the device flash hardware version=745103"
     assert f"[ERROR]Installation failed, {words}\n" in output
+    tool = "/usr/local/Ascend/driver/tools/upgrade-tool"
+    asked = server.run(tool, "--device_index", "0", "--hw_base_version")
+    assert asked.stdout == '{"device_id":0, "hw_base_version":745103}\n'
     assert server.text("/usr/local/Ascend/driver/version.info").startswith("Version=24.1.rc3\n")
+
+
+def test_a_first_installation_cannot_ask_the_flash(old_server: Server, runs: Packages) -> None:
+    assert old_server.install(runs.driver("24.1.rc3"), "--upgrade")[0] == 0
+    assert old_server.install(runs.firmware("24.1.rc3"), "--upgrade")[0] == 0
+    assert old_server.run("/usr/local/Ascend/driver/script/uninstall.sh").returncode == 0
+    assert old_server.install(runs.driver("23.0.3"))[0] == 0
 
 
 def test_no_chip_of_the_packages_kind_is_a_question_that_quiet_skips(server: Server, runs: Packages) -> None:
