@@ -45,12 +45,12 @@ KNOWN_FAILURES = (
     KnownFailure(
         r"ERR_NO:0x0091.*not permission for root",
         "a driver is installed already, for root",
-        "uninstall it with /usr/local/Ascend/driver/script/uninstall.sh, reboot and run again",
+        "uninstall it with playbooks/uninstall.yml, or set ascend_hdk_foreign_installation: reinstall; then run again",
     ),
     KnownFailure(
         r"ERR_NO:0x0095",
         "the installed driver belongs to another user",
-        "set ascend_hdk_user as in /etc/ascend_install.info",
+        "set ascend_hdk_user as in /etc/ascend_install.info, or ascend_hdk_foreign_installation: reinstall",
     ),
     KnownFailure(
         r"ERR_NO:0x0096", "the run user is not in its group", "usermod -aG the group of ascend_hdk_user, then run again"
@@ -89,11 +89,32 @@ KNOWN_FAILURES = (
         "set ascend_hdk_release to that version or a newer one",
     ),
     KnownFailure(
+        r"ERR_NO:0x0080",
+        "nothing is installed that could be uninstalled",
+        "compare /etc/ascend_install.info with what is below /usr/local/Ascend",
+    ),
+    KnownFailure(
+        r"ERR_NO:0x0090",
+        "the driver could not be uninstalled",
+        "read /var/log/ascend_seclog/ascend_install.log, stop what uses the NPUs, reboot and run again",
+    ),
+    KnownFailure(
         r"please retry after uninstall and reboot",
         "the installer could not go over what is installed",
-        "run /usr/local/Ascend/driver/script/uninstall.sh, reboot and run again",
+        "uninstall it with playbooks/uninstall.yml, then run again",
+    ),
+    KnownFailure(
+        r"Device startup (?P<detail>fail|timeout)",
+        "the chips did not start after their hot reset",
+        "reboot the server, then run again",
     ),
 )
+
+# What the installer warns of when hot reset went wrong; only a boot starts the chips then.
+_NOT_STARTED = re.compile(r"Device startup (?:fail|timeout)")
+_REBOOT_NEEDED = re.compile(r"reboot needed", re.IGNORECASE)
+_NOT_INSTALLED = "ERR_NO:0x0080"
+_OPTIONS_REFUSED = "ERR_NO:0x0004"
 
 
 def installer_argv(package: str, component: str, action: str, user: str, group: str) -> List[str]:
@@ -113,8 +134,26 @@ def judge(rc: int, output: str) -> Outcome:
     """Tell what an installer's return code and output mean."""
     text = _COLOUR.sub("", output)
     if rc in (0, 2):
-        asks = rc == 2 or "Reboot needed" in text  # noqa: PLR2004 (see the module's docstring)
+        asks = rc == 2 or bool(_REBOOT_NEEDED.search(text) or _NOT_STARTED.search(text))  # noqa: PLR2004 (docstring)
         return Outcome(succeeded=True, reboot_required=asks, cause="", next_step="")
+    return _failure(rc, text)
+
+
+def judge_uninstall(rc: int, output: str) -> Outcome:
+    """Tell what an uninstall script's return code and output mean; what is absent already, is uninstalled."""
+    text = _COLOUR.sub("", output)
+    if rc == 0 or _NOT_INSTALLED in text:
+        asks = bool(_REBOOT_NEEDED.search(text))
+        return Outcome(succeeded=True, reboot_required=asks, cause="", next_step="")
+    return _failure(rc, text)
+
+
+def refuses_options(output: str) -> bool:
+    """Tell whether the script does not take the options it was given."""
+    return _OPTIONS_REFUSED in output
+
+
+def _failure(rc: int, text: str) -> Outcome:
     for failure in KNOWN_FAILURES:
         match = re.search(failure.pattern, text, re.MULTILINE)
         if match:

@@ -73,15 +73,20 @@ class HdkRecord:
         self._write({_DURATIONS: dict(self.durations(), **{_REBOOT: round(seconds, 1)})})
 
     def _content(self) -> Dict[str, Dict[str, Any]]:
-        try:
-            with open(self._path, encoding="utf-8") as stream:
-                content = json.load(stream)
-        except (OSError, ValueError):
-            return {}
-        return content if isinstance(content, dict) else {}
+        return read_json(self._path)
 
     def _write(self, entries: Dict[str, Any]) -> None:
         write_json(self._path, dict(self._content(), **entries))
+
+
+def read_json(path: str) -> Dict[str, Any]:
+    """Return a JSON file's object; empty when there is none that can be read."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            content = json.load(stream)
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def write_json(path: str, content: Dict[str, Any]) -> None:

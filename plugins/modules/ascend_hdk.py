@@ -5,9 +5,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ascend_hdk
-short_description: Bring driver and firmware of an Ascend server to a release, up to the next reboot
+short_description: Bring driver and firmware of an Ascend server to a release, or remove them, up to the next reboot
 description:
-  - Looks at the server, plans the steps to the wanted versions, and takes them until the server has to reboot.
+  - Looks at the server, plans the steps to the wish, and lets the server take them until it has to reboot.
+  - The server takes them in a process of its own, which goes on when the control side dies or the link is lost. The
+    next call finds it, waits for it and takes its outcome.
   - Call it again after the reboot, until RV(reboot_required) is false. Whatever interrupts it, the next call goes on
     from the server's state.
   - With nothing left to do it fails unless all chips are there, healthy, and run the wanted versions.
@@ -39,6 +41,29 @@ options:
     description: Seconds that one installer may take.
     type: int
     default: 1800
+  follow:
+    description:
+      - Whether to stay until the steps are done, showing their progress. Else it starts them and returns at once, so
+        that all servers work while the control side follows some of them.
+    type: bool
+    default: true
+  run:
+    description: RV(run) of an earlier call, whose outcome is wanted.
+    type: str
+    default: ''
+  told:
+    description: Progress that the caller knows already; a call that waits comes back with something else.
+    type: list
+    elements: str
+    default: []
+  wait:
+    description: Seconds that a call waits for progress at most.
+    type: int
+    default: 0
+  reboot_seconds:
+    description: How long the reboot before this call took, to be recorded; V(0) for none.
+    type: float
+    default: 0
 """
 
 EXAMPLES = r"""
@@ -50,8 +75,19 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+run:
+  description: Id of the run of steps that goes on; empty when none does.
+  returned: success
+  type: str
+  sample: 5d1c0f9a77be
+progress:
+  description: One line a step that this run has done or is at.
+  returned: always
+  type: list
+  elements: str
+  sample: ['upgrade firmware 7.5.0.1.129: done after 52 s', 'upgrade driver 24.1.rc3: 40 %']
 done:
-  description: Steps taken by this call.
+  description: Steps taken by this run.
   returned: success
   type: list
   elements: str
@@ -88,17 +124,22 @@ versions:
 """
 
 import os
-import platform
+import time
 from dataclasses import asdict
-from typing import Any, Dict
+from typing import Any, Dict, List, NoReturn, Optional
 
-from ansible.module_utils import hdk_look
+from ansible.module_utils import hdk_answer, hdk_look
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.hdk_converge import Package, Progress, Settings, StepError, converge
+from ansible.module_utils.hdk_converge import converge, work_left
 from ansible.module_utils.hdk_look import HdkLook
 from ansible.module_utils.hdk_record import HdkRecord
+from ansible.module_utils.hdk_run import HdkRun, progress_lines
+from ansible.module_utils.hdk_steps import LOG_FOLDER, Host, StepError, settings_of
 from ansible.module_utils.host_command import run_on_host
 from ansible.module_utils.os_packages import operating_system
+
+_POLL_SECONDS = 0.5
+_CLAIM_SECONDS = 10
 
 
 def main() -> None:
@@ -107,53 +148,96 @@ def main() -> None:
             "wish": {"type": "dict", "required": True},
             "staging_dir": {"type": "path", "required": True},
             "timeout": {"type": "int", "default": 1800},
+            "follow": {"type": "bool", "default": True},
+            "run": {"type": "str", "default": ""},
+            "told": {"type": "list", "elements": "str", "default": []},
+            "wait": {"type": "int", "default": 0},
+            "reboot_seconds": {"type": "float", "default": 0},
         },
         supports_check_mode=True,
     )
-    wish = module.params["wish"]
-    family = operating_system().family
-
-    def look() -> HdkLook:
-        return hdk_look.look(wish, run_on_host, family)
-
-    before = look()
     if module.check_mode:
-        stop_at_problems(module, before)
-        steps = [str(step) for step in before.plan.steps]
-        module.exit_json(
-            changed=bool(steps),
-            done=[],
-            plan=steps,
-            reboot_required=False,
-            versions=before.versions(),
-            npu_smi_error=before.facts.npu_smi_error,
-            diff={"before": before.versions(), "after": wanted_versions(before) if steps else before.versions()},
-        )
-    # Ansible may have left a umask that would hide the driver's files from everybody but root.
-    os.umask(0o022)
-    try:
-        progress = converge(look, settings(module.params), HdkRecord())
-    except StepError as error:
-        module.fail_json(msg=str(error), problems=[], npu_smi_error=before.facts.npu_smi_error)
-    stop_at_problems(module, progress.seen)
-    module.exit_json(**result(before, progress))
+        seen = look(module)
+        stop_at_problems(module, seen, [])
+        module.exit_json(**hdk_answer.predicted(seen))
+    if module.params["reboot_seconds"]:
+        HdkRecord().rebooted(module.params["reboot_seconds"])
+    run = HdkRun()
+    wait_for_progress(run, module.params["told"], module.params["wait"])
+    state = ended(module, run) if module.params["run"] and run.going_on() is None else claimed(module, run)
+    seen = look(module)
+    if state is None and work_left(seen) and not seen.problems():
+        module.exit_json(changed=True, **hdk_answer.going_on(start(module, run, seen)))
+    run.release()
+    stop_at_problems(module, seen, progress_lines(state) if state else [])
+    module.exit_json(**hdk_answer.finished(seen, state))
 
 
-def result(before: HdkLook, progress: Progress) -> Dict[str, Any]:
-    """Return what the module answers after its steps."""
-    after = progress.seen.versions()
-    return {
-        "changed": bool(progress.done),
-        "done": [str(step) for step in progress.done],
-        "plan": [str(step) for step in progress.seen.plan.steps],
-        "reboot_required": progress.reboot is not None,
-        "versions": after,
-        "npu_smi_error": progress.seen.facts.npu_smi_error,
-        "diff": {"before": before.versions(), "after": after},
-    }
+def claimed(module: AnsibleModule, run: HdkRun) -> None:
+    """Take the right to start a run; when one goes on, answer with that."""
+    until = time.monotonic() + _CLAIM_SECONDS
+    while True:
+        state = run.going_on()
+        if state:
+            module.exit_json(changed=False, **hdk_answer.going_on(state))
+        # One that has just ended, or is just being started, is gone or there within a moment.
+        if run.claim():
+            return
+        if time.monotonic() > until:
+            fail(module, f"another run holds {run.folder} and tells nothing; look for its process on the host")
+        time.sleep(_POLL_SECONDS)
 
 
-def stop_at_problems(module: AnsibleModule, seen: HdkLook) -> None:
+def look(module: AnsibleModule) -> HdkLook:
+    return hdk_look.look(module.params["wish"], run_on_host, operating_system().family)
+
+
+def wait_for_progress(run: HdkRun, told: List[str], seconds: int) -> None:
+    """Wait while a run goes on and has nothing new to tell."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        state = run.going_on()
+        if state is None or progress_lines(state) != told:
+            return
+        time.sleep(_POLL_SECONDS)
+
+
+def ended(module: AnsibleModule, run: HdkRun) -> Dict[str, Any]:
+    """Return the state of the run that the caller asked for and that did well.
+
+    Fails the module when it did not do well, or was ended with the power or by a kill.
+    """
+    state = run.state()
+    if state.get("id") != module.params["run"]:
+        fail(module, "the server was restarted in the middle of its steps (a power cut?); run the playbook again")
+    if not state["ended"]:
+        at = state["current"]["step"] if state["current"] else "its last step"
+        fail(module, f"{at}: its process was killed on the host; run the playbook again", progress_lines(state))
+    if state["failure"]:
+        fail(module, state["failure"], progress_lines(dict(state, current=None)))
+    return state
+
+
+def start(module: AnsibleModule, run: HdkRun, seen: HdkLook) -> Dict[str, Any]:
+    """Let a process of its own take the steps; return its state."""
+    options = module.params
+    settings = settings_of(options["wish"], options["staging_dir"], options["timeout"])
+    host = Host(settings=settings, record=HdkRecord(), run=run)
+
+    def work() -> Optional[str]:
+        # Ansible may have left a umask that would hide the driver's files from everybody but root.
+        os.umask(0o022)
+        try:
+            converge(lambda: look(module), host)
+        except StepError as error:
+            return str(error)
+        return None
+
+    run.start(seen.versions(), work, os.path.join(LOG_FOLDER, "run.log"))
+    return run.state()
+
+
+def stop_at_problems(module: AnsibleModule, seen: HdkLook, progress: List[str]) -> None:
     """Fail with every refusal or, with nothing left to do, with everything that is wrong with the chips."""
     problems = seen.problems()
     if problems:
@@ -161,31 +245,14 @@ def stop_at_problems(module: AnsibleModule, seen: HdkLook) -> None:
         module.fail_json(
             msg="; ".join(lines),
             problems=[asdict(problem) for problem in problems],
+            progress=progress,
             npu_smi_error=seen.facts.npu_smi_error,
         )
 
 
-def wanted_versions(seen: HdkLook) -> Dict[str, Any]:
-    """Return what `versions` will be when the plan has been carried out."""
-    return {
-        component: {"installed": version, "running": [version]}
-        for component, version in (("driver", seen.wish.driver_version), ("firmware", seen.wish.firmware_version))
-    }
-
-
-def settings(options: Dict[str, Any]) -> Settings:
-    wish = options["wish"]
-    packages = wish["packages"].get(platform.machine(), {})
-    return Settings(
-        packages={
-            component: Package(os.path.join(options["staging_dir"], entry["file"]), entry["sha256"])
-            for component, entry in packages.items()
-        },
-        user=wish["user"],
-        group=wish["group"],
-        reboot=wish["reboot"],
-        timeout=options["timeout"],
-    )
+def fail(module: AnsibleModule, reason: str, progress: Optional[List[str]] = None) -> NoReturn:
+    """Fail with a step's reason."""
+    module.fail_json(msg=reason, problems=[], progress=progress or [], npu_smi_error=None)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,13 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible.module_utils import hdk_converge
-from ansible.module_utils.hdk_converge import Package, Settings, StepError, converge
+from ansible.module_utils import hdk_steps
+from ansible.module_utils.hdk_converge import converge
 from ansible.module_utils.hdk_look import HdkLook
 from ansible.module_utils.hdk_plan import plan_hdk
 from ansible.module_utils.hdk_record import HdkRecord
+from ansible.module_utils.hdk_run import HdkRun
+from ansible.module_utils.hdk_steps import Host, Package, Settings, StepError
 
 from tests.unit.plugins.module_utils.hdk_server_model import Server
 from tests.unit.plugins.module_utils.scripted_host import ScriptedHost
@@ -33,7 +35,9 @@ class Site:
         self.folder = folder
         self.server = server
         self.wish = wanted or wish()
-        self.record = HdkRecord(ScriptedHost(folder / "root").root)
+        root = ScriptedHost(folder / "root").root
+        self.record = HdkRecord(root)
+        self.run = HdkRun(root)
         self.packages = {}
         for component in ("driver", "firmware"):
             self.package(component)
@@ -61,7 +65,11 @@ class Site:
             reboot=self.wish.reboot_policy,
             timeout=timeout,
         )
-        return converge(self.look, settings, self.record)
+        self.run.open("1", {})
+        return converge(self.look, Host(settings=settings, record=self.record, run=self.run))
+
+    def done(self):
+        return [done["step"].partition(": ")[0] for done in self.run.state()["done"]]
 
     def called(self):
         return self.calls.read_text().splitlines() if self.calls.exists() else []
@@ -69,34 +77,33 @@ class Site:
 
 @pytest.fixture(autouse=True)
 def log_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(hdk_converge, "LOG_FOLDER", str(tmp_path / "log"))
+    monkeypatch.setattr(hdk_steps, "LOG_FOLDER", str(tmp_path / "log"))
     return tmp_path / "log"
 
 
 def test_over_an_existing_hdk_firmware_then_driver_up_to_the_reboot(tmp_path):
     site = Site(tmp_path, running(*OLD))
-    progress = site.converge()
+    seen = site.converge()
     assert site.called() == [
         "firmware.run --check",
         "firmware.run --upgrade --quiet",
         "driver.run --check",
         "driver.run --upgrade --quiet",
     ]
-    assert [step.component for step in progress.done] == ["firmware", "driver"]
-    assert progress.reboot is not None
+    assert site.done() == ["upgrade firmware 7.5.0.1.129", "upgrade driver 24.1.rc3"]
+    assert reboots(seen)
 
 
 def test_a_fresh_server_stops_at_the_first_reboot(tmp_path):
     site = Site(tmp_path, Server())
-    assert site.converge().reboot is not None
+    assert reboots(site.converge())
     assert site.called() == ["driver.run --check", "driver.run --full --install-for-all --quiet"]
 
 
 def test_nothing_to_do_runs_nothing(tmp_path):
     site = Site(tmp_path, running(*NEW))
-    progress = site.converge()
-    assert progress.done == []
-    assert progress.reboot is None
+    assert site.converge().plan.steps == ()
+    assert site.done() == []
     assert site.called() == []
 
 
@@ -130,7 +137,9 @@ def test_a_failed_installer_tells_cause_and_log_and_is_repeated_next_time(tmp_pa
     with pytest.raises(StepError) as caught:
         site.converge()
     assert "another installer runs on this host" in str(caught.value)
-    assert str(log_folder / "firmware-7.5.0.1.129.log") in str(caught.value)
+    (log,) = log_folder.glob("firmware-upgrade-7.5.0.1.129-*.log")
+    assert str(log) in str(caught.value)
+    assert "ERR_NO:0x0094" in (log_folder / "firmware.log").read_text()
     assert site.record.read()["firmware"]["finished"] is False
 
 
@@ -140,6 +149,10 @@ def test_an_installer_that_does_not_end_is_ended_with_its_children(tmp_path):
     with pytest.raises(StepError, match="was ended after 1 s at 30 %"):
         site.converge(timeout=1)
     assert ended(int((tmp_path / "child").read_text()))
+
+
+def reboots(seen):
+    return bool(seen.plan.steps) and seen.plan.steps[0].action == "reboot"
 
 
 def ended(pid):
@@ -176,11 +189,11 @@ def test_when_required_the_installer_says_whether_a_reboot_is_due(tmp_path, rc, 
     site = Site(tmp_path, running(OLD[0], NEW[1]), wish(reboot_policy="when_required"))
     site.package("driver", install=f"exit {rc}")
     site.server.hot_reset_works = not owed
-    assert (site.converge().reboot is not None) == owed
+    assert reboots(site.converge()) == owed
     assert site.record.read()["driver"]["reboot_owed"] == owed
 
 
 def test_a_refused_plan_is_not_begun(tmp_path):
     site = Site(tmp_path, Server(), wish(npu_count=8))
-    assert site.converge().seen.plan.refusals
+    assert site.converge().plan.refusals
     assert site.called() == []

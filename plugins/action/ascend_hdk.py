@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Control side of the module ascend_hdk: starts a server's steps, then asks for their progress and shows it.
+
+The server takes the steps by itself (module_utils/hdk_run.py). A call waits on the server until there is something new,
+so a step of ten minutes costs some dozens of round trips, and a lost link or a killed control side costs nothing.
+"""
+
+from __future__ import annotations
+
+import time
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+# How long a call stays on the server: short at first, as the first steps of a plan often are; then at most 20 s, well
+# within any time limit of a connection.
+_FIRST_WAIT_SECONDS = 2
+_LONGEST_WAIT_SECONDS = 20
+# A server that can't be asked goes on all the same; a switch that restarts takes minutes.
+_PATIENCE_SECONDS = 300
+_RETRY_SECONDS = 5
+
+_display = Display()
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+
+    def run(self, tmp=None, task_vars=None):
+        super().run(tmp, task_vars)
+        self._host = task_vars["inventory_hostname"]
+        self._shown = set()
+        started = self._ask(task_vars, run=self._task.args.get("run", ""))
+        if self._task.check_mode or not self._task.args.get("follow", True):
+            return started
+        return self._follow(started, task_vars)
+
+    def _follow(self, result, task_vars):
+        """Ask until no run goes on; the last answer has the outcome."""
+        wait = _FIRST_WAIT_SECONDS
+        while self._tell(result).get("run"):
+            result = self._ask_patiently(result, wait, task_vars)
+            wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
+        return result
+
+    def _tell(self, result):
+        """Show the progress that is new, a line each."""
+        for line in result.get("progress", []):
+            if line not in self._shown:
+                _display.display(f"{self._host}: {line}")
+                self._shown.add(line)
+        return result
+
+    def _ask_patiently(self, last, wait, task_vars):
+        """Ask what came after the last answer, again for a while when the server can't be reached.
+
+        Raises AnsibleConnectionFailure.
+        """
+        until = None
+        while True:
+            try:
+                result = self._ask(task_vars, run=last["run"], told=last["progress"], wait=wait)
+            except AnsibleConnectionFailure as error:
+                if until is None:
+                    until = time.monotonic() + _PATIENCE_SECONDS
+                    reason = " ".join(str(error).split())
+                    _display.display(f"{self._host}: no connection, its steps go on; trying again ({reason})")
+                if time.monotonic() > until:
+                    raise AnsibleConnectionFailure(
+                        f"{self._host} can't be asked for {_PATIENCE_SECONDS} s: {error}. Its steps go on without a"
+                        " connection; when it is back, run the playbook again: it takes up from there."
+                    ) from error
+                time.sleep(_RETRY_SECONDS)
+                continue
+            if until is not None:
+                _display.display(f"{self._host}: connected again")
+            return result
+
+    def _ask(self, task_vars, **arguments):
+        return self._execute_module(
+            module_name="ascend_hdk", module_args={**self._task.args, **arguments}, task_vars=task_vars
+        )
