@@ -22,7 +22,7 @@ from ansible.module_utils.hdk_record import HdkRecord, read_json, write_json
 
 FOLDER = "run/ascend-hdk"
 _TAIL_BYTES = 65536
-_STDIO = 3
+_STDIN, _STDOUT, _STDERR = 0, 1, 2
 
 Work = Callable[[], Optional[str]]
 """What a run does; returns why it failed, None when it did well."""
@@ -148,8 +148,8 @@ class HdkRun:
         try:
             failure = work()
         except Exception as error:  # noqa: BLE001 - nobody else is there to tell of it
-            traceback.print_exc()
             failure = f"{type(error).__name__}: {error}; it is no failure of the installer"
+            os.write(_STDERR, traceback.format_exc().encode("utf-8", "replace"))
         finally:
             self._note(ended=time.time(), failure=failure)
 
@@ -195,11 +195,11 @@ def _detach(output: str, keep: List[Optional[int]]) -> None:
     os.makedirs(os.path.dirname(output), mode=0o755, exist_ok=True)
     null = os.open(os.devnull, os.O_RDONLY)
     sink = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(null, 0)
-    os.dup2(sink, 1)
-    os.dup2(sink, 2)
+    os.dup2(null, _STDIN)
+    os.dup2(sink, _STDOUT)
+    os.dup2(sink, _STDERR)
     for name in os.listdir("/proc/self/fd"):
-        if int(name) >= _STDIO and int(name) not in keep:
+        if int(name) > _STDERR and int(name) not in keep:
             try:
                 os.close(int(name))
             except OSError:
