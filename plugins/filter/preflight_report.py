@@ -1,6 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """All hosts' answers to the one look as lines for people: what is wrong, or what is going to be done."""
 
+import re
+
+from ansible.release import __version__ as ansible_version
+
+# A Python older than ansible-core's oldest stumbles over its modules before one of them can say so.
+TOO_OLD = re.compile(r"SyntaxError|requires a minimum of Python|future feature annotations is not defined")
+
 
 def preflight_problems(looks, control_side):
     """Return a line a problem: host, what was found, the rule, the next step. `looks` is host → `ascend_info`."""
@@ -27,6 +34,14 @@ def _line(where, problem):
 
 
 def _no_answer(look):
+    if TOO_OLD.search(f"{look.get('module_stderr')} {look.get('msg')}"):
+        return {
+            "check": "python",
+            "value": "its Python is too old for this control side",
+            "rule": f"modules of ansible-core {ansible_version} run on it",
+            "next_step": "openEuler 20.03 and Kylin V10 bring Python 3.7: use a control side with ansible-core 2.17"
+            " and set preflight_python_minimum: '3.7'; a newer ansible_python_interpreter has no python3-dnf there",
+        }
     what = look.get("msg") or look.get("module_stderr") or "it gave no answer"
     return {
         "check": "unreachable" if look.get("unreachable") else "python",

@@ -12,7 +12,7 @@ import time
 from typing import Any, Dict, Iterable, List, Optional, Set, Tuple
 
 from ansible.module_utils.host_problem import Problem
-from ansible.module_utils.os_packages import OperatingSystem
+from ansible.module_utils.os_packages import REDHAT, OperatingSystem
 
 _MEBIBYTE = 1024 * 1024
 _LISTEN = "0A"
@@ -64,7 +64,20 @@ def python_version(minimum: str) -> Optional[Problem]:
         check="python",
         value=f"{sys.executable} is {sys.version.split()[0]}",
         rule=f"Python {minimum} or newer",
-        next_step="install a newer Python and name it in ansible_python_interpreter",
+        next_step="name a newer one in ansible_python_interpreter, or set preflight_python_minimum to this version:"
+        " ansible-core supports it here, or it had not got this far",
+    )
+
+
+def dnf_for_ansible(family: Optional[str], root: str = "/") -> Optional[Problem]:
+    """Check that a Python of the openEuler family's own can import dnf: Ansible installs packages through it."""
+    if family != REDHAT or glob.glob(os.path.join(root, "usr/lib*/python3*/*-packages/dnf/__init__.py")):
+        return None
+    return Problem(
+        check="python3_dnf",
+        value="no Python of this host has the module dnf",
+        rule="Ansible installs packages through it, from whatever interpreter it starts",
+        next_step="dnf install python3-dnf on this host, then run again",
     )
 
 

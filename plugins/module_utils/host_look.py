@@ -25,6 +25,8 @@ def look_at_host(parameters: Dict[str, Any], run: Run) -> Dict[str, Any]:
     pending = stack_look.spread({**hdk["pending"], **stack["pending"]}, list(parameters["wishes"]))
     problems = _fitness(parameters, system) + hdk["problems"]
     problems += host_checks.disk_space(parameters["disk_space"], pending)
+    if "docker_engine" in pending or hdk["facts"].get("missing_packages"):
+        problems += filter(None, [host_checks.dnf_for_ansible(system.family)])
     facts = {
         "os": asdict(system),
         "architecture": platform.machine(),

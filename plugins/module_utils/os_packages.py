@@ -17,9 +17,13 @@ REDHAT = "RedHat"
 
 KERNEL = "{kernel}"
 
+# Distributions of one name in both families: the desktop edition of UOS and Kylin is Debian's child, the server edition
+# openEuler's. Their package manager tells.
+_BOTH = ("uos", "kylin")
+
 _FAMILIES = {
-    DEBIAN: ("debian", "ubuntu", "uos", "linuxmint"),
-    REDHAT: ("openeuler", "kylin", "rhel", "centos", "fedora", "rocky", "almalinux", "anolis", "ctyunos", "bclinux"),
+    DEBIAN: ("debian", "ubuntu", "linuxmint"),
+    REDHAT: ("openeuler", "rhel", "centos", "fedora", "rocky", "almalinux", "anolis", "ctyunos", "bclinux"),
 }
 
 
@@ -41,6 +45,8 @@ def operating_system(root: str = "/") -> OperatingSystem:
         pairs = {}
     names = [pairs.get("ID", "unknown").lower(), *pairs.get("ID_LIKE", "").lower().split()]
     family = next((family for name in names for family, members in _FAMILIES.items() if name in members), None)
+    if names[0] in _BOTH:
+        family = DEBIAN if os.path.exists(os.path.join(root, "usr/bin/dpkg")) else REDHAT
     return OperatingSystem(id=names[0], version=pairs.get("VERSION_ID", "unknown"), family=family)
 
 

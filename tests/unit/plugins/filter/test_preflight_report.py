@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
+import pytest
+
 from plugins.filter.preflight_report import preflight_plan, preflight_problems
 
 CLOCK = {"check": "clock", "value": "90 s ahead", "rule": "at most 60 s", "next_step": "let chrony set it"}
@@ -32,6 +34,25 @@ def test_an_unreachable_host_is_a_problem():
 def test_a_host_without_a_python_is_a_problem():
     (line,) = preflight_problems({"node0": {"msg": "", "module_stderr": "/usr/bin/python3: not found"}}, [])
     assert line.startswith("node0: python: /usr/bin/python3: not found")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        # Python 3.7 under ansible-core 2.19, 3.6 under 2.17, and what a module of 2.19 says where it comes that far.
+        {
+            "msg": "Module result deserialization failed: No start of json char found",
+            "module_stderr": "    def import_controller_module(_name: str, /) -> t.Any:\nSyntaxError: invalid syntax",
+        },
+        {"msg": "MODULE FAILURE", "module_stderr": "SyntaxError: future feature annotations is not defined"},
+        {"msg": "ansible-core requires a minimum of Python version 3.8. Current version: 3.7.9"},
+    ],
+)
+def test_a_python_that_ansible_has_left_behind_is_named_with_the_way_out(answer):
+    (line,) = preflight_problems({"node0": answer}, [])
+    assert line.startswith("node0: python: its Python is too old")
+    assert "ansible-core 2.17" in line
+    assert "preflight_python_minimum: '3.7'" in line
 
 
 def test_the_plan_names_roles_and_reasons():

@@ -50,6 +50,15 @@ def test_python_version():
     assert host_checks.python_version("4.0").check == "python"
 
 
+def test_dnf_needs_its_python_module_on_openeuler_alone(tmp_path):
+    assert host_checks.dnf_for_ansible("RedHat", str(tmp_path)).check == "python3_dnf"
+    assert host_checks.dnf_for_ansible("Debian", str(tmp_path)) is None
+    module = tmp_path / "usr/lib/python3.7/site-packages/dnf/__init__.py"
+    module.parent.mkdir(parents=True)
+    module.touch()
+    assert host_checks.dnf_for_ansible("RedHat", str(tmp_path)) is None
+
+
 @pytest.mark.parametrize(("skew", "words"), [(100, "100 s behind"), (-100, "100 s ahead")])
 def test_clock(skew, words):
     assert host_checks.clock(time.time(), 60) is None

@@ -28,6 +28,14 @@ def test_operating_systems(host, text, expected):
     assert (system.id, system.version, system.family) == expected
 
 
+@pytest.mark.parametrize("identity", ["uos", "kylin"])
+def test_the_package_manager_tells_which_edition_of_a_distribution_in_both_families_runs(host, identity):
+    host.write("etc/os-release", f'ID={identity}\nID_LIKE=debian\nVERSION_ID="20"\n')
+    assert operating_system(host.root).family == "RedHat"
+    host.write("usr/bin/dpkg", "")
+    assert operating_system(host.root).family == "Debian"
+
+
 def test_no_os_release(host):
     assert operating_system(host.root).id == "unknown"
 
