@@ -107,6 +107,9 @@ def uninstall(step: Step, host: Host) -> None:
         rc, output = run_logged([script], log, host)
     outcome = judge_uninstall(rc, output)
     _stop_at_failure(step, outcome, log)
+    # Left empty, and maybe closed to everybody but root, it would be in the way of other packages.
+    with contextlib.suppress(OSError):
+        os.rmdir(step.targets[0])
     owed = component == DRIVER and host.settings.reboot == REBOOT_GUIDE
     host.record.finish(component, reboot_owed=owed or outcome.reboot_required)
 
