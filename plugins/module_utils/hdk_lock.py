@@ -23,10 +23,12 @@ from ansible.module_utils.package_url import public, url_fault
 CHECK = "hdk_packages"
 FILE = "hdk.lock.yml"
 RULE = "a YAML file: packages, a list of name, sha256, size and, if wanted, url"
-MAKE = "make it anew: ansible-playbook playbooks/hdk_lock.yml"
+MAKE = "make it: ansible-playbook playbooks/hdk_lock.yml"
+MEND = "mend it, or make it anew: ansible-playbook playbooks/hdk_lock.yml -e ascend_hdk_lock_replace=true"
 
 _KEYS = ("name", "sha256", "size", "url")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 # What YAML 1.1 or 1.2 takes for a number unless it is quoted.
 _LIKE_A_NUMBER = re.compile(r"\d+|0b[01]+|\d+e\d+")
 
@@ -53,7 +55,7 @@ def parse_lock(document: Any, path: str) -> Dict[str, LockEntry]:
     """Return name → entry of what YAML made of the file. Raises LockError with a problem for each wrong entry."""
     packages = document.get("packages") if isinstance(document, dict) else None
     if not isinstance(packages, list):
-        raise LockError([_problem(f"{path} has no list packages", RULE, MAKE)])
+        raise LockError([_problem(f"{path} has no list packages", RULE, MEND)])
     entries: Dict[str, LockEntry] = {}
     problems: List[Problem] = []
     for number, item in enumerate(packages, 1):
@@ -73,7 +75,7 @@ def render_lock(entries: Mapping[str, LockEntry]) -> str:
     """Return the file's text: sorted by name, the same for the same entries."""
     lines = ["---", "packages:" if entries else "packages: []"]
     for _, entry in sorted(entries.items()):
-        lines += [f"  - name: {entry.name}", f"    sha256: {_scalar(entry.sha256)}", f"    size: {entry.size}"]
+        lines += [f"  - name: {_scalar(entry.name)}", f"    sha256: {_scalar(entry.sha256)}", f"    size: {entry.size}"]
         lines += [f"    url: {json.dumps(entry.url)}"] if entry.url else []
     return "\n".join(lines) + "\n"
 
@@ -109,12 +111,12 @@ def renew_lock(
 
 def _faults(where: str, item: Any) -> List[Problem]:
     if not isinstance(item, dict):
-        return [_problem(f"{where} is {item!r:.60}", RULE, MAKE)]
+        return [_problem(f"{where} is {item!r:.60}", RULE, MEND)]
     if "file" in item and "name" not in item:
-        return [_problem(f"{where} has file, as earlier lock files had", RULE, MAKE)]
+        return [_problem(f"{where} has file, as earlier lock files had", RULE, MEND)]
     missing = [key for key in _KEYS[:3] if key not in item]
     if missing:
-        return [_problem(f"{where} lacks {', '.join(missing)}", RULE, MAKE)]
+        return [_problem(f"{where} lacks {', '.join(missing)}", RULE, MEND)]
     faults: List[Problem] = []
     unknown = sorted(str(key) for key in item if key not in _KEYS)
     if unknown:
@@ -128,7 +130,7 @@ def _faults(where: str, item: Any) -> List[Problem]:
         rule = "sha256 has 64 hexadecimal digits (in quotes when all of them are decimal)"
         faults.append(_problem(f"{where} has the sha256 {sha256!r}{length}", rule, "take it from Huawei's page"))
     if not isinstance(size, int) or isinstance(size, bool) or size <= 0:
-        faults.append(_problem(f"{where} has the size {size!r}", "size is the file's bytes, above 0", MAKE))
+        faults.append(_problem(f"{where} has the size {size!r}", "size is the file's bytes, above 0", MEND))
     if url and url_fault(url):
         rule = "url is http://, https:// or file:// and an address"
         shown = public(url) if isinstance(url, str) else repr(url)
@@ -160,7 +162,8 @@ def _unexpected(name: str, checksum: str, actual: Any) -> Problem:
 
 
 def _scalar(text: str) -> str:
-    return json.dumps(text) if _LIKE_A_NUMBER.fullmatch(text) else text
+    plain = _PLAIN.fullmatch(text) and not _LIKE_A_NUMBER.fullmatch(text)
+    return text if plain else json.dumps(text)
 
 
 def _problem(value: str, rule: str, next_step: str) -> Problem:

@@ -7,7 +7,7 @@ import os
 import tempfile
 from typing import Dict
 
-from ansible.module_utils.hdk_lock import CHECK, FILE, MAKE, RULE, LockEntry, LockError, parse_lock
+from ansible.module_utils.hdk_lock import CHECK, FILE, MAKE, MEND, RULE, LockEntry, LockError, parse_lock
 from ansible.module_utils.host_problem import Problem
 
 _EARLIER = "packages.lock.yml"
@@ -23,12 +23,12 @@ def read_lock(path: str) -> Dict[str, LockEntry]:
     except OSError as error:
         raise _error(f"{path}: {error.strerror}{_earlier(path)}", f"{MAKE}, or set ascend_hdk_lock_file") from error
     except UnicodeDecodeError as error:
-        raise _error(f"{path} is no UTF-8 text", MAKE) from error
+        raise _error(f"{path} is no UTF-8 text", MEND) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         reason = getattr(error, "problem", None) or type(error).__name__
-        raise _error(f"{path}{where} is no YAML: {reason}", MAKE) from error
+        raise _error(f"{path}{where} is no YAML: {reason}", MEND) from error
     return parse_lock(document, path)
 
 

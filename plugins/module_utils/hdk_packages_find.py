@@ -15,7 +15,6 @@ from ansible.module_utils.hdk_package_store import PackageError, RunFile, load_r
 from ansible.module_utils.hdk_signature import check_package_signature
 from ansible.module_utils.host_problem import Problem
 
-
 _MEND_FILE = "download it again and compare with Huawei's sha256 (sha256sum FILE), then mend the lock file"
 
 
@@ -95,7 +94,7 @@ def _of_release(wanted: Wanted, names: List[PackageName]) -> List[PackageName]:
             releases.append(name.version)
     if not wanted.release and len(releases) > 1:
         raise _error(
-            f"{wanted.folder} holds {len(releases)} releases: {', '.join(releases)}",
+            f"{_offering(wanted, carriers)} {len(releases)} releases: {', '.join(releases)}",
             "one release is installed on all hosts",
             "set ascend_hdk_release to one of them",
         )
@@ -107,6 +106,12 @@ def _of_release(wanted: Wanted, names: List[PackageName]) -> List[PackageName]:
             "get that release's zip, or set ascend_hdk_release to one that is there",
         )
     return chosen
+
+
+def _offering(wanted: Wanted, names: List[PackageName]) -> str:
+    if all(os.path.exists(os.path.join(wanted.folder, name.file)) for name in names):
+        return f"{wanted.folder} holds"
+    return f"{wanted.folder} and the urls of {wanted.lock_file} have"
 
 
 def _load(wanted: Wanted, names: List[PackageName], lock: Mapping[str, LockEntry]) -> List[RunFile]:

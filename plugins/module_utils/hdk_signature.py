@@ -76,6 +76,9 @@ def _verify(content: str, ca: str, folder: str) -> None:
     signature = content + ".cms"
     lists = _pem(content + ".crl", "X509 CRL", f"{name} has no revocation list {name}.crl beside it")
     anchors = _pem(ca, "CERTIFICATE", f"{ca} can't be used as CA")
+    for what, command, given in ((ca, "x509", anchors), (f"{name}.crl", "crl", lists)):
+        if _openssl([command, "-noout"], folder, given).returncode:
+            raise PackageError(f"{what} can't be read by openssl {command}", RULE, _GET_AGAIN)
     _read(signature, f"{name} has no signature {name}.cms beside it")
     with open(trusted, "wb") as stream:
         stream.write(anchors + lists)
@@ -98,10 +101,9 @@ def _refusal(argv: List[str], folder: str) -> str:
     if done.returncode == 0:
         return ""
     said = done.stderr.decode("utf-8", "replace")
-    reasons = [first or second for first, second in _REASON.findall(said)]
-    # The last error is the cause of those before only where it names a certificate.
-    named = [first for first, _ in _REASON.findall(said) if first]
-    return (named or reasons or [said.strip() or f"it ended with {done.returncode}"])[0].strip()
+    reasons = list(dict.fromkeys(other for _, other in _REASON.findall(said)))
+    named = [first for first, _ in _REASON.findall(said) if first][:1]
+    return ", ".join(named or reasons) or said.strip() or f"it ended with {done.returncode}"
 
 
 def _time_of_signature(signature: str, lists: bytes, folder: str) -> Optional[int]:

@@ -1,63 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 import errno
 import hashlib
-import http.server
 import io
 import threading
 
 import pytest
 from ansible.module_utils.download import ChecksumError, FetchError, Part, Patience, Wanted, fetch, file_sha256
 
-CONTENT = bytes(range(256)) * 9000  # 2.3 MB: more than two chunks
+from tests.unit.plugins.module_utils.range_server import CONTENT, Server
+
 SIZE = len(CONTENT)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
-
-
-class Server(http.server.ThreadingHTTPServer):
-    """A server on loopback whose behaviour a test sets: how much it sends, whether it knows Range, what it answers."""
-
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.content = CONTENT
-        self.ranges = True
-        self.statuses = []
-        self.cut_after = []
-        self.wrong_range = False
-        self.announce = True
-        self.requests = []
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}/weights.ckpt"
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.0"
-
-    def do_GET(self):
-        server, asked = self.server, self.headers.get("Range")
-        server.requests.append((asked, self.headers.get("Authorization")))
-        if server.statuses and (status := server.statuses.pop(0)) != 200:
-            self.send_error(status)
-            return
-        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and server.ranges else 0
-        if start >= len(server.content):
-            self.send_error(416)
-            return
-        self.send_response(206 if asked and server.ranges else 200)
-        if asked and server.ranges:
-            shown = start + 1 if server.wrong_range else start
-            self.send_header("Content-Range", f"bytes {shown}-{len(server.content) - 1}/{len(server.content)}")
-        if server.announce:
-            self.send_header("Content-Length", str(len(server.content) - start))
-        self.end_headers()
-        body = server.content[start:]
-        self.wfile.write(body[: server.cut_after.pop(0)] if server.cut_after else body)
-
-    def log_message(self, *arguments):
-        del arguments
 
 
 @pytest.fixture
@@ -191,6 +144,27 @@ def test_part_longer_than_the_file_is_dropped(server, part):
     part.write_bytes(b"x" * (len(CONTENT) + 1))
     get(server, part)
     assert part.read_bytes() == CONTENT
+
+
+def test_a_redirect_within_the_host_keeps_the_login_and_another_host_gets_none(server, part):
+    with Server() as elsewhere:
+        thread = threading.Thread(target=elsewhere.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        server.redirects = [server.url, elsewhere.url]
+        get(server, part, headers={"Authorization": "Bearer x"})
+        elsewhere.shutdown()
+        thread.join()
+    assert part.read_bytes() == CONTENT
+    assert [login for _, login in server.requests] == ["Bearer x", "Bearer x"]
+    assert elsewhere.requests == [(None, None)]
+
+
+def test_the_query_of_an_address_is_never_shown(server, part):
+    server.statuses = [403]
+    with pytest.raises(FetchError) as caught:
+        fetch(Wanted(server.url + "?token=hidden", SIZE, SHA256), str(part), {}, Patience(10.0, 0, print))
+    assert "weights.ckpt answers 403" in str(caught.value)
+    assert "hidden" not in str(caught.value)
 
 
 def test_unreachable_server(part):

@@ -31,6 +31,7 @@ class Folder:
         self.cache = path / "cache"
         self.path.mkdir()
         self.lock = {}
+        self.ca = ""
 
     def put(self, name, content, *, locked=True):
         (self.path / name).write_bytes(content)
@@ -45,6 +46,7 @@ class Folder:
             release=release,
             firmware_version=firmware,
             cache=str(self.cache),
+            signature_ca=self.ca,
         )
         return find_packages(wanted, self.lock)
 
@@ -239,3 +241,28 @@ def test_a_patched_driver_takes_its_architecture_from_the_zip(folder):
     (folder.path / name).unlink()
     folder.put(patched, driver_run("25.0.rc1_sph001"))
     assert folder.complaint() == [f"{patched} names no architecture"]
+
+
+def test_a_release_that_only_the_lock_file_has_a_url_for(folder, tmp_path):
+    content = release_zip(RELEASE, FW)
+    (tmp_path / "mirror").write_bytes(content)
+    folder.put(ZIP.format("23.0.3", "aarch64"), release_zip("23.0.3", "7.1.0.5.220"))
+    url = f"file://{tmp_path}/mirror"
+    folder.lock[NAME] = LockEntry(name=NAME, sha256=sha256(content), size=len(content), url=url)
+    assert folder.find(RELEASE)["aarch64"]["driver"]["version"] == RELEASE
+    lock = folder.path / "hdk.lock.yml"
+    assert folder.complaint() == [f"{folder.path} and the urls of {lock} have 2 releases: 23.0.3, 24.1.rc3"]
+
+
+def test_an_unpacked_file_that_rotted_is_unpacked_again(folder):
+    folder.put(NAME, release_zip(RELEASE, FW))
+    path = Path(folder.find()["aarch64"]["driver"]["path"])
+    path.write_bytes(path.read_bytes() + b"rot")
+    folder.find()
+    assert path.read_bytes() == driver_run(RELEASE)
+
+
+def test_with_a_ca_an_unsigned_package_is_refused(folder, tmp_path):
+    folder.put(NAME, release_zip(RELEASE, FW))
+    folder.ca = str(tmp_path / "ca.pem")
+    assert folder.complaint() == [f"{NAME} has no revocation list {NAME}.crl beside it: No such file or directory"]
