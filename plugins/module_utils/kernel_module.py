@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from typing import List, NamedTuple, Optional
 
 from ansible.module_utils.command_result import Run
 from ansible.module_utils.kernel_drift import DKMS_MODULE, DKMS_TREE, module_file
+
+
+LOG_FOLDER = "var/log/ascend-hdk"
 
 
 class BuildError(Exception):
@@ -70,11 +74,11 @@ def build(run: Run, version: str, kernel: str, root: str = "/") -> str:
     path = module_file(kernel, root)
     if answer.rc == 0 and path:
         return path
-    log = make_log(version, kernel, root)
+    log = _kept(make_log(version, kernel, root), version, kernel, root)
     output = answer.stdout + "\n" + answer.stderr
     # What dkms says itself comes first: it may have ended before the compiler wrote a new log.
     known = known_cause(output) or (known_cause(_text_of(log)) if log else None)
-    told = log or "no make.log was written"
+    told = f"its output: {log}" if log else "the compiler was not run"
     if known:
         raise BuildError(f"kernel {kernel}: {known.cause}; {known.next_step} ({told})")
     ended = f"dkms ended with {answer.rc}" if answer.rc else "dkms made no drv_pcie_host.ko"
@@ -96,6 +100,17 @@ def known_cause(text: str) -> Optional[KnownCause]:
             detail = match.groupdict().get("detail")
             return known._replace(cause=f"{known.cause} ({detail.strip()})" if detail else known.cause)
     return None
+
+
+def _kept(log: Optional[str], version: str, kernel: str, root: str) -> Optional[str]:
+    """Put a failed build's log aside and take its folder away: the driver's installer would stumble over it."""
+    kept = None
+    if log:
+        kept = os.path.join(root, LOG_FOLDER, f"dkms-{kernel}.log")
+        os.makedirs(os.path.dirname(kept), mode=0o755, exist_ok=True)
+        shutil.copyfile(log, kept)
+    shutil.rmtree(os.path.join(root, DKMS_TREE, version, "build"), ignore_errors=True)
+    return kept
 
 
 def _last_line(output: str) -> str:

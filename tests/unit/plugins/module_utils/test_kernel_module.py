@@ -40,14 +40,22 @@ def test_a_success_without_a_module_is_none(host):
 @pytest.mark.parametrize("place", ["build/make.log", f"{KERNEL}/{os.uname().machine}/log/make.log"])
 def test_the_compilers_log_has_the_cause(host, place):
     host.answer(COMMAND, "Building module:\nError! Bad return status for module build on kernel\n", rc=10)
-    log = host.write(
+    host.write(
         f"var/lib/dkms/davinci_ascend/1.0/{place}",
         "svm.c:12:9: error: implicit declaration of function 'follow_pfn'; did you mean 'follow_pte'?\n",
     )
     words = fail(host)
     assert f"kernel {KERNEL}: the driver's source does not know this kernel (implicit declaration of function" in words
     assert "take an HDK release that knows this one" in words
-    assert str(log) in words
+    assert words.endswith(f"(its output: {host.root}/var/log/ascend-hdk/dkms-{KERNEL}.log)")
+
+
+def test_a_failed_build_leaves_nothing_that_an_installer_stumbles_over(host, tmp_path):
+    host.write("var/lib/dkms/davinci_ascend/1.0/build/make.log", "x.c:1: error: something\n")
+    host.answer(COMMAND, "", rc=10)
+    fail(host)
+    assert not (tmp_path / "var/lib/dkms/davinci_ascend/1.0/build").exists()
+    assert "error: something" in (tmp_path / f"var/log/ascend-hdk/dkms-{KERNEL}.log").read_text()
 
 
 def test_an_old_log_does_not_hide_what_dkms_says_itself(host):
