@@ -15,7 +15,6 @@ from typing import List, NamedTuple, Optional
 from ansible.module_utils.command_result import Run
 from ansible.module_utils.kernel_drift import DKMS_MODULE, DKMS_TREE, module_file
 
-
 LOG_FOLDER = "var/log/ascend-hdk"
 
 
