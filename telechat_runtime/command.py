@@ -14,6 +14,7 @@ _SECRET_NAME = re.compile(
     r"(?i)(^|_)(token|secret|passw(or)?d|passphrase|credentials?|(access|api|secret|private)_?key|ak|sk)(_|$)"
 )
 MASK = "********"
+_SERVER_PYTHON = "python3"
 
 
 def shell_text(argv: Sequence[str]) -> str:
@@ -49,12 +50,24 @@ def node_argv(node: Node, *words: str) -> List[str]:
 
     A node without a runtime path is this machine, and runs the package of this interpreter.
     """
-    argv = ["sudo", "-n"] if node.connection.become else []
-    if node.container:
-        argv += ["docker", "exec", "-i", node.container]
-    if node.runtime_path:
-        return [*argv, node.python, node.runtime_path, "node", *words]
-    return [*argv, sys.executable, "-m", "telechat_runtime", "node", *words]
+    inside = ["docker", "exec", "-i", node.container] if node.container else []
+    return [*_become(node), *inside, *_runtime(node, node.python), "node", *words]
+
+
+def host_argv(node: Node, *words: str) -> List[str]:
+    """Return the argv that runs `telechat-run node <words>` on the server itself, with the server's own interpreter.
+
+    The container has the runtime from the server, at the same path.
+    """
+    return [*_become(node), *_runtime(node, _SERVER_PYTHON), "node", *words]
+
+
+def _become(node: Node) -> List[str]:
+    return ["sudo", "-n"] if node.connection.become else []
+
+
+def _runtime(node: Node, python: str) -> List[str]:
+    return [python, node.runtime_path] if node.runtime_path else [sys.executable, "-m", "telechat_runtime"]
 
 
 def job_python(node: Node) -> str:

@@ -65,10 +65,18 @@ class UntrustedHostError(UnreachableError):
     """A host key is unknown or has changed."""
 
 
+class ProtocolError(UnreachableError):
+    """A node is reached, but what answers there is not the node protocol."""
+
+
 class PreflightError(TelechatError):
     """A node can't take the job now: busy, container not running, a path missing, a port taken."""
 
     exit_code = 5
+
+
+class ContainerError(PreflightError):
+    """A node's container does not run, or Docker itself does not."""
 
 
 class InterruptedByUserError(TelechatError):

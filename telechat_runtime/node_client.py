@@ -7,14 +7,15 @@ import json
 import re
 from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple, Type
 
-from telechat_runtime.command import node_argv
-from telechat_runtime.errors import PreflightError, TelechatError, UnreachableError, from_exit_code
+from telechat_runtime.command import host_argv, node_argv
+from telechat_runtime.errors import ContainerError, PreflightError, ProtocolError, TelechatError, from_exit_code
 from telechat_runtime.topology import Node
 from telechat_runtime.transport import Result, Stream, Transport
 
 # A node that starts, or ends, its processes may be slow: it is on the edge of its memory, or its disk is.
 _START_SECONDS = 120.0
 _PROBE_SECONDS = 60.0
+_EXAMINE_SECONDS = 120.0  # npu-smi asks every chip
 _LAST_LINES = 3
 
 
@@ -29,23 +30,23 @@ class _Cause(NamedTuple):
 _CAUSES = (
     _Cause(
         r"No such container|is not running|is paused|is restarting",
-        PreflightError,
+        ContainerError,
         "the container {container!r} is not running",
         "run site.yml again, or `docker start {container}` on the node",
     ),
     _Cause(
         r"permission denied .*docker|docker.*[Pp]ermission denied",
-        PreflightError,
+        ContainerError,
         "its user may not use Docker",
         "set ansible_become: true for the host, or add the user to the group docker",
     ),
     _Cause(
         r"Cannot connect to the Docker daemon",
-        PreflightError,
+        ContainerError,
         "Docker is not running",
         "run site.yml again, or `systemctl start docker` on the node",
     ),
-    _Cause(r"docker: .*not found|docker: No such file", PreflightError, "Docker is not installed", "run site.yml"),
+    _Cause(r"docker: .*not found|docker: No such file", ContainerError, "Docker is not installed", "run site.yml"),
     _Cause(
         r"sudo: a (terminal|password) is required|sudo: sorry|not in the sudoers",
         PreflightError,
@@ -57,6 +58,12 @@ _CAUSES = (
         PreflightError,
         "the node runtime {runtime} is missing or broken",
         "run site.yml: its role telechat_runtime installs it",
+    ),
+    _Cause(
+        r"No such command",
+        PreflightError,
+        "the node runtime {runtime} is of another version than this telechat-run",
+        "run site.yml: its role telechat_runtime brings this one",
     ),
     _Cause(
         r"executable file not found|{python}: .*(not found|No such file)",
@@ -113,6 +120,14 @@ class NodeClient:
         """Ask for the lease and the jobs of the node."""
         return self._call(("status",), {"job_root": self.node.job_root}, timeout=_PROBE_SECONDS)
 
+    def examine(self, request: Mapping[str, Any]) -> Dict[str, Any]:
+        """Ask the place where jobs run, the container if there is one, for the sections that doctor wants."""
+        return self._call(("examine",), request, timeout=_EXAMINE_SECONDS)
+
+    def examine_server(self, request: Mapping[str, Any]) -> Dict[str, Any]:
+        """Ask the server itself, outside of the container: kernel and firmware are out of sight in there."""
+        return self._answer(host_argv(self.node, "examine"), request, timeout=_EXAMINE_SECONDS)
+
     def watch(
         self,
         job_id: str,
@@ -136,7 +151,10 @@ class NodeClient:
         self._transport.close()
 
     def _call(self, words: Tuple[str, ...], request: Mapping[str, Any], *, timeout: float) -> Dict[str, Any]:
-        result = self._transport.run(node_argv(self.node, *words), _document(request), timeout=timeout)
+        return self._answer(node_argv(self.node, *words), request, timeout=timeout)
+
+    def _answer(self, argv: Sequence[str], request: Mapping[str, Any], *, timeout: float) -> Dict[str, Any]:
+        result = self._transport.run(argv, _document(request), timeout=timeout)
         answer = _last_document(result.stdout)
         if result.exit_code != 0 or answer is None:
             raise self._explain(result)
@@ -159,7 +177,7 @@ class NodeClient:
                     f"{name}: {cause.message.format(**words)}", next_step=cause.next_step.format(**words)
                 )
         said = " / ".join(result.stderr.strip().splitlines()[-_LAST_LINES:]) or "nothing"
-        return UnreachableError(f"{name}: the node runtime ended with exit code {result.exit_code}; it said: {said}")
+        return ProtocolError(f"{name}: the node runtime ended with exit code {result.exit_code}; it said: {said}")
 
 
 def _document(request: Mapping[str, Any]) -> bytes:

@@ -11,10 +11,10 @@ import dataclasses
 import functools
 import itertools
 from dataclasses import dataclass
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from telechat_runtime.version_matrix import ASCEND, KEYS, NAMES, ON_CPU, Verdict, hdk_release, judge, same
-from telechat_runtime.version_rows import HdkRelease, Matrix, Versions
+from telechat_runtime.version_matrix import ASCEND, KEYS, NAMES, ON_CPU, Judgement, Verdict, hdk_release, judge, same
+from telechat_runtime.version_rows import HdkRelease, Matrix, Versions, load_matrix
 
 _HDK = "hdk"
 _SOFTWARE = ("cann", "mindspore", "mindformers")
@@ -145,3 +145,42 @@ def _readable(component: str, text: Optional[str]) -> Optional[str]:
         return text if text is not None and KEYS[component](text) else None
     except ValueError:
         return None
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What is to be said of versions: the judgement, and what mends it."""
+
+    versions: Versions
+    judgement: Judgement
+    change: Optional[Change]
+
+    @property
+    def reason(self) -> str:
+        """All that is to be said against the versions, in one line; empty when nothing is."""
+        return "; ".join((*self.judgement.reasons, *self.judgement.costs))
+
+    @property
+    def next_step(self) -> str:
+        """The smallest change in one line; empty when there is none to make."""
+        return ", ".join(self.change.texts) if self.change else ""
+
+    def as_dict(self) -> Dict[str, Any]:
+        """Return the advice as data."""
+        return {
+            "verdict": str(self.judgement.verdict),
+            "reasons": list(self.judgement.reasons),
+            "costs": list(self.judgement.costs),
+            "not_seen": list(self.judgement.not_seen),
+            "change": list(self.change.texts) if self.change else [],
+        }
+
+
+def advise(versions: Versions, device_target: str = ASCEND) -> Advice:
+    """Judge versions by the matrix that this package carries, and find the smallest change that mends them."""
+    matrix = load_matrix()
+    return Advice(
+        versions=versions,
+        judgement=judge(versions, matrix, device_target),
+        change=smallest_change(versions, matrix, device_target),
+    )

@@ -49,6 +49,7 @@ class LazyGroup(click.Group):
         "finetune": ("telechat_runtime.cli.finetune", "Finetune a model on all nodes of the inventory."),
         "nodes": ("telechat_runtime.cli.nodes", "Show the cluster that the inventory describes."),
         "status": ("telechat_runtime.cli.status", "Show who holds the nodes, and their jobs."),
+        "doctor": ("telechat_runtime.cli.doctor", "Examine all nodes: containers, chips, versions, kernels."),
         "logs": ("telechat_runtime.cli.logs", "Show a job's logs."),
         "stop": ("telechat_runtime.cli.stop", "Stop a job on all nodes."),
         "node": ("telechat_runtime.cli.node", "Commands that run on a node (used by the others)."),

@@ -61,6 +61,18 @@ def status() -> None:
     _answer("status", _read_request())
 
 
+@node.command()
+def versions() -> None:
+    """Tell which versions are installed here, and how they fit the version matrix."""
+    _answer("versions", _read_request())
+
+
+@node.command()
+def examine() -> None:
+    """Answer everything that doctor asks of the place where this runs."""
+    _answer("examine", _read_request())
+
+
 def _read_request() -> Dict[str, Any]:
     return _parse_request(click.get_binary_stream("stdin").read())
 

@@ -29,6 +29,8 @@ Every option with a variable in brackets can be set by that environment variable
 | 5 | Preflight refused: a node is busy, its container does not run, a path is missing, a port is taken. |
 | 130 | Interrupted. Nothing that was started runs on, unless a message names it. |
 
+`doctor` alone has codes of its own for what it finds: 0 all is well, 1 a warning, 2 a failure.
+
 The first Ctrl-C stops the job with its grace, the second without, the third leaves telechat-run at once. When
 telechat-run itself dies, or its terminal is closed, the job goes on: `logs --follow` shows it, `stop` ends it.
 With `--json` the result is one JSON document on stdout, and everything else goes to stderr.

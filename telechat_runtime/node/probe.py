@@ -22,6 +22,12 @@ _VERSION_SECONDS = 20
 
 def run(request: Dict[str, Any], out: Callable[[Dict[str, Any]], None]) -> int:
     """Write the one answer; nothing on the node is changed."""
+    out(look(request))
+    return 0
+
+
+def look(request: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the answer, as the node protocol has it."""
     paths = job_paths(request, "probe")
     looked = lease.look(paths)
     hostname = socket.gethostname()
@@ -40,8 +46,7 @@ def run(request: Dict[str, Any], out: Callable[[Dict[str, Any]], None]) -> int:
     }
     if looked.stale:
         answer["stale_lease"] = looked.stale
-    out(answer)
-    return 0
+    return answer
 
 
 def _resolves(hostname: str) -> bool:

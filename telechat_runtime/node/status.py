@@ -16,13 +16,18 @@ _SHOWN = ("job_id", "kind", "owner", "started", "ended", "exit_code", "reason", 
 
 def run(request: Dict[str, Any], out: Callable[[Dict[str, Any]], None]) -> int:
     """Write the lease and the jobs, the newest first."""
+    out(look(request))
+    return 0
+
+
+def look(request: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the answer, as the node protocol has it."""
     paths = job_paths(request, "status")
     looked = lease.look(paths)
     answer: Dict[str, Any] = {"lease": looked.held, "jobs": [_shown(job) for job in _jobs(paths.job_root)]}
     if looked.stale:
         answer["stale_lease"] = looked.stale
-    out(answer)
-    return 0
+    return answer
 
 
 def _jobs(job_root: str) -> List[NodeJob]:

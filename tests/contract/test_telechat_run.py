@@ -40,8 +40,8 @@ HEAVY = {"paramiko", "rich", "ruamel", "yaml", "ansible", "asyncio", "mindspore"
 @pytest.mark.parametrize(
     ("words", "too_heavy"),
     [
-        (["--help"], HEAVY | {"subprocess", "telechat_runtime.cli.finetune"}),
-        (["node", "probe", "--help"], HEAVY | {"telechat_runtime.cli.finetune", "telechat_runtime.plan"}),
+        (["--help"], HEAVY | {"subprocess", "telechat_runtime.cli.finetune", "telechat_runtime.version_rows"}),
+        (["node", "probe", "--help"], HEAVY | {"telechat_runtime.plan", "telechat_runtime.version_rows"}),
         (["finetune", "--help"], {"paramiko", "rich", "ansible", "asyncio", "mindspore"}),
     ],
 )

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a healthy node answers to `node examine`, from the server and from within its container."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict
+
+from telechat_runtime import __version__
+
+HDK = {
+    "driver": "24.1.rc3",
+    "firmware": "7.5.0.1.129",
+    "firmware_release": "24.1.rc3",
+    "driver_accepts": "[7.0.0,7.5.99]",
+    "firmware_accepts": "[24.1,24.1.]",
+}
+SOFTWARE = {"cann": "8.0.RC3", "mindspore": "2.4.0", "mindformers": "1.3.0"}
+NOTHING = dict.fromkeys([*HDK, *SOFTWARE])
+BOARD = {"driver": "24.1.rc3", "firmware": "7.5.0.1.129", "compatibility": "OK"}
+VERIFIED = json.dumps({"fingerprint": {"driver": "24.1.rc3", "firmware": "7.5.0.1.129"}})
+
+
+def server(**changes: Any) -> Dict[str, Any]:
+    """Return the answer of a server with eight NPUs; `changes` replace fields of its sections."""
+    return _changed(
+        {
+            "versions": {"versions": {**NOTHING, **HDK}, "runtime": {"version": __version__, "sha256": None}},
+            "chips": {
+                "program": "/usr/local/sbin/npu-smi",
+                "error": None,
+                "chips": [{"npu_id": npu, "chip_id": 0, "name": "910B2", "health": "OK"} for npu in range(8)],
+                "boards": [{"npu_id": npu, **BOARD} for npu in range(8)],
+            },
+            "kernels": {"running": "5.10.0-1", "installed": ["5.10.0-1"], "with_module": ["5.10.0-1"]},
+        },
+        changes,
+    )
+
+
+def inside(**changes: Any) -> Dict[str, Any]:
+    """Return the answer of its container; `changes` replace fields of its sections."""
+    in_container = {**NOTHING, **SOFTWARE, "driver": HDK["driver"], "driver_accepts": HDK["driver_accepts"]}
+    return _changed(
+        {
+            "versions": {"versions": in_container, "runtime": {"version": __version__, "sha256": None}},
+            "probe": {
+                "job_root": "/var/lib/telechat",
+                "hostname": "node",
+                "resolves": True,
+                "free_bytes": 1 << 40,
+                "read": {"/var/lib/telechat/verified.json": VERIFIED},
+            },
+            "jobs": {"lease": None, "jobs": []},
+        },
+        changes,
+    )
+
+
+def _changed(answer: Dict[str, Any], changes: Dict[str, Any]) -> Dict[str, Any]:
+    for section, fields in changes.items():
+        answer[section] = {**answer[section], **fields} if isinstance(fields, dict) else fields
+    return answer
