@@ -6,24 +6,28 @@ The exit code of ``mindformers.run_check()`` is 0 even when its MindSpore or pre
 
 from __future__ import annotations
 
+import json
 import re
-from typing import NamedTuple, Optional, Sequence
+from typing import Any, Dict, NamedTuple, Optional, Sequence
 
 from ansible.module_utils.command_result import Result
 from ansible.module_utils.npu_smi import Board, ChipStatus
 
+COMPONENTS = ("driver", "firmware", "cann", "mindspore", "mindformers")
 MINDFORMERS_FAILED = ("MindSpore failed!", "Predict test failed!", "Pretrain test failed!", "The run check failed")
 MINDFORMERS_MATCHED = "All checks passed"
+WARN, REFUSE = "warn", "refuse"
 # TeleChat2's fork knows the versions of an older release only: on the guide's stack this is as good as it gets.
 MINDFORMERS_UNMATCHED = "unmatched but all checks passed"
 
 
 class Check(NamedTuple):
-    """One judged check: ``detail`` is what people read, good or bad."""
+    """One judged check: ``detail`` is what people read, good or bad; ``caution`` is good that could be better."""
 
     name: str
     ok: bool
     detail: str
+    caution: bool = False
 
 
 def judge_chips(chips: Sequence[ChipStatus], wanted: int) -> Check:
@@ -77,10 +81,42 @@ def judge_mindformers(result: Result) -> Check:
 
 
 def judge_runtime(result: Result, path: str) -> Check:
-    """The node runtime starts with the interpreter of the jobs."""
-    if result.rc == 0 and result.stdout.startswith("telechat-run"):
-        return Check("runtime", True, result.stdout.strip())
-    return Check("runtime", False, "{} does not start: {}".format(path, _tail(result.stdout + "\n" + result.stderr)))
+    """The node runtime starts with the interpreter of the jobs and answers ``node versions``."""
+    answer = _answer(result)
+    if answer is None:
+        tail = _tail(result.stdout + "\n" + result.stderr)
+        return Check("runtime", False, f"{path} gives no answer: {tail}")
+    place = [answer["python"], answer["libc"] or "unknown libc", answer["architecture"]]
+    return Check("runtime", True, "telechat-run {} on Python {}, {}, {}".format(answer["runtime"]["version"], *place))
+
+
+def judge_matrix(result: Result, off_matrix: str) -> Check:
+    """The versions of HDK, CANN, MindSpore and MindFormers fit, as the node runtime judges them where jobs run."""
+    answer = _answer(result)
+    if answer is None:
+        return Check("matrix", False, "the node runtime did not tell the versions")
+    matrix = answer["matrix"]
+    found = ["{} {}".format(*pair) for pair in answer["versions"].items() if pair[1] and pair[0] in COMPONENTS]
+    against = "; ".join(matrix["reasons"] + matrix["costs"])
+    mend = "; smallest change: {}".format(", ".join(matrix["change"])) if matrix["change"] else ""
+    verdict = matrix["verdict"]
+    if verdict == "broken":
+        return Check("matrix", False, f"broken: {against}{mend}")
+    if verdict == "off":
+        return Check("matrix", off_matrix != REFUSE, f"works, not recommended: {against}{mend}", caution=True)
+    if verdict == "unknown":
+        return Check("matrix", True, "not judged, not seen: {}".format(", ".join(matrix["not_seen"])), caution=True)
+    return Check("matrix", True, "on the matrix: {}".format(", ".join(found)))
+
+
+def _answer(result: Result) -> Optional[Dict[str, Any]]:
+    """Return the last line of the output as JSON object: what a shell's start-up prints stands before it."""
+    lines = result.stdout.strip().splitlines()
+    try:
+        answer = json.loads(lines[-1]) if lines and result.rc == 0 else None
+    except ValueError:
+        return None
+    return answer if isinstance(answer, dict) and "matrix" in answer else None
 
 
 def _tail(text: str) -> str:

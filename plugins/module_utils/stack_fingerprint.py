@@ -48,8 +48,13 @@ def sha256_or_none(path: str) -> Optional[str]:
 
 def version(hdk_path: str, part: str) -> Optional[str]:
     """Return the installed version of "driver" or "firmware", None when it is not installed."""
+    return installed_version(version_info(hdk_path, part))
+
+
+def version_info(hdk_path: str, part: str) -> str:
+    """Return the text of the version.info of "driver" or "firmware", empty when it is not installed."""
     try:
         with open(os.path.join(hdk_path, part, "version.info"), encoding="utf-8", errors="replace") as stream:
-            return installed_version(stream.read())
+            return stream.read()
     except OSError:
-        return None
+        return ""

@@ -42,6 +42,15 @@ options:
     type: str
     choices: [Ascend, CPU]
     default: Ascend
+  tree:
+    description: Folder of the TeleChat2 MindFormers tree; its version goes before that of the wheel.
+    type: str
+    default: ''
+  off_matrix:
+    description: What versions off the matrix of HDK, CANN, MindSpore and MindFormers are, which work all the same.
+    type: str
+    choices: [warn, refuse]
+    default: warn
   npu_smi:
     description: Path of npu-smi on the host; empty leaves the chips out.
     type: str
@@ -106,6 +115,8 @@ def main() -> None:
             "container_name": {"type": "str", "default": "telechat"},
             "python": {"type": "str", "default": "python3"},
             "device_target": {"type": "str", "choices": ["Ascend", "CPU"], "default": "Ascend"},
+            "tree": {"type": "str", "default": ""},
+            "off_matrix": {"type": "str", "choices": [run_check.WARN, run_check.REFUSE], "default": run_check.WARN},
             "npu_smi": {"type": "str", "default": "/usr/local/sbin/npu-smi"},
             "npu_count": {"type": "int", "required": True},
             "runtime_path": {"type": "str", "default": "/opt/telechat/telechat-run.pyz"},
@@ -126,6 +137,9 @@ def main() -> None:
         if os.path.exists(stamp):
             os.unlink(stamp)
         module.fail_json(msg="the node is not ready: " + "; ".join(bad), checks=outcome)
+    for check in checks:
+        if check.caution:
+            module.warn(f"{check.name}: {check.detail}")
     if stale is not None:
         write_stamp(stamp, {"fingerprint": current, "checks": outcome, "verified": int(time.time())})
     module.exit_json(changed=stale is not None, checks=outcome, diff=diff(stale))
@@ -163,8 +177,11 @@ def chip_checks(module: AnsibleModule) -> t.List[run_check.Check]:
 def job_checks(module: AnsibleModule) -> t.List[run_check.Check]:
     params, checks = module.params, []
     if params["runtime_path"]:
-        started = in_job_environment(module, [params["python"], params["runtime_path"], "--version"])
-        checks.append(run_check.judge_runtime(started, params["runtime_path"]))
+        program = [params["python"], params["runtime_path"], "node", "versions"]
+        answer = in_job_environment(module, program, json.dumps(question(params)) + "\n")
+        checks.append(run_check.judge_runtime(answer, params["runtime_path"]))
+        if checks[-1].ok:
+            checks.append(run_check.judge_matrix(answer, params["off_matrix"]))
     program = [params["python"], "-c", "import mindspore; mindspore.run_check()"]
     checks.append(run_check.judge_mindspore(in_job_environment(module, program), params["device_target"]))
     if params["device_target"] == "Ascend":
@@ -173,13 +190,25 @@ def job_checks(module: AnsibleModule) -> t.List[run_check.Check]:
     return checks
 
 
-def in_job_environment(module: AnsibleModule, argv: t.List[str]) -> Result:
+def question(params: t.Dict[str, t.Any]) -> t.Dict[str, t.Any]:
+    """Return what ``node versions`` reads: the firmware's version.info is not mounted into the container."""
+    folder = params["wish"]["hdk_path"]
+    return {
+        "device_target": params["device_target"],
+        "hdk_folder": folder,
+        "firmware_info": stack_fingerprint.version_info(folder, "firmware"),
+        "tree": params["tree"] or None,
+    }
+
+
+def in_job_environment(module: AnsibleModule, argv: t.List[str], stdin: str = "") -> Result:
     params = module.params
-    prefix = [params["cli"], "exec", params["container_name"]] if params["container_name"] else []
+    execute = [params["cli"], "exec", *(["-i"] if stdin else [])]
+    prefix = [*execute, params["container_name"]] if params["container_name"] else []
     limited = ["timeout", "--kill-after=10", str(params["timeout"])]
     command = [*prefix, *limited, "bash", "-c", IN_ENVIRONMENT, "bash", params["environment_file"], *argv]
     # a self-test takes longer than run_on_host waits; its own limit is in the command
-    result = Result(*module.run_command(command))
+    result = Result(*module.run_command(command, data=stdin or None))
     if result.rc == RC_TIMEOUT:
         return Result(result.rc, result.stdout, f"{result.stderr}\nended after {params['timeout']} s")
     return result

@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
+import json
+
 import pytest
 from ansible.module_utils.command_result import Result
 from ansible.module_utils.npu_smi import Board, ChipStatus
 from ansible.module_utils.run_check import (
+    REFUSE,
+    WARN,
     judge_chips,
+    judge_matrix,
     judge_mindformers,
     judge_mindspore,
     judge_runtime,
@@ -83,7 +88,7 @@ def chip(npu_id, health="OK"):
     ],
 )
 def test_chips(chips, wanted, ok, detail):
-    assert judge_chips(chips, wanted)[1:] == (ok, detail)
+    assert judge_chips(chips, wanted)[1:3] == (ok, detail)
 
 
 @pytest.mark.parametrize(
@@ -106,8 +111,54 @@ def test_versions(board, ok, detail):
     assert detail in check.detail
 
 
+def versions_answer(verdict="on", **matrix):
+    """What `node versions` prints; a shell's start-up may print before it."""
+    document = {
+        "versions": {"driver": "23.0.3", "firmware": None, "mindspore": "2.4.0", "firmware_release": "23.0.3"},
+        "runtime": {"version": "0.1.0", "sha256": None},
+        "python": "3.10.2",
+        "libc": None,
+        "architecture": "aarch64",
+        "matrix": {"verdict": verdict, "reasons": [], "costs": [], "not_seen": [], "change": [], **matrix},
+    }
+    return Result(0, "welcome\n" + json.dumps(document) + "\n", "")
+
+
 def test_runtime():
-    assert judge_runtime(Result(0, "telechat-run, version 0.1.0\n", ""), "/x.pyz").ok
-    check = judge_runtime(Result(1, "", "SyntaxError: invalid syntax"), "/x.pyz")
+    check = judge_runtime(versions_answer(), "/x.pyz")
+    assert check.ok
+    assert check.detail == "telechat-run 0.1.0 on Python 3.10.2, unknown libc, aarch64"
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        (Result(1, "", "SyntaxError: invalid syntax"), "/x.pyz gives no answer: SyntaxError: invalid syntax"),
+        (Result(0, "telechat-run, version 0.0.9\n", ""), "gives no answer: telechat-run, version 0.0.9"),
+        (Result(2, '{"error": {"code": 2}}\n', "Error: No such command"), "No such command"),
+        (Result(0, "", ""), "it printed nothing"),
+    ],
+)
+def test_a_runtime_that_gives_no_answer(result, words):
+    check = judge_runtime(result, "/x.pyz")
     assert not check.ok
-    assert check.detail == "/x.pyz does not start: SyntaxError: invalid syntax"
+    assert words in check.detail
+    assert not judge_matrix(result, WARN).ok
+
+
+OLD = {"reasons": ["driver 23.0.3 is older"], "costs": ["no VMM"], "change": ["HDK 23.0.3 -> 24.1.rc3"]}
+SAID = "driver 23.0.3 is older; no VMM; smallest change: HDK 23.0.3 -> 24.1.rc3"
+
+
+@pytest.mark.parametrize(
+    ("result", "off_matrix", "ok", "caution", "detail"),
+    [
+        (versions_answer(), REFUSE, True, False, "on the matrix: driver 23.0.3, mindspore 2.4.0"),
+        (versions_answer("off", **OLD), WARN, True, True, f"works, not recommended: {SAID}"),
+        (versions_answer("off", **OLD), REFUSE, False, True, f"works, not recommended: {SAID}"),
+        (versions_answer("broken", **OLD), WARN, False, False, f"broken: {SAID}"),
+        (versions_answer("unknown", not_seen=["CANN"]), REFUSE, True, True, "not judged, not seen: CANN"),
+    ],
+)
+def test_matrix(result, off_matrix, ok, caution, detail):
+    assert judge_matrix(result, off_matrix) == ("matrix", ok, detail, caution)
