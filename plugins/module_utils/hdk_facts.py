@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Look at a host's HDK, changing nothing: files, running versions, chips on the bus, who uses them."""
+"""Look at a host's HDK, changing nothing: files, running versions, chips on the bus, what holds them."""
 
 from __future__ import annotations
 
@@ -8,41 +8,68 @@ import os
 import platform
 import re
 from concurrent.futures import ThreadPoolExecutor
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
-from ansible.module_utils import npu_smi
+from ansible.module_utils import hdk_leftovers, hdk_usage, job_lease, npu_smi
 from ansible.module_utils.command_result import Result, Run
+from ansible.module_utils.hdk_leftovers import NPU_SMI_PATHS
 from ansible.module_utils.hdk_record import HdkRecord
-from ansible.module_utils.hdk_state import DRIVER, FIRMWARE, Chip, Component, HdkFacts, Holder
+from ansible.module_utils.hdk_state import (
+    ASCEND_HOME,
+    DRIVER,
+    FIRMWARE,
+    INSTALL_INFO,
+    UNINSTALL,
+    Chip,
+    Component,
+    HdkFacts,
+)
 from ansible.module_utils.os_packages import KERNEL, for_kernel, installable, missing_packages
-from ansible.module_utils.version_info import installed_version
+from ansible.module_utils.version_info import installed_version, parse_key_values
 
 ASCEND_VENDOR = "0x19e5"
 # PCI devices of Huawei's vendor id that are NPUs; a Kunpeng server has many others of that vendor.
 CHIP_DEVICES = {"910": "d801", "910b": "d802", "a3": "d803", "310p": "d500"}
 
-NPU_SMI_PATHS = ("usr/local/sbin/npu-smi", "usr/local/bin/npu-smi", "usr/bin/npu-smi")
-_NPU_DEVICE = re.compile(r"/dev/davinci\d+$")
-_CONTAINER_ID = re.compile(r"\b[0-9a-f]{64}\b")
+_KERNEL_RELEASE = re.compile(r'UTS_RELEASE "([^"]+)"')
+# What npu-smi of newer releases says where ascend_install.info lacks Driver_Install_Status=complete.
+_HALF_INSTALLED = "may not be completely installed"
 # npu-smi answers a board in some tenths of a second; eight one after the other would be most of a look.
 _BOARDS_AT_ONCE = 4
 _STARTTIME = 19
 
 
-def look_at_hdk(run: Run, family: Optional[str], os_packages: List[str], root: str = "/") -> HdkFacts:
+def look_at_hdk(
+    run: Run, family: Optional[str], os_packages: List[str], job_root: Optional[str], root: str = "/"
+) -> HdkFacts:
     """Return the facts that the plan depends on; packages named with {kernel} bring the running kernel's headers."""
     kernel = platform.release()
-    chips, error = running_chips(run, root)
+    chips, error, complete = running_chips(run, root)
+    info = parse_key_values(_read(os.path.join(root, INSTALL_INFO[1:])) or "")
+    driver, firmware = component(DRIVER, info, root, complete=complete), component(FIRMWARE, info, root)
+    packages = [name for name in os_packages if KERNEL in name]
+    headers, headers_release = kernel_headers(run, family, packages, kernel, root)
     return HdkFacts(
         architecture=platform.machine(),
         kernel=kernel,
-        headers=kernel_headers(run, family, [name for name in os_packages if KERNEL in name], kernel, root),
+        headers=headers,
+        headers_release=headers_release,
         bus_devices=tuple(bus_devices(root)),
-        driver=component(DRIVER, root),
-        firmware=component(FIRMWARE, root),
+        driver=driver,
+        firmware=firmware,
         chips=tuple(chips),
         npu_smi_error=error,
-        holders=tuple(holders(run, root)),
+        driver_module=bool(hdk_leftovers.driver_modules(kernel, root)),
+        driver_loaded=hdk_leftovers.driver_loaded(root),
+        dkms_tree=hdk_leftovers.dkms_tree(root),
+        leftovers=hdk_leftovers.leftovers(driver, firmware, root),
+        user=info.get("UserName") or None,
+        group=info.get("UserGroup") or None,
+        for_all=info.get("Driver_Install_For_All", "yes") == "yes",
+        holders=tuple(hdk_usage.holders(run, root)),
+        installers=tuple(hdk_usage.installers(root)),
+        job=job_lease.holder(job_root) if job_root else None,
+        seconds=HdkRecord(root).seconds(),
     )
 
 
@@ -57,50 +84,100 @@ def bus_devices(root: str = "/") -> List[str]:
     return found
 
 
-def kernel_headers(run: Run, family: Optional[str], packages: List[str], kernel: str, root: str = "/") -> str:
-    """Return present, installable, missing, or unknown when the package lists were never fetched."""
-    if os.path.isdir(os.path.join(root, "lib/modules", kernel, "build")):
-        return "present"
+def kernel_headers(
+    run: Run, family: Optional[str], packages: List[str], kernel: str, root: str = "/"
+) -> Tuple[str, Optional[str]]:
+    """Return present, other, installable, missing or unknown (no lists were fetched), and whose release they are of."""
+    build = os.path.join(root, "lib/modules", kernel, "build")
+    if os.path.isdir(build):
+        release = _release_of_headers(build)
+        return ("present" if release in (None, kernel) else "other"), release
     absent = missing_packages(run, family, for_kernel(packages, kernel))
     answers = [installable(run, family, name, root) for name in absent]
     if None in answers:
-        return "unknown"
-    return "installable" if answers and all(answers) else "missing"
+        return "unknown", None
+    return ("installable" if answers and all(answers) else "missing"), None
 
 
-def component(name: str, root: str = "/") -> Component:
-    """Read what is installed of driver or firmware, and what this boot has seen of it."""
-    path = os.path.join(root, "usr/local/Ascend", name, "version.info")
-    text = _read(path)
-    on_disk = installed_version(text) if text else None
-    record = HdkRecord(root)
-    entry = record.read().get(name, {})
-    in_this_boot = bool(entry) and entry.get("boot_id") == record.boot_id()
-    interrupted = bool(entry) and not entry.get("finished")
-    if on_disk is None:
-        return Component(on_disk=None, written_this_boot=False, interrupted=interrupted, reboot_owed=False)
-    recorded = bool(entry) and entry.get("version") == on_disk
+def _release_of_headers(build: str) -> Optional[str]:
+    release = _read(os.path.join(build, "include/config/kernel.release"))
+    match = _KERNEL_RELEASE.search(_read(os.path.join(build, "include/generated/utsrelease.h")) or "")
+    return release or (match.group(1) if match else None)
+
+
+def component(name: str, info: Dict[str, str], root: str = "/", *, complete: bool = True) -> Component:
+    """Read what is installed of driver or firmware, and what this boot has seen of it.
+
+    `info` is /etc/ascend_install.info, `complete` whether npu-smi calls the driver's installation complete.
+    """
+    registered = _registered(name, info)
+    home = _home(name, registered, root)
+    folder = os.path.join(root, home[1:], name)
+    path = os.path.join(folder, "version.info")
+    on_disk = installed_version(_read(path) or "")
+    entry = HdkRecord(root).read().get(name, {})
+    in_this_boot = bool(entry) and entry.get("boot_id") == HdkRecord(root).boot_id()
+    uninstalled = entry.get("action") == UNINSTALL
+    recorded = on_disk is not None and not uninstalled and entry.get("version") == on_disk
+    written = in_this_boot if recorded else on_disk is not None and os.stat(path).st_ctime > _boot_time(root)
+    owed = in_this_boot and bool(entry.get("reboot_owed"))
+    removed = on_disk is None and uninstalled and in_this_boot and bool(entry.get("finished"))
     return Component(
         on_disk=on_disk,
-        written_this_boot=in_this_boot if recorded else os.stat(path).st_ctime > _boot_time(root),
-        interrupted=interrupted,
-        reboot_owed=recorded and in_this_boot and bool(entry.get("reboot_owed")),
+        written_this_boot=written,
+        interrupted=bool(entry) and not entry.get("finished"),
+        reboot_owed=owed and (recorded or removed),
+        home=home,
+        named=registered is not None,
+        missing=tuple(_missing(name, on_disk, info, folder, root, complete=complete)),
+        script=registered is not None and os.path.isfile(os.path.join(folder, "script/uninstall.sh")),
+        removed=removed,
     )
 
 
-def running_chips(run: Run, root: str = "/") -> Tuple[List[Chip], Optional[str]]:
-    """Ask npu-smi for all chips and what runs on them; without an answer no chips and the reason."""
+def _registered(name: str, info: Dict[str, str]) -> Optional[str]:
+    return info.get(f"{name.title()}_Install_Path_Param")
+
+
+def _home(name: str, registered: Optional[str], root: str) -> str:
+    """Return where the component is; a path that the install info names, and where nothing is, counts for nothing."""
+    if registered and os.path.isabs(registered) and os.path.isdir(os.path.join(root, registered[1:], name)):
+        return registered.rstrip("/")
+    return ASCEND_HOME
+
+
+def _missing(
+    name: str, on_disk: Optional[str], info: Dict[str, str], folder: str, root: str, *, complete: bool
+) -> List[str]:
+    """Return what an installation that was cut short left out; an installer begins with the install info."""
+    if on_disk is None:
+        return ["version.info"] if _registered(name, info) else []
+    if name != DRIVER:
+        return []
+    found = [] if os.path.isfile(os.path.join(folder, "tools/upgrade-tool")) else ["upgrade-tool"]
+    found += [] if npu_smi_path(root) else ["npu-smi"]
+    # Older releases don't write it, so that its absence says something through npu-smi only.
+    status = info.get("Driver_Install_Status", "complete")
+    return found + ([] if status == "complete" and complete else ["Driver_Install_Status=complete"])
+
+
+def running_chips(run: Run, root: str = "/") -> Tuple[List[Chip], Optional[str], bool]:
+    """Ask npu-smi for all chips and what runs on them; without an answer no chips and the reason.
+
+    The third is whether npu-smi takes the driver's installation for complete.
+    """
     program = npu_smi_path(root)
     if program is None:
-        return [], "npu-smi is not installed"
+        return [], "npu-smi is not installed", True
     answer = run([program, "info"])
+    complete = _HALF_INSTALLED not in answer.stdout + answer.stderr
     statuses = npu_smi.parse_info(answer.stdout) if answer.rc == 0 else []
     if not statuses:
-        return [], _why_no_answer(answer)
+        return [], _why_no_answer(answer), complete
     ids = sorted({status.npu_id for status in statuses})
     with ThreadPoolExecutor(max_workers=_BOARDS_AT_ONCE) as pool:
         boards = dict(zip(ids, pool.map(lambda npu: _board(run, program, npu), ids)))
-    return [_chip(run, program, status, boards[status.npu_id]) for status in statuses], None
+    return [_chip(run, program, status, boards[status.npu_id]) for status in statuses], None, complete
 
 
 def npu_smi_path(root: str = "/") -> Optional[str]:
@@ -112,34 +189,6 @@ def npu_smi_path(root: str = "/") -> Optional[str]:
 def npu_smi_folders(root: str = "/") -> List[str]:
     """Return npu-smi's paths where a folder is in the program's place."""
     return [path for path in (os.path.join(root, name) for name in NPU_SMI_PATHS) if os.path.isdir(path)]
-
-
-def holders(run: Run, root: str = "/") -> List[Holder]:
-    """Return the processes that have an NPU open, in containers too; all of them only for root."""
-    found = []
-    names: Dict[str, str] = {}
-    for pid in _pids_with_npu(root):
-        command = _read(os.path.join(root, "proc", str(pid), "comm")) or "?"
-        match = _CONTAINER_ID.search(_read(os.path.join(root, "proc", str(pid), "cgroup")) or "")
-        container = None
-        if match:
-            identity = match.group(0)
-            if identity not in names:
-                answer = run(["docker", "inspect", "--format", "{{.Name}}", identity])
-                names[identity] = answer.stdout.strip().lstrip("/") if answer.rc == 0 else identity[:12]
-            container = names[identity]
-        found.append(Holder(pid=pid, name=command, container=container))
-    return found
-
-
-def _pids_with_npu(root: str) -> Iterator[int]:
-    for folder in sorted(glob.glob(os.path.join(root, "proc/[0-9]*"))):
-        try:
-            targets = [os.readlink(entry.path) for entry in os.scandir(os.path.join(folder, "fd"))]
-        except OSError:
-            continue  # the process has ended meanwhile, or belongs to somebody else
-        if any(_NPU_DEVICE.match(target) for target in targets):
-            yield int(os.path.basename(folder))
 
 
 def _board(run: Run, program: str, npu_id: int) -> npu_smi.Board:

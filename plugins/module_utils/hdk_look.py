@@ -5,13 +5,28 @@ from __future__ import annotations
 
 import grp
 import pwd
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Dict, List, NamedTuple, Optional
 
+from ansible.module_utils import hdk_usage
 from ansible.module_utils.command_result import Run
+from ansible.module_utils.hdk_estimate import Estimate, estimate
 from ansible.module_utils.hdk_facts import CHIP_DEVICES, look_at_hdk, npu_smi_folders
+from ansible.module_utils.hdk_flash import flash_base
 from ansible.module_utils.hdk_plan import plan_hdk
-from ansible.module_utils.hdk_state import DRIVER, FIRMWARE, HdkFacts, HdkPlan, HdkWish
+from ansible.module_utils.hdk_refusals import may_be_too_old
+from ansible.module_utils.hdk_state import (
+    ABSENT,
+    DRIVER,
+    FIRMWARE,
+    INSTALL,
+    PRESENT,
+    REFUSE,
+    UPGRADE,
+    HdkFacts,
+    HdkPlan,
+    HdkWish,
+)
 from ansible.module_utils.hdk_verdict import hdk_problems
 from ansible.module_utils.host_problem import Problem
 from ansible.module_utils.os_packages import for_kernel, missing_packages
@@ -30,13 +45,32 @@ class HdkLook(NamedTuple):
 
     def problems(self) -> List[Problem]:
         """Return what forbids the plan or, when nothing is left to do, what is still wrong with the chips."""
-        if self.plan.refusals or self.plan.steps:
+        if self.plan.refusals or self.plan.steps or self.wish.state == ABSENT:
             return list(self.plan.refusals)
         return hdk_problems(self.facts, self.wish)
 
+    def cautions(self) -> List[Problem]:
+        """Return what an operator ought to know before these steps."""
+        named = {holder.container for holder in self.facts.holders}
+        idle = [c.name for c in self.facts.containers if c.devices and not {c.name, c.id[:12]} & named]
+        if not self.plan.steps or self.wish.state == ABSENT or not idle:
+            return []
+        return [
+            Problem(
+                check="npu_containers",
+                value=f"{', '.join(idle)} may use the NPUs, though no process there has one open",
+                rule="nothing may use the NPUs while the HDK changes, and the reboot ends all containers",
+                next_step="start no job there until the plan is done",
+            )
+        ]
+
+    def estimate(self) -> Estimate:
+        """Return how long the plan takes."""
+        return estimate(self.plan.steps)
+
     def components(self) -> List[str]:
         """Return whose packages the plan takes, driver first."""
-        planned = [step.component for step in self.plan.steps]
+        planned = [step.component for step in self.plan.steps if step.action in (INSTALL, UPGRADE)]
         return [component for component in (DRIVER, FIRMWARE) if component in planned]
 
     def versions(self) -> Dict[str, Any]:
@@ -55,14 +89,21 @@ class HdkLook(NamedTuple):
 
 def look(settings: Dict[str, Any], run: Run, family: Optional[str], root: str = "/") -> HdkLook:
     """Look at the host and plan, changing nothing; `settings` is the wish of the role ascend_hdk."""
-    facts = look_at_hdk(run, family, os_packages(settings, family), root)
+    facts = look_at_hdk(run, family, os_packages(settings, family), settings.get("job_root"), root)
     wish = hdk_wish(settings, facts.architecture)
-    return HdkLook(facts=facts, wish=wish, plan=plan_hdk(facts, wish))
+    if wish.state == PRESENT and may_be_too_old(facts, wish):
+        facts = replace(facts, flash_base=flash_base(run, facts.driver.home, root))
+    plan = plan_hdk(facts, wish)
+    # Nobody else wants to know the containers, and docker is slow to tell.
+    if (plan.steps and facts.driver_loaded) or wish.state == ABSENT:
+        facts = replace(facts, containers=tuple(hdk_usage.containers(run, root)))
+        plan = plan_hdk(facts, wish)
+    return HdkLook(facts=facts, wish=wish, plan=plan)
 
 
 def answer(settings: Dict[str, Any], run: Run, family: Optional[str], root: str = "/") -> Dict[str, Any]:
     """Return facts, pending, problems and cautions of the role in the shape of `ascend_info`."""
-    if not settings["packages"]:
+    if not settings["packages"] and settings.get("state", PRESENT) == PRESENT:
         # Without packages there is no wanted version; their problems are told by the control side.
         return dict(NOT_ASKED)
     seen = look(settings, run, family, root)
@@ -73,14 +114,26 @@ def answer(settings: Dict[str, Any], run: Run, family: Optional[str], root: str 
         npu_smi_error=seen.facts.npu_smi_error,
         plan=[str(step) for step in seen.plan.steps],
         components=seen.components(),
+        estimate_seconds=seen.estimate().most,
     )
-    if seen.plan.steps:
+    if seen.plan.steps and seen.wish.state == PRESENT:
         problems += [_npu_smi_folder(path) for path in npu_smi_folders(root)]
         preparation = prepare(settings, run, family, seen)
         problems += preparation.pop("problems")
         facts.update(preparation)
-    pending = {ROLE: "; ".join([*_preparations(settings, facts), *facts["plan"]])} if seen.plan.steps else {}
-    return {"facts": facts, "pending": pending, "problems": problems, "cautions": []}
+    return {
+        "facts": facts,
+        "pending": _pending(settings, seen, facts),
+        "problems": problems,
+        "cautions": seen.cautions(),
+    }
+
+
+def _pending(settings: Dict[str, Any], seen: HdkLook, facts: Dict[str, Any]) -> Dict[str, str]:
+    if not seen.plan.steps:
+        return {}
+    preparations = _preparations(settings, facts) if seen.wish.state == PRESENT else []
+    return {ROLE: "; ".join([*preparations, *facts["plan"], str(seen.estimate())])}
 
 
 def prepare(settings: Dict[str, Any], run: Run, family: Optional[str], seen: HdkLook) -> Dict[str, Any]:
@@ -116,18 +169,23 @@ def os_packages(settings: Dict[str, Any], family: Optional[str]) -> List[str]:
 
 
 def hdk_wish(settings: Dict[str, Any], architecture: str) -> HdkWish:
-    """Return what is wanted of a host of this architecture."""
+    """Return what is wanted of a host of this architecture; to uninstall, no package is needed."""
     packages = settings["packages"]
-    package = packages.get(architecture) or next(iter(packages.values()))
+    package = packages.get(architecture) or next(iter(packages.values()), {})
     return HdkWish(
-        driver_version=package[DRIVER]["version"],
-        firmware_version=package[FIRMWARE]["version"],
+        state=settings.get("state", PRESENT),
+        driver_version=package.get(DRIVER, {}).get("version", ""),
+        firmware_version=package.get(FIRMWARE, {}).get("version", ""),
         npu_count=int(settings["npu_count"]),
         bus_device=CHIP_DEVICES[settings["chip"]],
         architectures=tuple(sorted(packages)),
         reboot_policy=settings["reboot"],
         allow_downgrade=bool(settings["allow_downgrade"]),
         can_reboot=bool(settings["can_reboot"]),
+        user=settings["user"],
+        group=settings["group"],
+        foreign=settings.get("foreign", REFUSE),
+        durations={kind: int(seconds) for kind, seconds in settings.get("durations", {}).items()},
     )
 
 

@@ -36,7 +36,7 @@ IF_INSTALLER_ASKS = "if the installer asks for it"
 IF_NOT_RUNNING = "unless the chips already run it"
 IF_FIRMWARE_WRITTEN = "if firmware was written"
 IF_STILL_LOADED = "if the kernel still has the driver"
-IF_LEFT = "if the script leaves it"
+IF_LEFT = "if the scripts leave anything"
 
 # What a leftover DKMS tree of the driver is: not there, with modules that were built, or left by a build that failed.
 NO_TREE = "none"
@@ -51,8 +51,9 @@ REBOOT_WHEN_REQUIRED = "when_required"
 class Component:
     """Driver or firmware as installed: its version.info and what this boot has seen of it.
 
-    `home` is the folder it is installed below, `missing` what a whole installation has besides version.info and this
-    one has not, `script` whether its uninstall script is there, `removed` whether it was uninstalled in this boot.
+    `home` is the folder it is installed below, `named` whether the host's install info knows it, `missing` what a whole
+    installation has and this one, half there, has not, `script` whether its own script can uninstall it (which it can
+    only while it is named), `removed` whether the record says that it was uninstalled in this boot.
     """
 
     on_disk: Optional[str]
@@ -60,6 +61,7 @@ class Component:
     interrupted: bool
     reboot_owed: bool
     home: str = ASCEND_HOME
+    named: bool = False
     missing: Tuple[str, ...] = ()
     script: bool = False
     removed: bool = False
@@ -90,10 +92,11 @@ class Holder:
 
 @dataclass(frozen=True)
 class Container:
-    """A running container that has the NPUs' device nodes, as docker knows it."""
+    """A running container that docker knows and that has the NPUs' device nodes (`devices`) or mounts the driver."""
 
     id: str
     name: str
+    devices: bool
 
 
 @dataclass(frozen=True)
@@ -111,10 +114,10 @@ class HdkFacts:
 
     `headers` is one of present, installable, unknown, missing, other (then `headers_release` says whose).
     `driver_module` tells whether the driver's module for the running kernel is on disk, `driver_loaded` whether the
-    kernel has it, `dkms_tree` is NO_TREE, BUILT_TREE or FAILED_TREE. `user` and `group` are for whom the HDK is
-    installed, `leftovers` the paths of a driver that is not installed (any more), `flash_base` the oldest driver that
-    the chips' flash allows as far as it was asked, `job` the job that holds this node's lease, `seconds` how long this
-    host's steps took (by component, UNINSTALL and REBOOT).
+    kernel has it, `dkms_tree` is NO_TREE, BUILT_TREE or FAILED_TREE. `user` and `group` are for whom the HDK was
+    installed and `for_all` whether for everybody else too, `leftovers` the paths that no script removes (any more),
+    `flash_base` the oldest driver that the chips' flash allows as far as it was asked, `job` the job that holds this
+    node's lease, `seconds` how long this host's steps took (by component, UNINSTALL and REBOOT).
     """
 
     architecture: str
@@ -132,6 +135,7 @@ class HdkFacts:
     dkms_tree: str = NO_TREE
     user: Optional[str] = None
     group: Optional[str] = None
+    for_all: bool = True
     leftovers: Tuple[str, ...] = ()
     containers: Tuple[Container, ...] = ()
     installers: Tuple[Installer, ...] = ()
@@ -193,6 +197,11 @@ class HdkPlan:
 
     steps: Tuple[Step, ...]
     refusals: Tuple[Problem, ...]
+
+
+def is_there(component: Component) -> bool:
+    """Tell whether anything of a component is installed, be it half."""
+    return component.on_disk is not None or bool(component.missing)
 
 
 def runs(versions: List[Optional[str]], wanted: str) -> bool:

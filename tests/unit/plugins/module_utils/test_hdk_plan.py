@@ -1,19 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plans from every state a server can be in, proved against an independent model of a server."""
+"""Plans of the states a server is met in: what, in which order, why; test_hdk_plan_proof.py tries all states."""
 
 import dataclasses
 
 import pytest
 from ansible.module_utils.hdk_plan import plan_hdk
-from ansible.module_utils.hdk_state import Chip, Component, HdkWish, Holder
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from ansible.module_utils.hdk_state import Chip, Component, HdkWish, Holder, Installer
 
-from tests.unit.plugins.module_utils.hdk_server_model import BrokenServerError, Server
+from tests.unit.plugins.module_utils.hdk_server_model import (
+    DKMS_TREE,
+    INSTALL_INFO,
+    BrokenServerError,
+    Installed,
+    InstallInfo,
+    Server,
+)
 
 OLD, NEW = ("23.0.3", "7.1.0.5.220"), ("24.1.rc3", "7.5.0.1.129")
-FACTORY = "7.1.0.3.220"
-MOST_STEPS = 8
+NEWER = ("25.2.0", "7.7.0.6.236")
+BOTH = {"driver": "/usr/local/Ascend", "firmware": "/usr/local/Ascend"}
+MINUTES = {"driver": 180, "firmware": 120, "uninstall": 60, "reboot": 300}
 
 
 def wish(driver=NEW[0], firmware=NEW[1], **changes):
@@ -26,20 +32,48 @@ def wish(driver=NEW[0], firmware=NEW[1], **changes):
         "reboot_policy": "guide",
         "allow_downgrade": False,
         "can_reboot": True,
+        "durations": MINUTES,
     }
     return HdkWish(**{**values, **changes})
 
 
-def running(driver, firmware, **changes):
+def running(driver_version, firmware_version, home="/usr/local/Ascend", user="HwHiAiUser", **changes):
     """A server on which everything of one HDK runs."""
-    return Server(
-        driver_disk=driver,
-        driver_running=driver,
-        firmware_disk=firmware,
-        flash=[firmware] * 2,
-        firmware_running=[firmware] * 2,
-        **changes,
-    )
+    values = {
+        "driver": Installed(driver_version, home),
+        "driver_running": driver_version,
+        "module_built": True,
+        "dkms": "built",
+        "firmware": Installed(firmware_version, home),
+        "flash": [firmware_version] * 2,
+        "firmware_running": [firmware_version] * 2,
+        "info": InstallInfo(user=user, group=user, homes={"driver": home, "firmware": home}),
+    }
+    return Server(**{**values, **changes})
+
+
+def with_driver(version, running_version="same", **changes):
+    """A server with a driver alone."""
+    values = {
+        "driver": Installed(version),
+        "driver_running": version if running_version == "same" else running_version,
+        "module_built": True,
+        "dkms": "built",
+        "info": InstallInfo(homes={"driver": "/usr/local/Ascend"}),
+    }
+    return Server(**{**values, **changes})
+
+
+def half(server, *lacks, **changes):
+    """That server after a power cut in its driver's installer; nobody recorded it."""
+    values = {
+        "driver": Installed(server.driver.version if server.driver else NEW[0], lacks=set(lacks)),
+        "driver_running": None,
+        "module_built": False,
+        "dkms": "failed",
+        "info": InstallInfo(homes={"driver": "/usr/local/Ascend"}),
+    }
+    return dataclasses.replace(server, **{**values, **changes})
 
 
 def actions(plan):
@@ -58,59 +92,99 @@ OVER = ["upgrade firmware", "upgrade driver", "reboot"]
         pytest.param(running(*OLD), OVER, id="older driver and firmware"),
         pytest.param(running(NEW[0], OLD[1]), ["upgrade firmware", "reboot"], id="older firmware"),
         pytest.param(running(OLD[0], NEW[1]), ["upgrade driver", "reboot"], id="older driver"),
+        pytest.param(with_driver(NEW[0]), ["install firmware", "reboot"], id="driver, no firmware"),
         pytest.param(
-            Server(driver_disk=NEW[0], driver_running=NEW[0]), ["install firmware", "reboot"], id="driver, no firmware"
+            with_driver(OLD[0]), ["install firmware", "upgrade driver", "reboot"], id="older driver, no firmware"
         ),
         pytest.param(
-            Server(driver_disk=OLD[0], driver_running=OLD[0]),
-            ["install firmware", "upgrade driver", "reboot"],
-            id="older driver, no firmware",
-        ),
-        pytest.param(
-            Server(driver_running=OLD[0], firmware_disk=OLD[1]),
+            Server(
+                driver_running=OLD[0],
+                firmware=Installed(OLD[1]),
+                info=InstallInfo(homes={"firmware": "/usr/local/Ascend"}),
+            ),
             ["install driver", "reboot", "upgrade firmware", "reboot"],
             id="driver uninstalled, not rebooted",
         ),
         pytest.param(
-            Server(driver_disk=NEW[0], written_this_boot={"driver"}, hot_reset_works=False),
+            Server(driver_running=OLD[0], removed={"driver", "firmware"}), FRESH, id="both uninstalled, not rebooted"
+        ),
+        pytest.param(
+            with_driver(NEW[0], None, written_this_boot={"driver"}),
             ["reboot", "install firmware", "reboot"],
             id="driver installed, not rebooted",
         ),
         pytest.param(
-            dataclasses.replace(running(*NEW), firmware_running=[OLD[1]] * 2, written_this_boot={"firmware"}),
+            running(*NEW, firmware_running=[OLD[1]] * 2, written_this_boot={"firmware"}),
             ["reboot"],
             id="firmware installed, not rebooted",
         ),
         pytest.param(
-            dataclasses.replace(running(*NEW), driver_running=OLD[0], written_this_boot={"driver"}),
+            running(*NEW, driver_running=OLD[0], written_this_boot={"driver"}),
             ["reboot"],
             id="driver upgraded, not rebooted",
         ),
         pytest.param(
-            dataclasses.replace(running(*NEW), flash=[NEW[1], OLD[1]], firmware_running=[NEW[1], OLD[1]]),
+            running(*NEW, flash=[NEW[1], OLD[1]], firmware_running=[NEW[1], OLD[1]]),
             ["upgrade firmware", "reboot"],
             id="one chip not upgraded",
         ),
         pytest.param(
-            dataclasses.replace(running(*NEW), driver_running=None, module_built=False),
+            running(*NEW, driver_running=None, module_built=False),
             ["upgrade driver", "reboot"],
             id="driver without a module for this kernel",
         ),
         pytest.param(
-            Server(interrupted={"driver"}, npu_smi_there=False), FRESH, id="power cut in a fresh driver's installation"
+            running(*OLD, driver_running=None, module_built=False),
+            ["upgrade driver", "reboot", "upgrade firmware", "reboot"],
+            id="older driver without a module for this kernel",
         ),
         pytest.param(
-            dataclasses.replace(running(*OLD), driver_disk=NEW[0], interrupted={"driver"}, npu_smi_there=False),
-            ["install driver", "reboot", "upgrade firmware", "reboot"],
-            id="power cut in a driver's upgrade",
+            Server(interrupted={"driver"}), FRESH, id="power cut in a fresh driver's installation, before its files"
         ),
         pytest.param(
-            dataclasses.replace(running(*NEW), interrupted={"firmware"}),
-            ["upgrade firmware", "reboot"],
-            id="power cut in the firmware",
+            half(Server(), "upgrade-tool", "npu-smi", "status", interrupted={"driver"}),
+            ["clean", *FRESH],
+            id="power cut in a fresh driver's build",
         ),
         pytest.param(
-            dataclasses.replace(running(*NEW), firmware_disk=None), [], id="firmware runs, its files are uninstalled"
+            half(Server(), "upgrade-tool", "npu-smi", "status"),
+            ["clean", *FRESH],
+            id="power cut in a fresh driver's build, of which nothing was recorded",
+        ),
+        pytest.param(
+            half(Server(), driver=Installed(None, lacks={"upgrade-tool", "npu-smi", "status"}), dkms="none"),
+            FRESH,
+            id="power cut before version.info",
+        ),
+        pytest.param(
+            half(running(*OLD), "npu-smi", info=InstallInfo(homes=dict(BOTH))),
+            ["clean", "install driver", "reboot", "upgrade firmware", "reboot"],
+            id="power cut in a driver's upgrade, npu-smi missing",
+        ),
+        pytest.param(
+            running(*NEW, driver=Installed(NEW[0], lacks={"status"})),
+            ["upgrade driver", "reboot"],
+            id="npu-smi calls the driver incomplete",
+        ),
+        pytest.param(
+            running(*NEW, interrupted={"firmware"}), ["upgrade firmware", "reboot"], id="power cut in the firmware"
+        ),
+        pytest.param(
+            running(*NEW, firmware=None, info=InstallInfo(homes={"driver": "/usr/local/Ascend"})),
+            [],
+            id="firmware runs, its files are uninstalled",
+        ),
+        pytest.param(Server(dkms="failed"), ["clean", *FRESH], id="tree of a failed build"),
+        pytest.param(Server(dkms="built"), ["clean", *FRESH], id="tree of a removed driver"),
+        pytest.param(
+            running(*OLD, driver_running=None, module_built=False, dkms="failed"),
+            ["clean", "upgrade driver", "reboot", "upgrade firmware", "reboot"],
+            id="no module for this kernel, as the build for it failed",
+        ),
+        pytest.param(
+            Server(info=InstallInfo(user="somebody", group="somebody")),
+            ["clean", *FRESH],
+            id="another user's name is left of what was uninstalled",
         ),
     ],
 )
@@ -121,138 +195,122 @@ def test_plan_of_each_state(server, expected):
     assert all(step.reason for step in plan.steps)
 
 
+@pytest.mark.parametrize("firmware", [OLD[1], NEW[1], NEWER[1]])
+@pytest.mark.parametrize("driver", [OLD[0], NEW[0], NEWER[0]])
+def test_older_and_newer_in_any_combination(driver, firmware):
+    """What is newer than wanted is refused by name; with leave it is replaced in the guide's order."""
+    facts = running(driver, firmware).facts()
+    newer = {"driver_downgrade"} if driver == NEWER[0] else set()
+    newer |= {"firmware_downgrade"} if firmware == NEWER[1] else set()
+    assert {problem.check for problem in plan_hdk(facts, wish()).refusals} == newer
+    expected = ["upgrade firmware"] * (firmware != NEW[1]) + ["upgrade driver"] * (driver != NEW[0])
+    plan = plan_hdk(facts, wish(allow_downgrade=True))
+    assert actions(plan) == ([*expected, "reboot"] if expected else [])
+
+
+REINSTALL = ["uninstall firmware", "uninstall driver", "clean", "reboot", *FRESH]
+
+
+@pytest.mark.parametrize(
+    ("server", "value", "ways"),
+    [
+        pytest.param(
+            running(*OLD, user="somebody"),
+            "installed for somebody:somebody",
+            "set ascend_hdk_user: somebody and ascend_hdk_group: somebody as it is installed, "
+            "or set ascend_hdk_foreign_installation: reinstall to have it uninstalled first",
+            id="another user",
+        ),
+        pytest.param(
+            running(*NEW, user="root"),
+            "installed for root:root",
+            "set ascend_hdk_user: root and ascend_hdk_group: root as it is installed, "
+            "or set ascend_hdk_foreign_installation: reinstall to have it uninstalled first",
+            id="root, and the versions as wanted",
+        ),
+        pytest.param(
+            running(*OLD, home="/opt/Ascend"),
+            "installed in /opt/Ascend",
+            "set ascend_hdk_foreign_installation: reinstall to have it uninstalled first",
+            id="another folder",
+        ),
+    ],
+)
+def test_a_foreign_installation_is_refused_or_replaced(server, value, ways):
+    (problem,) = plan_hdk(server.facts(), wish()).refusals
+    assert (problem.check, problem.value) == ("foreign_installation", f"the HDK is {value}")
+    assert problem.next_step == ways
+    plan = plan_hdk(server.facts(), wish(foreign="reinstall"))
+    assert actions(plan) == REINSTALL
+    home = server.driver.home
+    assert [step.targets for step in plan.steps[:2]] == [(home,), (home,)]
+
+
+def test_as_installed_nothing_is_foreign():
+    assert plan_hdk(running(*NEW, user="root").facts(), wish(user="root", group="root")).steps == ()
+
+
+def test_elsewhere_and_without_a_script_it_is_left_to_hands():
+    server = running(*OLD, home="/opt/Ascend")
+    server.driver.lacks.add("script")
+    (problem,) = plan_hdk(server.facts(), wish(foreign="reinstall")).refusals
+    assert (problem.check, problem.value) == (
+        "uninstall_script",
+        "/opt/Ascend/driver without a script that uninstalls it",
+    )
+
+
+def test_root_s_driver_that_is_not_for_all_takes_a_full_installation():
+    server = running(*OLD, user="root")
+    server.info.for_all = False
+    assert actions(plan_hdk(server.facts(), wish(user="root", group="root"))) == [
+        "upgrade firmware",
+        "install driver",
+        "reboot",
+    ]
+
+
+def test_root_s_first_firmware_takes_the_option_that_is_open_to_root():
+    plan = plan_hdk(Server().facts(), wish(user="root", group="root"))
+    assert actions(plan) == ["install driver", "reboot", "upgrade firmware", "reboot"]
+
+
+def test_a_healthy_driver_s_tree_is_left_alone():
+    assert "clean" not in actions(plan_hdk(running(*OLD, dkms="failed").facts(), wish()))
+
+
+def test_what_is_cleaned_is_named():
+    server = Server(dkms="failed", info=InstallInfo(user="somebody", group="somebody"))
+    step = plan_hdk(server.facts(), wish()).steps[0]
+    assert step.targets == (DKMS_TREE, INSTALL_INFO)
+    assert str(step) == f"clean {DKMS_TREE} {INSTALL_INFO}: it is left of another installation"
+
+
+@pytest.mark.parametrize(
+    ("server", "reason"),
+    [
+        pytest.param(running(*NEW, driver_running=None, module_built=False), "has no module for kernel 5.10.0", id="a"),
+        pytest.param(running(*NEW, driver_running=None), "is not loaded in kernel 5.10.0", id="not loaded"),
+        pytest.param(running(*NEW, driver_running=OLD[0]), "23.0.3 runs", id="another runs"),
+    ],
+)
+def test_why_a_driver_on_disk_does_not_run(server, reason):
+    assert plan_hdk(server.facts(), wish()).steps[0].reason == f"it is installed, but {reason}"
+
+
+def test_what_a_half_driver_lacks_is_named():
+    step = plan_hdk(half(Server(), "npu-smi", "upgrade-tool").facts(), wish()).steps[1]
+    assert step.reason == "its last installation did not finish: npu-smi, upgrade-tool is not there"
+
+
 def test_when_required_leaves_the_reboot_after_a_fresh_driver_to_its_installer():
     plan = plan_hdk(Server().facts(), wish(reboot_policy="when_required"))
     assert actions(plan) == FRESH
     assert plan.steps[1].condition == "if the installer asks for it"
 
 
-def test_a_bare_server_whose_chips_already_run_the_firmware_is_spared_a_reboot():
-    server = Server(flash=[NEW[1]] * 2, firmware_running=[NEW[1]] * 2)
-    shown = [str(step) for step in plan_hdk(server.facts(), wish()).steps]
-    assert shown == [
-        "install driver 24.1.rc3: no driver is installed",
-        "reboot: the driver is loaded by a reboot",
-        "install firmware 7.5.0.1.129, unless the chips already run it: no firmware is installed",
-        "reboot, if firmware was written: the firmware runs after a reboot",
-    ]
-    assert [step.action for step in drive(server, wish())] == ["install", "reboot"]
-
-
 def test_versions_are_compared_as_versions():
     assert plan_hdk(running("24.1.RC3", NEW[1]).facts(), wish()).steps == ()
-
-
-VERSIONS = [OLD, ("23.0.7", "7.1.0.11.220"), NEW, ("25.2.0", "7.7.0.6.236")]
-DRIVERS = [driver for driver, _ in VERSIONS]
-FIRMWARES = [firmware for _, firmware in VERSIONS]
-
-
-@st.composite
-def servers(draw):
-    """Any state the vendor's rules allow, plausible or not."""
-    disk = draw(st.none() | st.sampled_from(DRIVERS))
-    interrupted = draw(st.sets(st.sampled_from(["driver", "firmware"])))
-    flash = draw(st.lists(st.sampled_from([FACTORY, *FIRMWARES]), min_size=2, max_size=2))
-    return Server(
-        driver_disk=disk,
-        driver_running=draw(st.none() | st.sampled_from([*DRIVERS, *([disk] * 4 if disk else [])])),
-        module_built=draw(st.booleans()) if disk else False,
-        npu_smi_there=disk is not None and "driver" not in interrupted,
-        firmware_disk=draw(st.none() | st.sampled_from(FIRMWARES)),
-        flash=flash,
-        firmware_running=draw(st.just(list(flash)) | st.lists(st.sampled_from(FIRMWARES), min_size=2, max_size=2)),
-        hot_reset_works=draw(st.booleans()),
-        interrupted=interrupted,
-        written_this_boot=draw(st.sets(st.sampled_from(["driver", "firmware"]))),
-        reboot_owed=set(),
-    )
-
-
-POLICIES = st.sampled_from(["guide", "when_required"])
-
-
-def drive(server, wanted):
-    """Take the first step of a plan until there is none, as the module does; return the steps taken."""
-    taken = []
-    while True:
-        plan = plan_hdk(server.facts(), wanted)
-        assert not plan.refusals, plan.refusals
-        if not plan.steps:
-            return taken
-        assert plan.steps[0].condition is None, "nothing may stand before a step that was decided"
-        assert len(taken) < MOST_STEPS, [str(step) for step in taken]
-        server.take(plan.steps[0], wanted.reboot_policy)
-        taken.append(plan.steps[0])
-
-
-@given(server=servers(), target=st.sampled_from(VERSIONS), policy=POLICIES)
-def test_every_plan_ends_at_the_wish_within_bounds(server, target, policy):
-    wanted = wish(*target, reboot_policy=policy, allow_downgrade=True)
-    drive(server, wanted)
-    assert server.answers()
-    assert server.driver_running == target[0]
-    assert set(server.firmware_running) == {target[1]}
-    assert plan_hdk(server.facts(), wanted).steps == ()
-
-
-@given(server=servers(), target=st.sampled_from(VERSIONS))
-def test_what_is_shown_is_what_is_done(server, target):
-    wanted = wish(*target, allow_downgrade=True)
-    # What the flash holds is known where a look sees it: it runs, or it was written since the boot as the disk says.
-    written = "firmware" in server.written_this_boot
-    flash_is_seen = set(server.flash) == {server.firmware_disk} if written else server.flash == server.firmware_running
-    answers = server.answers()
-    assume(flash_is_seen or not answers)
-    shown = plan_hdk(server.facts(), wanted).steps
-    # That the next boot finds no module for its kernel is seen only then.
-    assume(server.module_built or server.driver_disk is None or not (server.written_this_boot or server.driver_running))
-    done = drive(server, wanted)
-    left = list(done)
-    for step in shown:
-        if left and (step.action, step.component, step.version) == (left[0].action, left[0].component, left[0].version):
-            del left[0]
-        else:
-            assert step.condition, f"{step} was shown and not done"
-    if answers:
-        assert left == []
-
-
-@given(server=servers(), target=st.sampled_from(VERSIONS))
-def test_reboots_when_required_are_never_more_than_the_guides(server, target):
-    taken = {}
-    for policy in ("guide", "when_required"):
-        copy = dataclasses.replace(
-            server,
-            flash=list(server.flash),
-            firmware_running=list(server.firmware_running),
-            interrupted=set(server.interrupted),
-            written_this_boot=set(server.written_this_boot),
-            reboot_owed=set(),
-        )
-        drive(copy, wish(*target, reboot_policy=policy, allow_downgrade=True))
-        taken[policy] = copy.reboots
-    assert taken["when_required"] <= taken["guide"] <= 3
-
-
-@given(server=servers(), target=st.sampled_from(VERSIONS), policy=POLICIES, cut=st.integers(0, MOST_STEPS))
-def test_a_power_cut_in_any_step_is_cured_by_going_on(server, target, policy, cut):
-    wanted = wish(*target, reboot_policy=policy, allow_downgrade=True)
-    for _ in range(cut):
-        steps = plan_hdk(server.facts(), wanted).steps
-        if steps:
-            server.take(steps[0], policy)
-    steps = plan_hdk(server.facts(), wanted).steps
-    if steps and steps[0].component == "driver":
-        server.driver_disk, server.module_built, server.npu_smi_there = steps[0].version, False, False
-    elif steps and steps[0].component == "firmware":
-        server.flash[0] = steps[0].version
-    if steps and steps[0].component:
-        server.interrupted.add(steps[0].component)
-        server.reboot()
-    drive(server, wanted)
-    assert server.driver_running == target[0]
-    assert set(server.firmware_running) == {target[1]}
 
 
 def test_the_model_breaks_on_the_wrong_order():
@@ -265,7 +323,7 @@ def test_the_model_breaks_on_the_wrong_order():
         server.take(firmware, "guide")
     server.take(reboot, "guide")
     server.take(firmware, "guide")
-    assert server.firmware_running == [FACTORY] * 2, "without the last reboot the old firmware runs on"
+    assert server.firmware_running == ["7.1.0.3.220"] * 2, "without the last reboot the old firmware runs on"
 
 
 def test_driver_before_firmware_breaks_a_working_server_without_hot_reset():
@@ -299,6 +357,25 @@ BARE = Server().facts()
             wish(),
             ["device_in_use"],
             id="npu-smi says in use",
+        ),
+        pytest.param(dataclasses.replace(BARE, job="job 7 of lin"), wish(), ["device_in_use"], id="a job's lease"),
+        pytest.param(
+            dataclasses.replace(BARE, headers="other", headers_release="6.1.0"),
+            wish(),
+            ["kernel_headers"],
+            id="headers of another kernel",
+        ),
+        pytest.param(
+            dataclasses.replace(BARE, installers=(Installer(99, "/root/Ascend-hdk-910b-npu-driver.run", ours=False),)),
+            wish(),
+            ["installer_running"],
+            id="somebody else's installer",
+        ),
+        pytest.param(
+            running(*NEW, flash_base=NEW[0]).facts(),
+            wish(*OLD, allow_downgrade=True),
+            ["flash_version"],
+            id="below what the flash allows, even where a downgrade is",
         ),
         pytest.param(
             running(*NEW).facts(), wish(*OLD), ["firmware_downgrade", "driver_downgrade"], id="downgrade of both"
@@ -361,3 +438,21 @@ def test_components_keep_what_was_seen_of_them():
     driver = Component(on_disk=NEW[0], written_this_boot=True, interrupted=False, reboot_owed=True)
     plan = plan_hdk(dataclasses.replace(running(*NEW).facts(), driver=driver), wish())
     assert [str(step) for step in plan.steps] == ["reboot: driver 24.1.rc3 was installed in this boot"]
+
+
+def test_our_own_installer_forbids_nothing():
+    facts = Server().facts(installers=(Installer(99, "/root/Ascend-hdk-910b-npu-driver.run", ours=True),))
+    assert actions(plan_hdk(facts, wish())) == FRESH
+
+
+def test_refusals_say_what_to_do():
+    facts = dataclasses.replace(
+        running(*NEW, flash_base=NEW[0]).facts(),
+        headers="other",
+        headers_release="6.1.0",
+        installers=(Installer(99, "/root/driver.run", ours=False),),
+    )
+    problems = {p.check: p for p in plan_hdk(facts, wish(*OLD, allow_downgrade=True)).refusals}
+    assert problems["flash_version"].next_step == "set ascend_hdk_release to 24.1.rc3 or a newer one"
+    assert problems["installer_running"].value == "/root/driver.run (pid 99)"
+    assert problems["kernel_headers"].value == "/lib/modules/5.10.0/build has the headers of 6.1.0"
