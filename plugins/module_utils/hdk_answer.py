@@ -16,7 +16,7 @@ def going_on(state: Dict[str, Any]) -> Dict[str, Any]:
         "run": state["id"],
         "progress": progress_lines(state),
         "done": [done["step"] for done in state["done"]],
-        "plan": [],
+        "plan": [state["current"]["step"]] if state["current"] else [],
         "reboot_required": False,
         "npu_smi_error": None,
     }

@@ -15,6 +15,7 @@ from ansible.module_utils.hdk_facts import CHIP_DEVICES, look_at_hdk, npu_smi_fo
 from ansible.module_utils.hdk_flash import flash_base
 from ansible.module_utils.hdk_plan import plan_hdk
 from ansible.module_utils.hdk_refusals import may_be_too_old
+from ansible.module_utils.hdk_run import HdkRun, progress_lines
 from ansible.module_utils.hdk_state import (
     ABSENT,
     DRIVER,
@@ -106,6 +107,9 @@ def answer(settings: Dict[str, Any], run: Run, family: Optional[str], root: str 
     if not settings["packages"] and settings.get("state", PRESENT) == PRESENT:
         # Without packages there is no wanted version; their problems are told by the control side.
         return dict(NOT_ASKED)
+    state = HdkRun(root).going_on()
+    if state:
+        return _going_on(settings, state)
     seen = look(settings, run, family, root)
     problems = seen.problems()
     facts = dict(
@@ -127,6 +131,20 @@ def answer(settings: Dict[str, Any], run: Run, family: Optional[str], root: str 
         "problems": problems,
         "cautions": seen.cautions(),
     }
+
+
+def _going_on(settings: Dict[str, Any], state: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the answer while steps are being taken: what an installer is at, is not to be judged."""
+    present = settings.get("state", PRESENT) == PRESENT
+    facts = {
+        "plan": [],
+        "components": [DRIVER, FIRMWARE] if present else [],
+        "missing_packages": [],
+        "missing_group": False,
+        "missing_user": False,
+    }
+    at = "; ".join(progress_lines(state))
+    return {"facts": facts, "pending": {ROLE: f"wait for steps that go on ({at})"}, "problems": [], "cautions": []}
 
 
 def _pending(settings: Dict[str, Any], seen: HdkLook, facts: Dict[str, Any]) -> Dict[str, str]:

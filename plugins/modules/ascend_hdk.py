@@ -156,24 +156,29 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    run = HdkRun()
     if module.check_mode:
+        state = run.going_on()
+        if state:
+            module.exit_json(changed=True, **dict(hdk_answer.going_on(state), run=""))
         seen = look(module)
         stop_at_problems(module, seen, [])
         module.exit_json(**hdk_answer.predicted(seen))
     if module.params["reboot_seconds"]:
         HdkRecord().rebooted(module.params["reboot_seconds"])
-    run = HdkRun()
     wait_for_progress(run, module.params["told"], module.params["wait"])
-    state = ended(module, run) if module.params["run"] and run.going_on() is None else claimed(module, run)
+    state = ended(module, run) if module.params["run"] and run.going_on() is None else None
+    claim(module, run)
     seen = look(module)
-    if state is None and work_left(seen) and not seen.problems():
+    # A run that somebody else started for another wish leaves work, too.
+    if work_left(seen) and not seen.problems():
         module.exit_json(changed=True, **hdk_answer.going_on(start(module, run, seen)))
     run.release()
     stop_at_problems(module, seen, progress_lines(state) if state else [])
     module.exit_json(**hdk_answer.finished(seen, state))
 
 
-def claimed(module: AnsibleModule, run: HdkRun) -> None:
+def claim(module: AnsibleModule, run: HdkRun) -> None:
     """Take the right to start a run; when one goes on, answer with that."""
     until = time.monotonic() + _CLAIM_SECONDS
     while True:

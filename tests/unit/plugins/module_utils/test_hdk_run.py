@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from ansible.module_utils import hdk_look
 from ansible.module_utils.hdk_record import HdkRecord
 from ansible.module_utils.hdk_run import HdkRun, progress_lines
 from ansible.module_utils.hdk_steps import Host, Settings, StepError, run_logged
@@ -246,3 +247,16 @@ def test_a_program_that_does_not_start_is_a_failure_of_the_step(tmp_path):
     host = Host(settings=Settings({}, "u", "g", "guide", 5), record=HdkRecord(machine.root), run=machine.run)
     with pytest.raises(StepError, match="does not start"):
         run_logged([str(tmp_path / "absent.run")], str(tmp_path / "x.log"), host)
+
+
+def test_a_look_at_a_host_where_a_run_goes_on_waits_for_it_and_judges_nothing(tmp_path):
+    host = ScriptedHost(tmp_path)
+    run = HdkRun(host.root)
+    run.open("1", {})
+    run.begin(STEP)
+    wish = {"packages": {"x86_64": {}}, "state": "present"}
+    seen = hdk_look.answer(wish, host.run, "Debian", host.root)
+    assert seen["pending"] == {"ascend_hdk": "wait for steps that go on (upgrade driver 24.1.rc3: begun)"}
+    assert seen["problems"] == []
+    assert seen["facts"]["components"] == ["driver", "firmware"]
+    assert host.asked == []
