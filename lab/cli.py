@@ -13,7 +13,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from lab import artifacts, faults, files, fleet, kernels, network, power, requirements, ssh
+from lab import artifacts, faults, files, fleet, kernels, network, power, recondition, requirements, ssh, states
 from lab.cache import ensure_all
 from lab.errors import LabError
 from lab.layout import cache_root, find_lab
@@ -67,6 +67,9 @@ def parser() -> argparse.ArgumentParser:
     kernel.add_argument("action", choices=("add", "remove"))
     kernel.add_argument("release", metavar="RELEASE", help="such as 6.1.0-99-amd64")
     kernel.add_argument("--no-headers", action="store_true", help="without the headers that modules are built with")
+    state = commands.add_parser("state", help="put servers into a state of their HDK: state HOST... STATE")
+    state.add_argument("words", nargs="*", metavar="HOST... STATE", help="or HOST=STATE for each server")
+    state.add_argument("--list", action="store_true", help="the states there are")
     cache = commands.add_parser("cache", help="make what is slow to make, show where it is")
     cache.add_argument("--no-mindspore", action="store_true", help="without the MindSpore environment")
     needs = commands.add_parser("requirements", help="Debian packages that the lab needs on this machine")
@@ -185,6 +188,27 @@ def _kernel(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _state(arguments: argparse.Namespace) -> int:
+    if arguments.list:
+        print(states.listing())
+        return 0
+    requirements.check()
+    lab = find_lab(arguments.name)
+    wanted = {fleet.find_host(lab, host): state for host, state in _assignments(arguments.words)}
+    recondition.recondition(lab, wanted, report)
+    return 0
+
+
+def _assignments(words: list[str]) -> list[tuple[str, str]]:
+    """Return (host, state) of `HOST=STATE ...` or of `HOST... STATE`."""
+    pairs = [word.partition("=") for word in words]
+    if words and all(equals for _, equals, _ in pairs):
+        return [(host, state) for host, _, state in pairs]
+    if len(words) < 2 or any(equals for _, equals, _ in pairs):  # noqa: PLR2004 - a host and a state
+        raise LabError("state: HOST... STATE, or HOST=STATE for each server, or --list")
+    return [(host, words[-1]) for host in words[:-1]]
+
+
 def _cache(arguments: argparse.Namespace) -> int:
     requirements.check()
     wanted = artifacts.wanted(with_mindspore=not arguments.no_mindspore)
@@ -208,6 +232,7 @@ COMMANDS = {
     "power": _power,
     "link": _link,
     "kernel": _kernel,
+    "state": _state,
     "cache": _cache,
     "requirements": _requirements,
 }

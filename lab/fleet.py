@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab import artifacts, files, image, inventory, network, power, process, provision, ssh, supervision
+from lab import artifacts, files, image, inventory, limits, network, power, process, provision, ssh, supervision
 from lab.cache import Report, ensure_all
 from lab.cgroup import Group
 from lab.errors import LabError
@@ -106,6 +106,7 @@ def up(lab: Lab, *, hosts: int | None, chips: int | None, mindspore: bool, repor
     with files.locked(lab.lock):
         claim(lab)
         settings = settle(read_settings(lab), hosts=hosts, chips=chips, mindspore=mindspore)
+        limits.make_room(settings.hosts, report)
         made = ensure_all(cache_root(), artifacts.wanted(with_mindspore=mindspore), report)
         settings = _with_foundation(settings, made)
         made.update({name: Path(path) for name, path in settings.foundation.items()})
@@ -243,6 +244,7 @@ def _prepare(lab: Lab, host: Host, settings: Settings, made: dict[str, Path], re
         chips=settings.chips,
         mindspore=str(made["mindspore"]) if "mindspore" in made else None,
         group=supervision.group_path(host),
+        layers=BootSettings.read(host.boot_settings).layers if host.boot_settings.exists() else (),
     )
     if not provision.write_boot_settings(host, boot):
         return changed

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from lab.supervisor import BootSettings
 
 
+_HOST_KEY = "etc/ssh/ssh_host_ed25519_key"
+
+
 def make_key(path: Path, comment: str) -> None:
     """Make an SSH key pair if there is none."""
     if not path.with_suffix(".pub").exists():
@@ -36,18 +39,35 @@ def make(lab: Lab, host: Host, *, base: Path, apt: Path, chips: int) -> bool:
     part = host.folder.with_name(f".{host.name}.part")
     if part.exists():
         files.remove_tree(part)
-    for name in ("upper", "work", "root", "docker", "hardware/bus/pci/devices"):
+    for name in ("root", "hardware/bus/pci/devices"):
         (part / name).mkdir(parents=True)
-    for name in ("upper", "root"):
-        (part / name).chmod(0o755)
+    (part / "root").chmod(0o755)
     hardware.create(part / "hardware", chips)
     make_key(part / "host_key", f"root@{host.name}")
+    _make_disk(lab, host, part, base=base, apt=apt, key=(part / "host_key").read_text())
+    (part / "host_key").unlink()
+    part.rename(host.folder)
+    return True
+
+
+def empty_disk(lab: Lab, host: Host, *, base: Path, apt: Path) -> None:
+    """Give a host that is off an empty disk; who it is for SSH stays."""
+    key = (host.upper / _HOST_KEY).read_text()
+    for name in ("upper", "work", "docker"):
+        files.remove_tree(host.folder / name)
+    _make_disk(lab, host, host.folder, base=base, apt=apt, key=key)
+
+
+def _make_disk(lab: Lab, host: Host, folder: Path, *, base: Path, apt: Path, key: str) -> None:
+    for name in ("upper", "work", "docker"):
+        (folder / name).mkdir()
+    (folder / "upper").chmod(0o755)
     contents = {
         **host_files.identity(
             host,
             authorized_key=lab.key.with_suffix(".pub").read_text(),
-            host_key=(part / "host_key").read_text(),
-            host_key_public=(part / "host_key.pub").read_text(),
+            host_key=key,
+            host_key_public=(folder / "host_key.pub").read_text(),
             machine_id=uuid.uuid4().hex,
         ),
         **host_files.package_source((apt / KEY_FILE).read_text()),
@@ -58,10 +78,7 @@ def make(lab: Lab, host: Host, *, base: Path, apt: Path, chips: int) -> bool:
             can_raise_limits=host_files.machine_can_raise_limits(Path("/proc/self/status").read_text()),
         ),
     }
-    host_files.write(part / "upper", base / "root", contents)
-    (part / "host_key").unlink()
-    part.rename(host.folder)
-    return True
+    host_files.write(folder / "upper", base / "root", contents)
 
 
 def write_boot_settings(host: Host, settings: BootSettings) -> bool:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab import network, nspawn
+from lab import network, nspawn, overlay
 from lab.cgroup import Group
 from lab.layout import find_lab
 from lab.process import identify, run
@@ -40,11 +40,14 @@ class BootSettings:
     chips: int
     mindspore: str | None
     group: str
+    # Disk layers over the base, the uppermost first: folders of the cache.
+    layers: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, path: Path) -> BootSettings:
         """Read them from a host's folder."""
-        return cls(**json.loads(path.read_text()))
+        document = json.loads(path.read_text())
+        return cls(**{**document, "layers": tuple(document.get("layers", ()))})
 
 
 def boot_fault(faults: Path, name: str) -> Any:
@@ -117,10 +120,11 @@ def wait(host: Host, machine: subprocess.Popen[bytes], group: Group) -> int:
                 return POWER_CUT
 
 
-def mount_root(host: Host, base: str) -> None:
-    """Mount base image and the host's own layer as one."""
-    layers = f"lowerdir={base}/root,upperdir={host.upper},workdir={host.folder / 'work'}"
-    run(["mount", "-t", "overlay", "overlay", "-o", layers, host.root])
+def mount_root(host: Host, settings: BootSettings) -> None:
+    """Mount base image, the layers of the host's state and the host's own layer as one."""
+    layers = [Path(path) for path in settings.layers]
+    options = overlay.options(Path(settings.base), layers, host.upper, host.folder / "work")
+    run(["mount", "-t", "overlay", "overlay", "-o", options, host.root])
 
 
 def main(name: str, index: str) -> int:
@@ -129,7 +133,7 @@ def main(name: str, index: str) -> int:
     host = lab.host(int(index))
     settings = BootSettings.read(host.boot_settings)
     Group(path=settings.group).enter("supervisor")
-    mount_root(host, settings.base)
+    mount_root(host, settings)
     own = identify(os.getpid())
     if own is not None:
         own.write(host.supervisor)

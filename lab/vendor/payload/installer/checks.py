@@ -23,7 +23,7 @@ def root():
         raise Stop("ERR_NO:0x0093;ERR_DES:do not have root permission, operation failed, please use root permission!")
 
 
-def user_and_group(options):
+def user_and_group(component, options):
     """Return the run user and its group, from the options, the last installation or the default."""
     recorded = install_info.read()
     last = (recorded.get("UserName"), recorded.get("UserGroup"))
@@ -33,7 +33,8 @@ def user_and_group(options):
         user, group = last
     else:
         user, group = DEFAULT_USER, DEFAULT_USER
-    if user == "root" and "install-for-all" not in options and options.type != "upgrade":
+    for_all = "install-for-all" in options or options.type == "upgrade"
+    if component == "Driver" and user == "root" and not for_all:
         raise Stop(
             "ERR_NO:0x0091;ERR_DES:username not permission for root (except install-for-all scene), "
             "check /etc/ascend_install.info"

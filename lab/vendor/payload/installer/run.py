@@ -64,7 +64,7 @@ def _install(report, package, options, root):
     operation = "Upgrade" if options.type == "upgrade" and not first else "Install"
     try:
         checks.architecture(package)
-        user, group = checks.user_and_group(options)
+        user, group = checks.user_and_group(report.component, options)
         checks.tools()
         checks.free_space(report.component)
         if report.component == "Driver":
