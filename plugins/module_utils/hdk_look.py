@@ -11,7 +11,7 @@ from typing import Any, Dict, List, NamedTuple, Optional
 from ansible.module_utils import hdk_usage
 from ansible.module_utils.command_result import Run
 from ansible.module_utils.hdk_estimate import Estimate, estimate
-from ansible.module_utils.hdk_facts import CHIP_DEVICES, look_at_hdk, npu_smi_folders
+from ansible.module_utils.hdk_facts import CHIP_DEVICES, kernel_headers, look_at_hdk, npu_smi_folders
 from ansible.module_utils.hdk_flash import flash_base
 from ansible.module_utils.hdk_plan import plan_hdk
 from ansible.module_utils.hdk_refusals import may_be_too_old
@@ -22,6 +22,7 @@ from ansible.module_utils.hdk_state import (
     FIRMWARE,
     INSTALL,
     PRESENT,
+    REBOOT,
     REFUSE,
     UPGRADE,
     HdkFacts,
@@ -30,7 +31,8 @@ from ansible.module_utils.hdk_state import (
 )
 from ansible.module_utils.hdk_verdict import hdk_problems
 from ansible.module_utils.host_problem import Problem
-from ansible.module_utils.os_packages import for_kernel, missing_packages
+from ansible.module_utils.kernel_drift import REBUILD, WARN, Verdict, Work, judge, look_at_next_kernel
+from ansible.module_utils.os_packages import KERNEL, for_kernel, missing_packages
 
 ROLE = "ascend_hdk"
 
@@ -125,11 +127,13 @@ def answer(settings: Dict[str, Any], run: Run, family: Optional[str], root: str 
         preparation = prepare(settings, run, family, seen)
         problems += preparation.pop("problems")
         facts.update(preparation)
+    verdict = judge_next_kernel(settings, run, family, seen, root)
+    facts.update(builds_module=bool(verdict.build), builds_only=bool(verdict.build and not seen.plan.steps))
     return {
         "facts": facts,
-        "pending": _pending(settings, seen, facts),
-        "problems": problems,
-        "cautions": seen.cautions(),
+        "pending": _pending(settings, seen, facts, verdict),
+        "problems": problems + [problem for problem in [verdict.problem] if problem],
+        "cautions": seen.cautions() + [caution for caution in [verdict.caution] if caution],
     }
 
 
@@ -147,11 +151,28 @@ def _going_on(settings: Dict[str, Any], state: Dict[str, Any]) -> Dict[str, Any]
     return {"facts": facts, "pending": {ROLE: f"wait for steps that go on ({at})"}, "problems": [], "cautions": []}
 
 
-def _pending(settings: Dict[str, Any], seen: HdkLook, facts: Dict[str, Any]) -> Dict[str, str]:
+def _pending(settings: Dict[str, Any], seen: HdkLook, facts: Dict[str, Any], verdict: Verdict) -> Dict[str, str]:
     if not seen.plan.steps:
-        return {}
+        return {ROLE: verdict.build} if verdict.build else {}
     preparations = _preparations(settings, facts) if seen.wish.state == PRESENT else []
-    return {ROLE: "; ".join([*preparations, *facts["plan"], str(seen.estimate())])}
+    builds = [verdict.build] if verdict.build else []
+    return {ROLE: "; ".join([*preparations, *facts["plan"], *builds, str(seen.estimate())])}
+
+
+def judge_next_kernel(
+    settings: Dict[str, Any], run: Run, family: Optional[str], seen: HdkLook, root: str = "/"
+) -> Verdict:
+    """Return what follows when the kernel that boots next has no module of the driver; nothing when it is to go."""
+    if seen.wish.state == ABSENT:
+        return Verdict()
+    kernel = look_at_next_kernel(run, family, root)
+    policy, headers = settings.get("next_kernel", WARN), "present"
+    if policy == REBUILD and kernel.release != kernel.running and not kernel.headers:
+        packages = [name for name in os_packages(settings, family) if KERNEL in name]
+        headers, _ = kernel_headers(run, family, packages, kernel.release, root)
+    reboots = any(step.action == REBOOT for step in seen.plan.steps)
+    work = Work(installs_driver=DRIVER in seen.components(), reboots=reboots)
+    return judge(kernel, policy, work, has_driver=seen.facts.driver.on_disk is not None, headers=headers)
 
 
 def prepare(settings: Dict[str, Any], run: Run, family: Optional[str], seen: HdkLook) -> Dict[str, Any]:

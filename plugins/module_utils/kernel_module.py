@@ -13,7 +13,8 @@ import shutil
 from typing import List, NamedTuple, Optional
 
 from ansible.module_utils.command_result import Run
-from ansible.module_utils.kernel_drift import DKMS_MODULE, DKMS_TREE, module_file
+from ansible.module_utils.hdk_state import DKMS_TREE
+from ansible.module_utils.kernel_drift import module_file
 
 LOG_FOLDER = "var/log/ascend-hdk"
 
@@ -64,7 +65,7 @@ KNOWN_CAUSES = (
 
 def install_argv(version: str, kernel: str) -> List[str]:
     """Return the command that builds what is not built and installs it, over what DKMS wrongly takes for installed."""
-    return ["dkms", "install", "--force", "-m", DKMS_MODULE, "-v", version, "-k", kernel]
+    return ["dkms", "install", "--force", "-m", os.path.basename(DKMS_TREE), "-v", version, "-k", kernel]
 
 
 def build(run: Run, version: str, kernel: str, root: str = "/") -> str:
@@ -86,7 +87,7 @@ def build(run: Run, version: str, kernel: str, root: str = "/") -> str:
 
 def make_log(version: str, kernel: str, root: str = "/") -> Optional[str]:
     """Return the path of the compiler's output of the last build: of one that failed, else of this kernel's."""
-    tree = os.path.join(root, DKMS_TREE, version)
+    tree = os.path.join(root, DKMS_TREE[1:], version)
     paths = [os.path.join(tree, "build", "make.log"), os.path.join(tree, kernel, os.uname().machine, "log/make.log")]
     return next((path for path in paths if os.path.isfile(path)), None)
 
@@ -108,7 +109,7 @@ def _kept(log: Optional[str], version: str, kernel: str, root: str) -> Optional[
         kept = os.path.join(root, LOG_FOLDER, f"dkms-{kernel}.log")
         os.makedirs(os.path.dirname(kept), mode=0o755, exist_ok=True)
         shutil.copyfile(log, kept)
-    shutil.rmtree(os.path.join(root, DKMS_TREE, version, "build"), ignore_errors=True)
+    shutil.rmtree(os.path.join(root, DKMS_TREE[1:], version, "build"), ignore_errors=True)
     return kept
 
 

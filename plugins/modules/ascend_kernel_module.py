@@ -9,7 +9,8 @@ short_description: Build the Ascend driver's kernel modules for the kernel that 
 description:
   - Finds the kernel that the boot loader starts next. When the installed driver has no module for it, DKMS builds and
     installs one.
-  - Does nothing where no driver is installed, and where the next kernel is the running one.
+  - Does nothing where no driver is installed. It fails where DKMS does not know the driver, as then only the driver's
+    installer makes modules, for the kernel that runs.
   - In check mode it tells what is missing, also the packages that a build needs first.
 author:
   - The TeleChat2 on Ascend authors
@@ -43,7 +44,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 kernel:
-  description: Release of the kernel that boots next; null when it can't be told.
+  description: Release of the kernel that boots next; of the running one where that can't be told.
   returned: success
   type: str
   sample: 5.10.0-216.0.0.115.oe2203sp4.aarch64
@@ -66,15 +67,16 @@ module:
   type: str
 """
 
-import platform
+import os
 from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.host_command import run_on_host
-from ansible.module_utils.kernel_boot import next_kernel
-from ansible.module_utils.kernel_drift import dkms_version, drift_caution, look_at_drift, module_file
+from ansible.module_utils.kernel_drift import drift_caution, look_at_next_kernel, module_file
 from ansible.module_utils.kernel_module import BuildError, build
 from ansible.module_utils.os_packages import KERNEL, for_kernel, missing_packages, operating_system
+
+VERSION_INFO = "/usr/local/Ascend/driver/version.info"
 
 
 def main() -> None:
@@ -86,31 +88,29 @@ def main() -> None:
         supports_check_mode=True,
     )
     family = operating_system().family
-    running = platform.release()
-    drift = look_at_drift(run_on_host, family)
+    kernel = look_at_next_kernel(run_on_host, family)
     answer: Dict[str, Any] = {
-        "kernel": drift.next if drift else next_kernel(run_on_host, family),
+        "kernel": kernel.release,
         "family": family,
         "missing_packages": [],
-        "module": module_file(drift.next if drift else running),
+        "module": module_file(kernel.release),
         "pending": False,
     }
-    has_driver = dkms_version(running) is not None or module_file(running) is not None
-    if drift is None or drift.module or not has_driver:
+    if kernel.module or not (kernel.dkms_version or module_file(kernel.running) or os.path.isfile(VERSION_INFO)):
         module.exit_json(changed=False, **answer)
-    if drift.dkms_version is None:
-        caution = drift_caution(drift)
-        module.fail_json(msg=f"{caution.value}: {caution.next_step}", **answer)
+    if kernel.dkms_version is None:
+        caution = drift_caution(kernel)
+        module.fail_json(msg=f"{caution.value}; {caution.next_step}", **answer)
     answer["pending"] = True
     if module.check_mode:
         names = module.params["os_packages"].get(family, [])
         # Headers that are there under another package's name, or by hand, are as good.
-        needed = [name for name in names if not (drift.headers and KERNEL in name)]
-        answer["missing_packages"] = missing_packages(run_on_host, family, for_kernel(needed, drift.next))
+        needed = [name for name in names if not (kernel.headers and KERNEL in name)]
+        answer["missing_packages"] = missing_packages(run_on_host, family, for_kernel(needed, kernel.release))
         module.exit_json(changed=True, **answer)
     timeout = module.params["timeout"]
     try:
-        answer["module"] = build(lambda argv: run_on_host(argv, timeout), drift.dkms_version, drift.next)
+        answer["module"] = build(lambda argv: run_on_host(argv, timeout), kernel.dkms_version, kernel.release)
     except BuildError as error:
         module.fail_json(msg=str(error), **answer)
     module.exit_json(changed=True, **answer)
