@@ -23,9 +23,12 @@ from lab.process import contained, run
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-# What a site's mirror would be asked for: Docker, DKMS and a compiler for drivers, tools that installers call.
+# What a site's mirror would be asked for: Docker, DKMS and a compiler for drivers, tools that installers call; and what
+# makes a host one whose package manager is dnf.
 PACKAGES = (
+    "createrepo-c",
     "dkms",
+    "dnf",
     "docker.io",
     "gcc",
     "iptables",
@@ -36,6 +39,7 @@ PACKAGES = (
     "pciutils",
     "python3-apt",
     "python3-venv",
+    "rpm",
     "rsync",
     "unzip",
     "xz-utils",
