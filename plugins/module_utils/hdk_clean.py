@@ -47,7 +47,7 @@ def clean(step: Step, host: Host) -> None:
     """Remove what an installation left behind. Raises StepError for a path that is not on the list."""
     log = new_log(step)
     for path in step.targets:
-        if not any(re.fullmatch(pattern, path) for pattern in REMOVABLE):
+        if not removable(path):
             raise StepError(f"{step}: {path} is not removed unasked; remove it by hand, then run again")
     for path in step.targets:
         if path == DKMS_TREE:
@@ -55,6 +55,11 @@ def clean(step: Step, host: Host) -> None:
         remove(path)
     with open(log, "a", encoding="utf-8") as stream:
         stream.write("".join(f"removed {path}\n" for path in step.targets))
+
+
+def removable(path: str) -> bool:
+    """Tell whether a path is one that may be removed without the vendor's script."""
+    return any(re.fullmatch(pattern, path) for pattern in REMOVABLE)
 
 
 def _leave_dkms(log: str, host: Host) -> None:
