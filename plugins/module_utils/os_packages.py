@@ -76,6 +76,9 @@ def installable(run: Run, family: Optional[str], name: str, root: str = "/") -> 
         candidate = re.search(r"Candidate: (\S+)", run(["apt-cache", "policy", name]).stdout)
         return bool(candidate and candidate.group(1) != "(none)")
     if family == REDHAT:
+        # Without any cache dnf calls the package unknown, too.
+        if not glob.glob(os.path.join(root, "var/cache/dnf/*/repodata/repomd.xml")):
+            return None
         answer = run(["dnf", "--quiet", "--cacheonly", "repoquery", name])
         return bool(answer.stdout.strip()) if answer.rc == 0 else None
     return None

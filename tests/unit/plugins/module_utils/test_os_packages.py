@@ -70,5 +70,11 @@ def test_the_kernel_in_names():
     [(0, "kernel-devel-0:5.10.0-60.oe2203.aarch64\n", True), (0, "", False), (1, "", None)],
 )
 def test_installable_from_dnfs_cache(host, rc, stdout, expected):
+    host.write("var/cache/dnf/OS-2d95c80a1fa0a67d/repodata/repomd.xml", "")
     host.answer("dnf --quiet --cacheonly repoquery kernel-devel-5.10.0", stdout, rc=rc)
     assert installable(host.run, "RedHat", "kernel-devel-5.10.0", host.root) is expected
+
+
+def test_before_dnf_has_fetched_anything_nobody_knows(host):
+    host.answer("dnf --quiet --cacheonly repoquery kernel-devel-5.10.0", "")
+    assert installable(host.run, "RedHat", "kernel-devel-5.10.0", host.root) is None
