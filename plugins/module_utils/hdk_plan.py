@@ -96,10 +96,16 @@ def _goes_by_path(path: str, going: List[Tuple[str, Component]]) -> bool:
 
 def _without(facts: HdkFacts, going: List[Tuple[str, Component]]) -> HdkFacts:
     """Return what a look will find once these components are gone."""
+    written = facts.firmware.written_this_boot
     gone = {name: Component(None, False, False, False, removed=part.removed) for name, part in going}
-    facts = replace(facts, user=None, group=None, **gone)
+    facts = replace(facts, **gone)
+    if not (facts.driver.named or facts.firmware.named):
+        facts = replace(facts, user=None, group=None)
     if DRIVER in gone:
-        facts = replace(facts, chips=(), dkms_tree=NO_TREE, driver_module=False)
+        # The chips keep their firmware; what was written in this boot runs only when they are seen again.
+        kept = () if written else facts.chips
+        chips = tuple(replace(chip, driver_version=None) for chip in kept)
+        facts = replace(facts, chips=chips, dkms_tree=NO_TREE, driver_module=False)
     return facts
 
 

@@ -28,6 +28,7 @@ def settings(**changes):
         "group": "no-such-group",
         "uid": None,
         "gid": None,
+        "durations": {"driver": 180, "firmware": 120, "uninstall": 60, "reboot": 300},
     }
     return {**wanted, **changes}
 
@@ -93,3 +94,45 @@ def test_a_folder_in_the_place_of_npu_smi(host, tmp_path):
     (tmp_path / "usr/local/sbin/npu-smi").mkdir(parents=True)
     (problem,) = hdk_look.answer(settings(), host.run, "Debian", host.root)["problems"]
     assert problem.value == f"{host.root}/usr/local/sbin/npu-smi is a folder"
+
+
+def test_the_plan_s_line_ends_with_its_estimate(host):
+    seen = hdk_look.answer(settings(), host.run, "Debian", host.root)
+    assert seen["pending"]["ascend_hdk"].endswith("; about 8 to 15 min")
+    assert seen["facts"]["estimate_seconds"] == 900
+
+
+def test_to_uninstall_needs_no_packages(host):
+    wanted = settings(state="absent", packages={})
+    seen = hdk_look.answer(wanted, host.run, "Debian", host.root)
+    assert (seen["pending"], seen["problems"]) == ({}, [])
+    host.write("var/lib/dkms/davinci_ascend/1.0/build/make.log", "")
+    seen = hdk_look.answer(wanted, host.run, "Debian", host.root)
+    assert seen["pending"] == {"ascend_hdk": "clean /var/lib/dkms/davinci_ascend: no script removes it; about 1 min"}
+    assert seen["facts"]["components"] == []
+
+
+def test_a_container_that_could_use_the_npus_is_a_caution(host):
+    host.write("dev/davinci_manager", "")
+    host.write("proc/10/root/dev/davinci0", "")
+    host.answer("docker ps --quiet --no-trunc", "ab\n")
+    host.answer("docker inspect ab", '[{"Id": "ab", "Name": "/telechat", "State": {"Pid": 10}, "Mounts": []}]')
+    seen = hdk_look.answer(settings(), host.run, "Debian", host.root)
+    assert seen["problems"] == []
+    (caution,) = seen["cautions"]
+    assert caution.value == "telechat may use the NPUs, though no process there has one open"
+
+
+def test_chips_are_asked_how_old_a_driver_may_be_only_for_an_older_one(host):
+    tool = "/usr/local/Ascend/driver/tools/upgrade-tool"
+    asked = f"{tool} --device_index -1 --hw_base_version"
+    host.write(tool[1:], "")
+    host.write("usr/local/sbin/npu-smi", "")
+    host.write("usr/local/Ascend/driver/script/version_cap.map", "235,25.2.0\n")
+    host.write("usr/local/Ascend/driver/version.info", "Version=23.0.3\n")
+    host.answer(asked, '{"device_id":0, "hw_base_version":235}\n')
+    hdk_look.answer(settings(), host.run, "Debian", host.root)
+    assert asked not in host.asked
+    host.write("usr/local/Ascend/driver/version.info", "Version=25.2.0\n")
+    seen = hdk_look.answer(settings(allow_downgrade=True), host.run, "Debian", host.root)
+    assert [problem.check for problem in seen["problems"]] == ["flash_version"]

@@ -241,7 +241,7 @@ def test_a_foreign_installation_is_refused_or_replaced(server, value, ways):
     assert (problem.check, problem.value) == ("foreign_installation", f"the HDK is {value}")
     assert problem.next_step == ways
     plan = plan_hdk(server.facts(), wish(foreign="reinstall"))
-    assert actions(plan) == REINSTALL
+    assert actions(plan) == (REINSTALL if server.driver.version == OLD[0] else [*REINSTALL[:-2]])
     home = server.driver.home
     assert [step.targets for step in plan.steps[:2]] == [(home,), (home,)]
 
