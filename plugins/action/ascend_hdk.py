@@ -17,8 +17,6 @@ from ansible.utils.display import Display
 # within any time limit of a connection.
 _FIRST_WAIT_SECONDS = 2
 _LONGEST_WAIT_SECONDS = 20
-# A server that can't be asked goes on all the same; a switch that restarts takes minutes.
-_PATIENCE_SECONDS = 300
 _RETRY_SECONDS = 5
 
 _display = Display()
@@ -31,7 +29,9 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         self._host = task_vars["inventory_hostname"]
         self._shown = set()
-        started = self._ask(task_vars, run=self._task.args.get("run", ""))
+        run = self._task.args.get("run", "")
+        # A run that was started can be lost sight of before it is asked after for the first time.
+        started = self._ask_patiently({"run": run, "progress": []}, 0, task_vars) if run else self._ask(task_vars)
         if self._task.check_mode or not self._task.args.get("follow", True):
             return started
         return self._follow(started, task_vars)
@@ -57,19 +57,20 @@ class ActionModule(ActionBase):
 
         Raises AnsibleConnectionFailure.
         """
+        patience = float(self._task.args.get("patience", 0))
         until = None
         while True:
             try:
                 result = self._ask(task_vars, run=last["run"], told=last["progress"], wait=wait)
             except AnsibleConnectionFailure as error:
                 if until is None:
-                    until = time.monotonic() + _PATIENCE_SECONDS
+                    until = time.monotonic() + patience
                     reason = " ".join(str(error).split())
-                    _display.display(f"{self._host}: no connection, its steps go on; trying again ({reason})")
+                    _display.display(f"{self._host}: no connection; its steps need none; trying again ({reason})")
                 if time.monotonic() > until:
                     raise AnsibleConnectionFailure(
-                        f"{self._host} can't be asked for {_PATIENCE_SECONDS} s: {error}. Its steps go on without a"
-                        " connection; when it is back, run the playbook again: it takes up from there."
+                        f"{self._host} gives no answer for {patience:.0f} s: {error}. If it has power its steps go on;"
+                        " when it is back, run the playbook again: it takes up from there."
                     ) from error
                 time.sleep(_RETRY_SECONDS)
                 continue

@@ -60,6 +60,10 @@ options:
     description: Seconds that a call waits for progress at most.
     type: int
     default: 0
+  patience:
+    description: Seconds for which the control side asks again when a server gives no answer while its steps go on.
+    type: int
+    default: 0
   reboot_seconds:
     description: How long the reboot before this call took, to be recorded; V(0) for none.
     type: float
@@ -152,6 +156,7 @@ def main() -> None:
             "run": {"type": "str", "default": ""},
             "told": {"type": "list", "elements": "str", "default": []},
             "wait": {"type": "int", "default": 0},
+            "patience": {"type": "int", "default": 0},
             "reboot_seconds": {"type": "float", "default": 0},
         },
         supports_check_mode=True,

@@ -124,18 +124,23 @@ def test_a_failure_ends_it(shown):
 
 
 def test_a_link_that_comes_back_is_said_once(shown, clock):
-    assert run(Server(going_on(), DOWN, DOWN, DOWN, DONE)) == DONE
+    assert run(Server(going_on(), DOWN, DOWN, DOWN, DONE), patience=300) == DONE
     assert [line for line in shown if "connect" in line] == [
-        "node0: no connection, its steps go on; trying again (no route to host)",
+        "node0: no connection; its steps need none; trying again (no route to host)",
         "node0: connected again",
     ]
     assert clock[0] == 15
 
 
 def test_a_link_that_stays_away_ends_it_with_what_to_do(clock):
-    with pytest.raises(AnsibleConnectionFailure, match=r"steps go on without a connection; when it is back, run the"):
-        run(Server(going_on(), *[DOWN] * 100))
+    with pytest.raises(AnsibleConnectionFailure, match=r"no answer for 300 s.*when it is back, run the playbook again"):
+        run(Server(going_on(), *[DOWN] * 100), patience=300)
     assert 300 < clock[0] <= 310
+
+
+def test_a_run_that_was_started_is_asked_for_patiently_from_the_first_question_on(clock):
+    assert run(Server(DOWN, DONE), run="r1", patience=300) == DONE
+    assert clock[0] > 0
 
 
 def test_a_server_that_can_t_be_reached_at_first_is_not_waited_for(clock):
