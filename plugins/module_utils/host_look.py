@@ -11,6 +11,7 @@ from ansible.module_utils import hdk_look, host_checks, stack_look
 from ansible.module_utils.command_result import Run
 from ansible.module_utils.hdk_facts import CHIP_DEVICES, bus_devices
 from ansible.module_utils.hdk_refusals import bus_problem
+from ansible.module_utils.hdk_state import ABSENT
 from ansible.module_utils.host_problem import Problem
 from ansible.module_utils.os_packages import OperatingSystem, operating_system
 
@@ -46,12 +47,14 @@ def look_at_host(parameters: Dict[str, Any], run: Run) -> Dict[str, Any]:
 def _fitness(parameters: Dict[str, Any], system: OperatingSystem) -> List[Problem]:
     """Return what makes the host unfit, whatever is to be done there."""
     devices = tuple(bus_devices())
+    removes = parameters["wishes"].get(hdk_look.ROLE, {}).get("state") == ABSENT
     found: List[Optional[Problem]] = [
         host_checks.privileges(),
         host_checks.supported_os(system, parameters["supported_os"]),
         host_checks.supported_architecture(platform.machine(), parameters["supported_architectures"]),
         host_checks.python_version(parameters["python_minimum"]),
-        bus_problem(devices, CHIP_DEVICES[parameters["chip"]], parameters["npu_count"]),
+        # A server goes back to bare for the very chip that is missing.
+        None if removes else bus_problem(devices, CHIP_DEVICES[parameters["chip"]], parameters["npu_count"]),
         host_checks.clock(parameters["control_time"], parameters["clock_skew_seconds"]),
         host_checks.own_name(),
     ]

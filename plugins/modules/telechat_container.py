@@ -132,6 +132,8 @@ def apply(
 ) -> None:
     cli, name = module.params["cli"], module.params["name"]
     if decision.action == "start":
+        # Whoever stopped it for good, as an uninstallation of the driver does, has taken its restart policy away.
+        execute(module, [cli, "update", "--restart", module.params["parameters"]["restart"], name])
         execute(module, [cli, "start", name])
     if argv is None:
         return
