@@ -76,6 +76,14 @@ mkdir -p /usr/lib/modules/$before
 mv /usr/lib/modules/$(uname -r)/updates /usr/lib/modules/$before/
 mv /var/lib/dkms/davinci_ascend/1.0/$(uname -r) /var/lib/dkms/davinci_ascend/1.0/$before
 """
+# Headers were installed for another kernel than the one that runs.
+_OTHER_HEADERS = """\
+other=/usr/src/linux-headers-6.1.0-9-amd64
+cp -r /usr/src/linux-headers-$(uname -r) $other
+echo 6.1.0-9-amd64 >$other/include/config/kernel.release
+echo '#define UTS_RELEASE "6.1.0-9-amd64"' >$other/include/generated/utsrelease.h
+ln -sfn $other /usr/lib/modules/$(uname -r)/build
+"""
 _DKMS_LEFT = """\
 fails driver wanted --full --install-for-all
 rm -r /usr/local/Ascend /etc/ascend_install.info
@@ -207,6 +215,12 @@ _BROKEN = (
         summary="driver and firmware wanted, the module was built for the kernel before an OS update",
         on="same",
         disk=Step(script=_KERNEL_CAME),
+    ),
+    State(
+        name="other-headers",
+        summary="no HDK, and the headers are those of another kernel than the one that runs",
+        on="prepared",
+        disk=Step(script=_OTHER_HEADERS),
     ),
     State(
         name="npu-smi-folder",

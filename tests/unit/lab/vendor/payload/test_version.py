@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from ascend import version
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab.vendor.releases import RELEASES
+
+ROOT = Path(__file__).parents[5]
 NUMBERS = st.lists(st.integers(0, 99), min_size=3, max_size=5)
 
 
@@ -40,3 +45,10 @@ def test_numbers_sort_by_value(one: list[int], other: list[int]) -> None:
 )
 def test_ranges(name: str, ranges: str, inside: bool) -> None:
     assert version.in_ranges(name, ranges) is inside
+
+
+def test_the_capability_map_in_the_package_has_the_numbers_that_the_flash_asks_for() -> None:
+    text = (ROOT / "lab/vendor/payload/driver/script/version_cap.map").read_text()
+    entries = dict(line.split(",")[::-1] for line in text.splitlines() if not line.startswith("#"))
+    assert set(RELEASES) < set(entries)
+    assert entries == {release: str(version.base_number(release)) for release in entries}
