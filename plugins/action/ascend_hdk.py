@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Control side of the module ascend_hdk: starts a server's steps, then asks for their progress and shows it.
 
-The server takes the steps by itself (module_utils/hdk_run.py). A call waits on the server until there is something new,
+The server takes the steps by itself (module_utils/hdk/run.py). A call waits on the server until there is something new,
 so a step of ten minutes costs some dozens of round trips, and a lost link or a killed control side costs nothing.
 """
 

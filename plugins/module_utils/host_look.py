@@ -7,11 +7,12 @@ import platform
 from dataclasses import asdict
 from typing import Any, Dict, List, Optional
 
-from ansible.module_utils import hdk_look, host_checks, stack_look
+from ansible.module_utils import host_checks, stack_look
 from ansible.module_utils.command_result import Run
-from ansible.module_utils.hdk_facts import CHIP_DEVICES, bus_devices
-from ansible.module_utils.hdk_refusals import bus_problem
-from ansible.module_utils.hdk_state import ABSENT
+from ansible.module_utils.hdk import look as hdk_look
+from ansible.module_utils.hdk.facts import CHIP_DEVICES, bus_devices
+from ansible.module_utils.hdk.refusals import bus_problem
+from ansible.module_utils.hdk.state import ABSENT
 from ansible.module_utils.host_problem import Problem
 from ansible.module_utils.os_packages import OperatingSystem, operating_system
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Optional
 
 from ansible.module_utils.command_result import Run
-from ansible.module_utils.hdk_state import DKMS_TREE
+from ansible.module_utils.hdk.state import DKMS_TREE
 from ansible.module_utils.host_problem import Problem
 from ansible.module_utils.kernel_boot import next_kernel, version_key
 

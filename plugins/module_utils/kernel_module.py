@@ -13,7 +13,7 @@ import shutil
 from typing import List, NamedTuple, Optional
 
 from ansible.module_utils.command_result import Run
-from ansible.module_utils.hdk_state import DKMS_TREE
+from ansible.module_utils.hdk.state import DKMS_TREE
 from ansible.module_utils.kernel_drift import module_file
 
 LOG_FOLDER = "var/log/ascend-hdk"

@@ -17,13 +17,12 @@ REDHAT = "RedHat"
 
 KERNEL = "{kernel}"
 
-# Distributions of one name in both families: the desktop edition of UOS and Kylin is Debian's child, the server edition
-# openEuler's. Their package manager tells.
-_BOTH = ("uos", "kylin")
+# Both families have a UOS, and only its package manager tells which this is.
+_EITHER = "uos"
 
 _FAMILIES = {
     DEBIAN: ("debian", "ubuntu", "linuxmint"),
-    REDHAT: ("openeuler", "rhel", "centos", "fedora", "rocky", "almalinux", "anolis", "ctyunos", "bclinux"),
+    REDHAT: ("openeuler", "kylin", "rhel", "centos", "fedora", "rocky", "almalinux", "anolis", "ctyunos", "bclinux"),
 }
 
 
@@ -45,7 +44,10 @@ def operating_system(root: str = "/") -> OperatingSystem:
         pairs = {}
     names = [pairs.get("ID", "unknown").lower(), *pairs.get("ID_LIKE", "").lower().split()]
     family = next((family for name in names for family, members in _FAMILIES.items() if name in members), None)
-    if names[0] in _BOTH:
+    # Kylin's desktop edition says that it is like Debian, its server edition is openEuler's child.
+    if names[0] == "kylin" and "debian" in names:
+        family = DEBIAN
+    if names[0] == _EITHER:
         family = DEBIAN if os.path.exists(os.path.join(root, "usr/bin/dpkg")) else REDHAT
     return OperatingSystem(id=names[0], version=pairs.get("VERSION_ID", "unknown"), family=family)
 

@@ -132,13 +132,14 @@ import time
 from dataclasses import asdict
 from typing import Any, Dict, List, NoReturn, Optional
 
-from ansible.module_utils import hdk_answer, hdk_look
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.hdk_converge import converge, work_left
-from ansible.module_utils.hdk_look import HdkLook
-from ansible.module_utils.hdk_record import HdkRecord
-from ansible.module_utils.hdk_run import HdkRun, progress_lines
-from ansible.module_utils.hdk_steps import LOG_FOLDER, Host, StepError, settings_of
+from ansible.module_utils.hdk import answer as hdk_answer
+from ansible.module_utils.hdk import look as hdk_look
+from ansible.module_utils.hdk.converge import converge, work_left
+from ansible.module_utils.hdk.look import HdkLook
+from ansible.module_utils.hdk.record import HdkRecord
+from ansible.module_utils.hdk.run import HdkRun, progress_lines
+from ansible.module_utils.hdk.steps import LOG_FOLDER, Host, StepError, settings_of
 from ansible.module_utils.host_command import run_on_host
 from ansible.module_utils.os_packages import operating_system
 

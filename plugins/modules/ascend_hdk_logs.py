@@ -52,7 +52,7 @@ files:
 import base64
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.hdk_logs import archive
+from ansible.module_utils.hdk.logs import archive
 from ansible.module_utils.host_command import run_on_host
 
 

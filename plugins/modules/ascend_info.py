@@ -116,7 +116,7 @@ cautions:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.hdk_facts import CHIP_DEVICES
+from ansible.module_utils.hdk.facts import CHIP_DEVICES
 from ansible.module_utils.host_command import run_on_host
 from ansible.module_utils.host_look import look_at_host
 

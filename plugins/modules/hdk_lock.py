@@ -75,10 +75,10 @@ from typing import Any, Dict, List, Tuple
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible.module_utils.download import file_sha256
-from ansible.module_utils.hdk_lock import CHECK, LockEntry, LockError, render_lock, renew_lock
-from ansible.module_utils.hdk_lock_file import read_lock, write_lock
-from ansible.module_utils.hdk_package_name import parse_package_name
-from ansible.module_utils.hdk_package_store import PackageError, check_whole
+from ansible.module_utils.hdk.lock import CHECK, LockEntry, LockError, render_lock, renew_lock
+from ansible.module_utils.hdk.lock_file import read_lock, write_lock
+from ansible.module_utils.hdk.package_name import parse_package_name
+from ansible.module_utils.hdk.package_store import PackageError, check_whole
 from ansible.module_utils.host_problem import Problem
 from ansible.module_utils.package_url import public, url_fault
 

@@ -96,10 +96,10 @@ import os
 from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible.module_utils.hdk_facts import CHIP_DEVICES
-from ansible.module_utils.hdk_lock import LockError
-from ansible.module_utils.hdk_lock_file import read_lock
-from ansible.module_utils.hdk_packages_find import PackagesError, Wanted, find_packages
+from ansible.module_utils.hdk.facts import CHIP_DEVICES
+from ansible.module_utils.hdk.lock import LockError
+from ansible.module_utils.hdk.lock_file import read_lock
+from ansible.module_utils.hdk.packages_find import PackagesError, Wanted, find_packages
 
 
 def main() -> None:

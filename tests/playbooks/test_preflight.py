@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.unit.plugins.module_utils.hdk_package_files import ZIP, release_zip, sha256
+from tests.unit.plugins.module_utils.hdk.package_files import ZIP, release_zip, sha256
 
 ROOT = Path(__file__).resolve().parents[2]
 RELEASE = "24.1.rc3"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.plugins.module_utils.hdk_package_files import sha256
+from tests.unit.plugins.module_utils.hdk.package_files import sha256
 
 ROOT = Path(__file__).resolve().parents[2]
 SLICE = 64 * 1024

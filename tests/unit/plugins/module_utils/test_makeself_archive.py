@@ -3,7 +3,7 @@
 import pytest
 from ansible.module_utils.makeself_archive import ArchiveError, payload, read_version_info
 
-from tests.unit.plugins.module_utils.hdk_package_files import makeself
+from tests.unit.plugins.module_utils.hdk.package_files import makeself
 
 INFO = "Version=24.1.rc3\npackage_version=24.1.rc3\n"
 

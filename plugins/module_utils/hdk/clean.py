@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steps that no vendor's script does: containers stopped for good, leftovers removed."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import shutil
+
+from ansible.module_utils.hdk.state import ASCEND_HOME, DKMS_TREE, INSTALL_INFO, Step
+from ansible.module_utils.hdk.steps import Host, StepError, new_log, run_logged
+
+_DKMS_MODULE = "davinci_ascend"
+_DKMS_SOURCES = "/usr/src/davinci_ascend-*"
+_STOP_SECONDS = 60
+
+# What may be removed without the vendor's script: nothing but the HDK puts anything there, and all of it comes back
+# with an installation. Logs, /etc/hccn.conf, the run user and everything else below /usr/local/Ascend stay.
+REMOVABLE = (
+    re.escape(DKMS_TREE),
+    re.escape(INSTALL_INFO),
+    r"/usr/src/davinci_ascend-[^/]+",
+    r"(?:/usr/local/sbin|/usr/local/bin|/usr/bin)/npu-smi",
+    re.escape(ASCEND_HOME) + r"/(?:driver|firmware)",
+    r"/lib/modules/[^/]+/(?:updates|updates/dkms|extra)/drv_[^/]+\.ko[^/]*",
+    r"/etc/systemd/system(?:/multi-user\.target\.wants)?/(?:host_sys_init\.service|ascend_monitor\.(?:path|service))",
+)
+
+
+def stop(step: Step, host: Host) -> None:
+    """Stop a container so that it stays stopped, over a reboot too. Raises StepError."""
+    log = new_log(step)
+    for name in step.targets:
+        # A policy but "no" brings a stopped container back with the engine, and npu-smi's mount would leave a folder.
+        for argv in (
+            ["docker", "update", "--restart=no", name],
+            ["docker", "stop", f"--time={_STOP_SECONDS}", name],
+        ):
+            rc, output = run_logged(argv, log, host)
+            if rc != 0:
+                last = output.strip().splitlines()[-1:] or ["it printed nothing"]
+                raise StepError(f"{step}: {' '.join(argv)} ended with {rc}: {last[0]}; stop it by hand, then run again")
+
+
+def clean(step: Step, host: Host) -> None:
+    """Remove what an installation left behind. Raises StepError for a path that is not on the list."""
+    log = new_log(step)
+    for path in step.targets:
+        if not removable(path):
+            raise StepError(f"{step}: {path} is not removed unasked; remove it by hand, then run again")
+    for path in step.targets:
+        if path == DKMS_TREE:
+            _leave_dkms(log, host)
+        remove(path)
+    with open(log, "a", encoding="utf-8") as stream:
+        stream.write("".join(f"removed {path}\n" for path in step.targets))
+
+
+def removable(path: str) -> bool:
+    """Tell whether a path is one that may be removed without the vendor's script."""
+    return any(re.fullmatch(pattern, path) for pattern in REMOVABLE)
+
+
+def _leave_dkms(log: str, host: Host) -> None:
+    """Let dkms take its modules out of all kernels; whether it manages to, the tree goes, which is in the way."""
+    for source in sorted(glob.glob(os.path.join(DKMS_TREE, "*"))):
+        version = os.path.basename(source)
+        if os.path.isdir(source) and shutil.which("dkms"):
+            run_logged(["dkms", "remove", "-m", _DKMS_MODULE, "-v", version, "--all"], log, host)
+    for source in glob.glob(_DKMS_SOURCES):
+        remove(source)
+
+
+def remove(path: str) -> None:
+    """Remove a file, a link or a folder with all in it; nothing there is fine."""
+    if os.path.islink(path) or os.path.isfile(path):
+        os.unlink(path)
+    elif os.path.isdir(path):
+        shutil.rmtree(path)

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What of a driver lies outside its folder: kernel modules, the DKMS tree, and what stays when its script is gone."""
+
+from __future__ import annotations
+
+import glob
+import os
+from typing import List, Sequence, Tuple
+
+from ansible.module_utils.hdk.state import (
+    ASCEND_HOME,
+    BUILT_TREE,
+    DKMS_TREE,
+    DRIVER,
+    FAILED_TREE,
+    FIRMWARE,
+    INSTALL_INFO,
+    NO_TREE,
+    Component,
+)
+
+# The driver's first module; without it there is none of the others.
+MODULE = "drv_pcie_host.ko"
+# Where DKMS and the driver's own build put modules: Debian's, and the openEuler family's.
+_MODULE_FOLDERS = ("updates", "extra", "weak-updates")
+_BUILT_IN = ("updates", "updates/dkms", "extra")
+_COMPRESSED = ("", ".xz", ".zst", ".gz")
+NPU_SMI_PATHS = ("usr/local/sbin/npu-smi", "usr/local/bin/npu-smi", "usr/bin/npu-smi")
+_UNITS = ("host_sys_init.service", "ascend_monitor.path", "ascend_monitor.service")
+_UNIT_FOLDERS = ("etc/systemd/system", "etc/systemd/system/multi-user.target.wants")
+
+
+def driver_modules(kernel: str, root: str = "/") -> List[str]:
+    """Return the paths of the driver's first module for this kernel, plain or compressed; none was built when empty."""
+    found: List[str] = []
+    for folder in _MODULE_FOLDERS:
+        pattern = os.path.join(root, "lib/modules", glob.escape(kernel), folder, "**", MODULE + "*")
+        found += glob.glob(pattern, recursive=True)
+    return sorted(found)
+
+
+def driver_loaded(root: str = "/") -> bool:
+    """Tell whether the kernel has the driver: its module, or the device node that it makes."""
+    return any(os.path.exists(os.path.join(root, path)) for path in ("sys/module/drv_pcie_host", "dev/davinci_manager"))
+
+
+def dkms_tree(root: str = "/") -> str:
+    """Tell what is in DKMS's tree of the driver: NO_TREE, BUILT_TREE or FAILED_TREE."""
+    tree = os.path.join(root, DKMS_TREE[1:])
+    if not os.path.isdir(tree):
+        return NO_TREE
+    # DKMS takes a version's build folder away when the build was good.
+    failed = glob.glob(os.path.join(tree, "*", "build"))
+    built = glob.glob(os.path.join(tree, "*", "*", "*", "module", "*.ko*"))
+    return BUILT_TREE if built and not failed else FAILED_TREE
+
+
+def leftovers(driver: Component, firmware: Component, root: str = "/") -> Tuple[str, ...]:
+    """Return the paths that no uninstall script takes (any more), as the host names them."""
+    patterns: List[str] = []
+    if not driver.script:
+        patterns += [DKMS_TREE, "/usr/src/davinci_ascend-*", *(f"/{path}" for path in NPU_SMI_PATHS)]
+        patterns += [f"/lib/modules/*/{folder}/drv_*.ko{end}" for folder in _BUILT_IN for end in _COMPRESSED]
+        patterns += [f"/{folder}/{unit}" for folder in _UNIT_FOLDERS for unit in _UNITS]
+    patterns += [
+        f"{ASCEND_HOME}/{name}"
+        for name, component in ((DRIVER, driver), (FIRMWARE, firmware))
+        if not component.script and component.home == ASCEND_HOME
+    ]
+    if not driver.script and not firmware.script:
+        patterns.append(INSTALL_INFO)
+    return tuple(_existing(patterns, root))
+
+
+def _existing(patterns: Sequence[str], root: str) -> List[str]:
+    top = root.rstrip("/")
+    paths = [path for pattern in patterns for path in sorted(glob.glob(top + pattern))]
+    # An empty folder is a mount point that docker made, and nobody stumbles over it; but not in a program's place.
+    return [
+        path[len(top) :] for path in paths if not os.path.isdir(path) or path.endswith("/npu-smi") or _entries(path)
+    ]
+
+
+def _entries(folder: str) -> List[str]:
+    return os.listdir(folder)

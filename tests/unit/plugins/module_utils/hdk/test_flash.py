@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How old a driver the chips' flash allows."""
+
+import pytest
+from ansible.module_utils.hdk import flash as hdk_flash
+
+from tests.unit.plugins.module_utils.scripted_host import ScriptedHost
+
+TOOL = "/usr/local/Ascend/driver/tools/upgrade-tool"
+CAPABILITIES = "# number,version\n100,23.0.3\n200,23.0.7\n235,24.1.rc3\n\n300,25.2.0\n"
+
+
+@pytest.fixture
+def host(tmp_path):
+    host = ScriptedHost(tmp_path)
+    host.write(TOOL[1:], "")
+    host.write("usr/local/Ascend/driver/script/version_cap.map", CAPABILITIES)
+    return host
+
+
+def base(host, answer, rc=0):
+    host.answer(f"{TOOL} --device_index -1 --hw_base_version", answer, rc)
+    return hdk_flash.flash_base(host.run, "/usr/local/Ascend", host.root)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        ((0, 0), None),
+        ((100, 235), "24.1.rc3"),
+        ((201, 0), "24.1.rc3"),
+        ((301, 301), None),
+    ],
+)
+def test_the_chip_that_asks_for_most_decides(host, numbers, expected):
+    text = "".join(f'{{"device_id":{chip}, "hw_base_version":{number}}}\n' for chip, number in enumerate(numbers))
+    assert base(host, text) == expected
+
+
+@pytest.mark.parametrize("answer", ["", '{"device_id":0, "hw_base_version":crc_error}\n', "Usage: upgrade-tool\n"])
+def test_without_a_number_nothing_is_known(host, answer):
+    assert base(host, answer, rc=1) is None
+
+
+def test_without_a_tool_nobody_is_asked(tmp_path):
+    host = ScriptedHost(tmp_path)
+    assert hdk_flash.flash_base(host.run, "/usr/local/Ascend", host.root) is None
+    assert host.asked == []

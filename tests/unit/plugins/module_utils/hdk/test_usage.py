@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who uses the NPUs or changes their HDK: processes and containers of a host in a folder."""
+
+import json
+
+import pytest
+from ansible.module_utils.hdk import usage as hdk_usage
+from ansible.module_utils.hdk.state import Container, Holder, Installer
+
+from tests.unit.plugins.module_utils.scripted_host import BOOT_ID, ScriptedHost
+
+CONTAINER = "ab" * 32
+
+
+@pytest.fixture
+def host(tmp_path):
+    return ScriptedHost(tmp_path)
+
+
+def process(host, pid, name, device, cgroup="0::/init.scope\n"):
+    host.write(f"proc/{pid}/comm", name + "\n")
+    host.write(f"proc/{pid}/cgroup", cgroup)
+    host.link(f"proc/{pid}/fd/3", device)
+
+
+def test_who_has_an_npu_open(host):
+    process(host, 4711, "python3", "/dev/davinci0", f"0::/system.slice/docker-{CONTAINER}.scope\n")
+    process(host, 12, "npu-exporter", "/dev/davinci7")
+    process(host, 13, "slogd", "/dev/davinci_manager")
+    process(host, 14, "bash", "/dev/null")
+    host.answer(f"docker inspect --format {{{{.Name}}}} {CONTAINER}", "/telechat\n")
+    found = hdk_usage.holders(host.run, host.root)
+    assert sorted(found, key=lambda holder: holder.pid) == [
+        Holder(12, "npu-exporter", None),
+        Holder(4711, "python3", "telechat"),
+    ]
+
+
+def test_a_container_that_docker_does_not_know_keeps_its_id(host):
+    process(host, 4711, "python3", "/dev/davinci0", f"0::/kubepods/{CONTAINER}\n")
+    (holder,) = hdk_usage.holders(host.run, host.root)
+    assert holder.container == CONTAINER[:12]
+
+
+def test_containers_that_have_npus_or_mount_the_driver(host):
+    found = [
+        {"Id": "1" * 64, "Name": "/telechat", "State": {"Pid": 10}, "Mounts": []},
+        {"Id": "2" * 64, "Name": "/idle", "State": {"Pid": 20}, "Mounts": [{"Source": "/usr/local/Ascend/driver"}]},
+        {"Id": "3" * 64, "Name": "/smi", "State": {"Pid": 30}, "Mounts": [{"Source": "/usr/local/sbin/npu-smi"}]},
+        {"Id": "4" * 64, "Name": "/web", "State": {"Pid": 40}, "Mounts": [{"Source": "/srv"}]},
+    ]
+    host.write("proc/10/root/dev/davinci3", "")
+    host.write("proc/40/root/dev/davinci_manager", "")
+    host.answer("docker ps --quiet --no-trunc", "".join(f"{item['Id']}\n" for item in found))
+    host.answer(f"docker inspect {' '.join(item['Id'] for item in found)}", json.dumps(found))
+    assert hdk_usage.containers(host.run, host.root) == [
+        Container("2" * 64, "idle", devices=False),
+        Container("3" * 64, "smi", devices=False),
+        Container("1" * 64, "telechat", devices=True),
+    ]
+
+
+def test_a_host_without_docker_has_no_containers(host):
+    assert hdk_usage.containers(host.run, host.root) == []
+
+
+def run_process(host, pid, *words, parent=1, session=1):
+    host.write(f"proc/{pid}/cmdline", "".join(f"{word}\0" for word in words))
+    host.write(f"proc/{pid}/stat", f"{pid} (x y) S {parent} {session} {session} 0 -1 " + "0 " * 13 + "77 0 0\n")
+
+
+RUN_FILE = "/root/Ascend-hdk-910b-npu-driver_24.1.rc3_linux-aarch64.run"
+SCRIPT = "/usr/local/Ascend/firmware/script/uninstall.sh"
+
+
+def test_installers_are_named_once_by_their_first_process(host):
+    run_process(host, 100, "/bin/sh", RUN_FILE, "--full", "--quiet")
+    run_process(host, 101, "/bin/bash", RUN_FILE, parent=100)
+    run_process(host, 200, "sh", SCRIPT)
+    run_process(host, 300, "scp", RUN_FILE, "node1:/root")
+    run_process(host, 301, "/bin/sh", "/opt/uninstall.sh")
+    assert hdk_usage.installers(host.root) == [
+        Installer(100, RUN_FILE, ours=False),
+        Installer(200, SCRIPT, ours=False),
+    ]
+
+
+def test_the_installer_of_the_run_that_goes_on_is_ours(host):
+    run_process(host, 100, "/bin/sh", RUN_FILE, "--full", session=100)
+    run_process(host, 200, "sh", SCRIPT, session=200)
+    current = {"step": "install driver", "argv": [RUN_FILE, "--full"], "pid": 100, "start_time": 77}
+    state = {"boot_id": BOOT_ID, "ended": None, "pid": 100, "start_time": 77, "current": current, "done": []}
+    host.write("run/ascend-hdk/run.json", json.dumps(state))
+    assert [(found.pid, found.ours) for found in hdk_usage.installers(host.root)] == [(100, True), (200, False)]
