@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of Hypothesis: never a deadline; in CI the same examples each run, so that only a change turns it red."""
+"""Settings of all tests.
+
+Hypothesis has no deadline, and in CI the same examples each run, so that only a change turns it red.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
 
 from hypothesis import settings
 
 settings.register_profile("default-without-deadline", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "default-without-deadline")
+
+# Under nohup, programs that the tests start would inherit that they ignore a hang-up; a handler is not inherited.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)

@@ -21,7 +21,7 @@ STEP = "upgrade driver 24.1.rc3: 23.0.3 is installed"
 
 # A control side's end of it: starts a run of one installer and goes on waiting, as a module under `ssh` would.
 STARTER = """
-import signal, sys, time
+import sys, time
 import ansible.module_utils
 ansible.module_utils.__path__.append({module_utils!r})
 from ansible.module_utils.hdk.record import HdkRecord
@@ -38,8 +38,6 @@ def work():
         return "it ended with %d" % rc
     run.finish()
 
-# Under nohup, a process inherits that it ignores this one.
-signal.signal(signal.SIGHUP, signal.SIG_DFL)
 assert run.claim()
 print(run.start({{"driver": "23.0.3"}}, work, {own!r}), flush=True)
 time.sleep(600)
