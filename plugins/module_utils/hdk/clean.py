@@ -24,7 +24,8 @@ REMOVABLE = (
     r"(?:/usr/local/sbin|/usr/local/bin|/usr/bin)/npu-smi",
     re.escape(ASCEND_HOME) + r"/(?:driver|firmware)",
     r"/lib/modules/[^/]+/(?:updates|updates/dkms|extra)/drv_[^/]+\.ko[^/]*",
-    r"/etc/systemd/system(?:/multi-user\.target\.wants)?/(?:host_sys_init\.service|ascend_monitor\.(?:path|service))",
+    r"/etc/(?:rc\.d/)?init\.d/host_sys_init(?:\.sh)?",
+    r"/etc/systemd/system(?:/multi-user\.target\.wants)?/host_sys_init\.service",
 )
 
 

@@ -89,6 +89,11 @@ KNOWN_FAILURES = (
         "set ascend_hdk_release to that version or a newer one",
     ),
     KnownFailure(
+        r"The driver version (?P<detail>\S+) is not allowed in this device",
+        "the chips do not take this version",
+        "set ascend_hdk_release to the version that the installer asks for (\"please use\" in its log), or a newer one",
+    ),
+    KnownFailure(
         r"ERR_NO:0x0080",
         "nothing is installed that could be uninstalled",
         "compare /etc/ascend_install.info with what is below /usr/local/Ascend",

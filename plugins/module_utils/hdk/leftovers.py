@@ -26,8 +26,15 @@ _MODULE_FOLDERS = ("updates", "extra", "weak-updates")
 _BUILT_IN = ("updates", "updates/dkms", "extra")
 _COMPRESSED = ("", ".xz", ".zst", ".gz")
 NPU_SMI_PATHS = ("usr/local/sbin/npu-smi", "usr/local/bin/npu-smi", "usr/bin/npu-smi")
-_UNITS = ("host_sys_init.service", "ascend_monitor.path", "ascend_monitor.service")
-_UNIT_FOLDERS = ("etc/systemd/system", "etc/systemd/system/multi-user.target.wants")
+# What loads the driver at boot: an init script in both families' folders (named with and without .sh), or a unit.
+_STARTED_AT_BOOT = (
+    "/etc/init.d/host_sys_init",
+    "/etc/init.d/host_sys_init.sh",
+    "/etc/rc.d/init.d/host_sys_init",
+    "/etc/rc.d/init.d/host_sys_init.sh",
+    "/etc/systemd/system/host_sys_init.service",
+    "/etc/systemd/system/multi-user.target.wants/host_sys_init.service",
+)
 
 
 def driver_modules(kernel: str, root: str = "/") -> List[str]:
@@ -61,7 +68,7 @@ def leftovers(driver: Component, firmware: Component, root: str = "/") -> Tuple[
     if not driver.script:
         patterns += [DKMS_TREE, "/usr/src/davinci_ascend-*", *(f"/{path}" for path in NPU_SMI_PATHS)]
         patterns += [f"/lib/modules/*/{folder}/drv_*.ko{end}" for folder in _BUILT_IN for end in _COMPRESSED]
-        patterns += [f"/{folder}/{unit}" for folder in _UNIT_FOLDERS for unit in _UNITS]
+        patterns += _STARTED_AT_BOOT
     patterns += [
         f"{ASCEND_HOME}/{name}"
         for name, component in ((DRIVER, driver), (FIRMWARE, firmware))

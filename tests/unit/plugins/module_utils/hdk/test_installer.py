@@ -73,6 +73,8 @@ FAILURES = {
     " please stop processes and install or uninstall again": "processes use the NPUs",
     "[ERROR]Installation failed, the driver package version=23.0.3"
     " is earlier than the device flash hardware version=24.1.0": "flash allows (23.0.3 is earlier than the device",
+    "[ERROR]The driver version 23.0.3 is not allowed in this device.\n"
+    "[ERROR]Version check does not match, please use version 24.1.0 or later.": "do not take this version (23.0.3)",
     "[INFO]Failed to install driver package, please retry after uninstall and reboot!": "could not go over",
     "[WARNING]Device startup fail": "did not start after their hot reset (fail)",
     "[WARNING]Device startup timeout": "did not start after their hot reset (timeout)",
