@@ -20,9 +20,10 @@ def preflight_problems(looks, control_side):
     return lines
 
 
-def preflight_plan(looks):
+def preflight_plan(looks, control_side):
     """Return the cautions, one line a host and role with something to do, and how many hosts have nothing to do."""
-    cautions = [f"caution: {_line(host, found)}" for host, look in looks.items() for found in look["cautions"]]
+    cautions = [f"caution: {_line('control side', found)}" for found in control_side]
+    cautions += [f"caution: {_line(host, found)}" for host, look in looks.items() for found in look["cautions"]]
     plans = [f"{host}: {role}: {reason}" for host, look in looks.items() for role, reason in look["pending"].items()]
     lines = [*cautions, *plans]
     ready = sum(1 for look in looks.values() if not look["pending"])

@@ -91,7 +91,7 @@ KNOWN_FAILURES = (
     KnownFailure(
         r"The driver version (?P<detail>\S+) is not allowed in this device",
         "the chips do not take this version",
-        "set ascend_hdk_release to the version that the installer asks for (\"please use\" in its log), or a newer one",
+        'set ascend_hdk_release to the version that the installer asks for ("please use" in its log), or a newer one',
     ),
     KnownFailure(
         r"ERR_NO:0x0080",

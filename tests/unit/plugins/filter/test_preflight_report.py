@@ -57,7 +57,7 @@ def test_a_python_that_ansible_has_left_behind_is_named_with_the_way_out(answer)
 
 def test_the_plan_names_roles_and_reasons():
     looks = {"node0": look({"ascend_hdk": "install driver", "verify": "stands on ascend_hdk"}), "node1": look()}
-    assert preflight_plan(looks) == [
+    assert preflight_plan(looks, []) == [
         "node0: ascend_hdk: install driver",
         "node0: verify: stands on ascend_hdk",
         "nothing to do on 1 of 2 hosts",
@@ -65,13 +65,20 @@ def test_the_plan_names_roles_and_reasons():
 
 
 def test_the_plan_of_busy_hosts_only():
-    assert preflight_plan({"node0": look({"verify": "never verified"})}) == ["node0: verify: never verified"]
+    assert preflight_plan({"node0": look({"verify": "never verified"})}, []) == ["node0: verify: never verified"]
 
 
 def test_cautions_come_before_the_plan_and_hold_nothing_up():
     looks = {"node0": look(cautions=[CLOCK]), "node1": look({"verify": "never verified"})}
-    assert preflight_plan(looks) == [
+    assert preflight_plan(looks, []) == [
         f"caution: node0: {CLOCK_LINE}",
         "node1: verify: never verified",
         "nothing to do on 1 of 2 hosts",
+    ]
+
+
+def test_cautions_of_the_control_side_come_first():
+    assert preflight_plan({"node0": look(cautions=[CLOCK])}, [CLOCK])[:2] == [
+        f"caution: control side: {CLOCK_LINE}",
+        f"caution: node0: {CLOCK_LINE}",
     ]

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The wished HDK release, and what the image has, judged by the version matrix before a server changes."""
+
+from telechat_runtime.version_change import advise
+from telechat_runtime.version_matrix import Verdict
+from telechat_runtime.version_rows import Versions
+
+REFUSE = "refuse"
+
+
+def preflight_matrix(packages, stack, off_matrix):
+    """Return {"problems": […], "cautions": […]} of the wished versions, each as a module's problems are.
+
+    `packages` is what `hdk_packages` found, `stack` the image's cann, mindspore and mindformers where they are known.
+    Broken is a problem; off the matrix is one, too, when `off_matrix` is "refuse", else a caution.
+    """
+    wished = {
+        Versions(driver=pair["driver"]["version"], firmware=pair["firmware"]["version"], **stack)
+        for pair in packages.values()
+    }
+    found = {"problems": [], "cautions": []}
+    for versions in sorted(wished, key=str):
+        advice = advise(versions)
+        verdict = advice.judgement.verdict
+        if verdict is Verdict.BROKEN or (verdict is Verdict.OFF and off_matrix == REFUSE):
+            found["problems"].append(_problem(advice, "it does not work" if verdict is Verdict.BROKEN else REFUSE))
+        elif verdict is Verdict.OFF:
+            found["cautions"].append(_problem(advice, "it works, but is not recommended"))
+    return found
+
+
+def _problem(advice, why):
+    rule = "preflight_off_matrix: refuse" if why == REFUSE else why
+    return {
+        "check": "version_matrix",
+        "value": advice.reason,
+        "rule": rule,
+        "next_step": advice.next_step or "choose an HDK release of the matrix",
+    }
+
+
+class FilterModule:
+    def filters(self):
+        return {"preflight_matrix": preflight_matrix}
