@@ -10,7 +10,7 @@ import difflib
 import io
 import re
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Sequence, Tuple, Union
+from typing import Any, Dict, Iterator, Sequence, Tuple, Union
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
@@ -20,11 +20,10 @@ from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import RoundTripRepresenter
 
 from telechat_runtime.errors import ConfigError
-from telechat_runtime.spec import JobSpec, Override
+from telechat_runtime.spec import Override
 
 _NEAREST = 3
-_LOADER = "data_loader"
-_DATA_LOADER = f"train_dataset.{_LOADER}"
+_DATA_LOADER = "train_dataset.data_loader"
 # MindFormers reads with PyYAML (YAML 1.1), for which a float needs a point: it takes 1e-5 for text.
 _FLOAT_WITHOUT_POINT = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+")
 # parallel_mode 1, by number or by name: MindFormers wants the product of the parallel sizes to be the world size.
@@ -98,29 +97,6 @@ class ConfigFacts:
     def pipeline_stages(self) -> int:
         """Number of pipeline stages; with more than one, only the last stage knows the loss."""
         return dict(self.parallel_sizes).get("pipeline_stage", 1)
-
-
-def job_settings(spec: JobSpec, *, device_target: str, world_size: int) -> List[Setting]:
-    """Return what the job itself sets, whatever the yaml says."""
-    settings: List[Setting] = [
-        Setting("run_mode", "finetune"),
-        Setting("output_dir", "./output"),
-        Setting("context.device_target", device_target),
-        Setting("use_parallel", world_size > 1),
-    ]
-    if spec.dataset:
-        # In the shipped files the second is an alias of the first; in others a copy, and the one that is read.
-        loaders = (_DATA_LOADER, f"train_dataset_task.dataset_config.{_LOADER}")
-        settings += [Setting(f"{loader}.dataset_dir", spec.dataset, section=loader) for loader in loaders]
-    if spec.checkpoint:
-        settings.append(Setting("load_checkpoint", spec.checkpoint))
-    if spec.epochs is not None:
-        settings.append(Setting("runner_config.epochs", spec.epochs))
-    if spec.batch_size is not None:
-        settings.append(Setting("runner_config.batch_size", spec.batch_size))
-    if spec.learning_rate is not None:
-        settings.append(Setting("lr_schedule.learning_rate", spec.learning_rate))
-    return settings
 
 
 def overlay(text: str, settings: Sequence[Setting], overrides: Sequence[Override], *, source: str) -> Overlay:

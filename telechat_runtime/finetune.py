@@ -3,106 +3,90 @@
 
 from __future__ import annotations
 
-import getpass
-import importlib.resources
-import secrets
-import socket
-import time
-from dataclasses import dataclass
-from typing import Dict, List, Mapping, Optional, Tuple
+from typing import List, Mapping, Optional, Tuple
 
-from telechat_runtime.config import ConfigFacts, Overlay, check_parallel, config_facts, job_settings, overlay
-from telechat_runtime.errors import ConfigError, PreflightError, SpecError
-from telechat_runtime.executor import call_on_all
+from telechat_runtime.config import ConfigFacts, Overlay, check_parallel, config_facts, overlay
+from telechat_runtime.errors import ConfigError, SpecError
+from telechat_runtime.finetune_settings import finetune_settings
+from telechat_runtime.finetune_spec import FinetuneSpec
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.node_client import NodeClient
-from telechat_runtime.plan import JobPlan, plan_job, shipped_configs
-from telechat_runtime.probe import NodeProbe, check_probes, parse_probe, probe_request
-from telechat_runtime.spec import JobSpec
+from telechat_runtime.plan import JobPlan, plan_job
+from telechat_runtime.prepare import (
+    ConfigSource,
+    NodeLook,
+    new_job_id,
+    node_program,
+    shipped_candidates,
+    shipped_config,
+    whoami,
+)
+from telechat_runtime.program import RESEARCH, TREE, WORK, Entry, Program
+from telechat_runtime.spec import JobOptions
 from telechat_runtime.topology import Cluster
 
-
-@dataclass(frozen=True)
-class ConfigSource:
-    """A yaml on the control side; without one the tree's own yaml of `spec.model` is taken from rank 0."""
-
-    name: str
-    text: str
+_KIND = "finetune"
+_CONFIG = ("--config", f"{WORK}/config.yaml")
 
 
 def prepare(
-    spec: JobSpec,
+    spec: FinetuneSpec,
+    options: JobOptions,
     cluster: Cluster,
     clients: Mapping[str, NodeClient],
     *,
     source: Optional[ConfigSource],
     interrupt: Interrupt,
 ) -> JobPlan:
-    """Look at all nodes and make the plan. Raises SpecError, ConfigError, UnreachableError or PreflightError."""
-    workers = cluster.workers_per_node(spec.npus_per_node)
-    world_size = workers * len(cluster.nodes)
-    looker = _Looker(cluster, clients, interrupt, needs_port=world_size > 1)
+    """Look at all nodes and make the plan; without a `source` the yaml of `spec.model` is taken from rank 0's tree.
+
+    Raises SpecError, ConfigError, UnreachableError or PreflightError.
+    """
+    world_size = cluster.workers_per_node(options.npus_per_node) * len(cluster.nodes)
+    nodes = NodeLook(cluster, clients, interrupt, needs_port=world_size > 1)
     config: Optional[Tuple[Overlay, ConfigFacts]] = None
     if source is not None:
         config = _configure(spec, cluster, source, world_size)
-        probes = looker.look(_paths(config[1]))
+        probes = nodes.look(_paths(config[1]))
     else:
-        candidates = _candidates(spec, cluster)
+        candidates = shipped_candidates(cluster, _KIND, spec.model)
         given = [path for path in (spec.dataset, spec.checkpoint) if path]
-        probes = looker.look(given, read=candidates)
-        config = _configure(spec, cluster, _shipped(spec, cluster, probes, candidates), world_size)
+        probes = nodes.look(given, read=candidates)
+        shipped = shipped_config(cluster, probes, candidates, kind=_KIND, model=spec.model)
+        config = _configure(spec, cluster, shipped, world_size)
         further = [path for path in _paths(config[1]) if path not in given]
         if further:
-            probes = looker.look(further)
+            probes = nodes.look(further)
     return plan_job(
-        spec=spec,
+        program=finetune_program(*config),
+        options=options,
         cluster=cluster,
         probes=probes,
-        job_id=new_job_id(spec.job_name),
+        job_id=new_job_id(options.job_name),
         owner=whoami(),
-        config=config[0],
-        facts=config[1],
-        entry=_entry_program(cluster),
     )
 
 
-def new_job_id(job_name: str) -> str:
-    """Return a job id that no other job has: name, time (UTC) and six random hex digits."""
-    return f"{job_name}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
+def finetune_program(config: Overlay, facts: ConfigFacts) -> Program:
+    """Return what trains by that yaml: the tree's own run_mindformer.py, or ours for MindFormers wheels."""
+    return Program(
+        kind=_KIND,
+        own=Entry(
+            words=(f"{WORK}/run_mindformer.py", *_CONFIG),
+            files=(("run_mindformer.py", node_program("run_mindformer.py")),),
+        ),
+        tree=Entry(words=(f"{TREE}/run_mindformer.py", *_CONFIG, "--register_path", f"{TREE}/{RESEARCH}")),
+        files=(("config.yaml", config.text),),
+        config_diff=config.diff,
+        model_name=facts.model_name,
+        pipeline_stages=facts.pipeline_stages,
+    )
 
 
-def whoami() -> str:
-    """Return who starts a job, as `user@control host`: the name that a refused colleague reads."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
-
-
-class _Looker:
-    def __init__(
-        self, cluster: Cluster, clients: Mapping[str, NodeClient], interrupt: Interrupt, *, needs_port: bool
-    ) -> None:
-        self._cluster = cluster
-        self._clients = clients
-        self._interrupt = interrupt
-        self._needs_port = needs_port
-
-    def look(self, paths: List[str], read: Tuple[str, ...] = ()) -> Dict[str, NodeProbe]:
-        """Probe all nodes at once and check what they answer."""
-        names = [node.name for node in self._cluster.nodes]
-
-        def probe(name: str) -> NodeProbe:
-            client = self._clients[name]
-            is_master = client.node == self._cluster.master
-            port = self._cluster.master_port if is_master and self._needs_port else None
-            request = probe_request(client.node, paths=paths, port=port, read=read if is_master else ())
-            return parse_probe(client.node, client.probe(request))
-
-        probes = call_on_all(names, probe, doing="looking at the nodes", interrupt=self._interrupt)
-        check_probes(self._cluster, probes, needs_port=self._needs_port)
-        return probes
-
-
-def _configure(spec: JobSpec, cluster: Cluster, source: ConfigSource, world_size: int) -> Tuple[Overlay, ConfigFacts]:
-    settings = job_settings(spec, device_target=cluster.device_target, world_size=world_size)
+def _configure(
+    spec: FinetuneSpec, cluster: Cluster, source: ConfigSource, world_size: int
+) -> Tuple[Overlay, ConfigFacts]:
+    settings = finetune_settings(spec, device_target=cluster.device_target, world_size=world_size)
     config = overlay(source.text, settings, spec.overrides, source=source.name)
     facts = config_facts(config.text, source=source.name)
     if not facts.dataset:
@@ -118,35 +102,3 @@ def _configure(spec: JobSpec, cluster: Cluster, source: ConfigSource, world_size
 
 def _paths(facts: ConfigFacts) -> List[str]:
     return [path for path in (facts.dataset, facts.checkpoint) if path]
-
-
-def _candidates(spec: JobSpec, cluster: Cluster) -> Tuple[str, ...]:
-    if spec.model is None:
-        raise SpecError("the job has no yaml", next_step="give --config FILE, or --model NAME")
-    if not cluster.master.tree:
-        raise SpecError(
-            f"--model {spec.model} takes the yaml of the TeleChat2 tree, and the inventory names none (telechat_tree)",
-            next_step="set telechat_tree, or give --config FILE",
-        )
-    return tuple(shipped_configs(cluster.master.tree, spec.model))
-
-
-def _shipped(
-    spec: JobSpec, cluster: Cluster, probes: Mapping[str, NodeProbe], candidates: Tuple[str, ...]
-) -> ConfigSource:
-    read = dict(probes[cluster.master.name].read)
-    for path in candidates:
-        text = read.get(path)
-        if text is not None:
-            return ConfigSource(name=path, text=text)
-    raise PreflightError(
-        f"{cluster.master.name}: the tree has no finetune yaml for --model {spec.model}; looked for "
-        + ", ".join(candidates),
-        next_step="give --config FILE",
-    )
-
-
-def _entry_program(cluster: Cluster) -> str:
-    if all(node.tree for node in cluster.nodes):
-        return ""
-    return importlib.resources.files("telechat_runtime.node").joinpath("run_mindformer.py").read_text(encoding="utf-8")

@@ -94,11 +94,6 @@ class JobPaths:
         return f"{self.work}/config.yaml"
 
     @property
-    def entry(self) -> str:
-        """The runtime's own entry program, for MindFormers wheels that ship none."""
-        return f"{self.work}/run_mindformer.py"
-
-    @property
     def output(self) -> str:
         """Checkpoints and strategies."""
         return f"{self.work}/output"

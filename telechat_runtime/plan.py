@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import posixpath
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from telechat_runtime.command import command_text, job_python, masked, node_argv, shell_text
-from telechat_runtime.config import ConfigFacts, Overlay
 from telechat_runtime.job import JobPaths
 from telechat_runtime.logs import metric_rank
 from telechat_runtime.msrun import check_master_addr, msrun_argv, python_name, worker_env
 from telechat_runtime.probe import NodeProbe
-from telechat_runtime.spec import MODELS, JobSpec
+from telechat_runtime.program import Processes, Program
+from telechat_runtime.spec import JobOptions
 from telechat_runtime.topology import Cluster, Node
 
-RESEARCH = "research/telechat2"
 _MSRUN_LOG = "msrun.log"
 
 
@@ -39,7 +38,7 @@ class NodePlan:
 
 @dataclass(frozen=True)
 class JobPlan:
-    """The whole job; `metric_rank` is the worker whose loss counts."""
+    """The whole job; `metric_rank` is the worker whose loss counts, `results` as its Program has them."""
 
     job_id: str
     owner: str
@@ -51,6 +50,7 @@ class JobPlan:
     metric_rank: int
     config_diff: str
     nodes: Tuple[NodePlan, ...]
+    results: Tuple[str, ...] = ()
 
     @property
     def world_size(self) -> int:
@@ -119,60 +119,51 @@ class JobPlan:
             if node.node.env_script:
                 lines.append(f"  source   {node.node.env_script}")
             lines.append(f"  command  {command_text(node.argv, dict(node.env), node.path)}")
-        lines += ["", "changes to the yaml:", *(f"  {line}" for line in self.config_diff.splitlines())]
+        if self.config_diff:
+            lines += ["", "changes to the yaml:", *(f"  {line}" for line in self.config_diff.splitlines())]
         return "\n".join(lines)
 
 
 def plan_job(
     *,
-    spec: JobSpec,
+    program: Program,
+    options: JobOptions,
     cluster: Cluster,
     probes: Mapping[str, NodeProbe],
     job_id: str,
     owner: str,
-    config: Overlay,
-    facts: ConfigFacts,
-    entry: str,
 ) -> JobPlan:
-    """Make the plan; `entry` is the text of the runtime's own entry program, for nodes without a TeleChat2 tree."""
-    workers = cluster.workers_per_node(spec.npus_per_node)
+    """Make the plan of a job that runs `program`; `probes` has an answer of every node that takes part."""
+    cluster = program.processes.cluster(cluster)
+    workers = program.processes.workers_per_node(cluster, options.npus_per_node)
     world_size = workers * len(cluster.nodes)
-    if world_size > 1:
+    is_one_cluster = program.processes is Processes.ALL and world_size > 1
+    if is_one_cluster:
         check_master_addr(cluster.master.addr, cluster.master.name)
-    port = probes[cluster.master.name].free_port if world_size > 1 else None
-    shape = _Shape(spec=spec, cluster=cluster, facts=facts, workers=workers, port=port)
+    port = probes[cluster.master.name].free_port if is_one_cluster else None
+    shape = _Shape(program=program, options=options, cluster=cluster, workers=workers, port=port)
     return JobPlan(
         job_id=job_id,
         owner=owner,
-        kind=spec.kind,
+        kind=program.kind,
         workers_per_node=workers,
         master_addr=cluster.master.addr,
         master_port=port,
-        grace_seconds=spec.grace_seconds,
-        metric_rank=metric_rank(world_size, facts.pipeline_stages),
-        config_diff=config.diff,
-        nodes=tuple(
-            _node_plan(shape, node, probes[node.name], job_id, _files(node, config, entry)) for node in cluster.nodes
-        ),
+        grace_seconds=options.grace_seconds,
+        metric_rank=metric_rank(world_size, program.pipeline_stages),
+        config_diff=program.config_diff,
+        nodes=tuple(_node_plan(shape, node, probes[node.name], job_id) for node in cluster.nodes),
+        results=program.results,
     )
-
-
-def shipped_configs(tree: str, model: str) -> List[str]:
-    """Return where a TeleChat2 tree may keep the finetune yaml of a model, the likeliest first."""
-    if model not in MODELS:
-        raise ValueError(f"{model!r} is no model; known are {', '.join(MODELS)}")
-    names = dict.fromkeys([model, model.replace("-", "_")])
-    folders = [RESEARCH, *(f"{RESEARCH}/telechat2-{name}" for name in names)]
-    return [f"{tree}/{folder}/finetune_telechat_{name}.yaml" for folder in folders for name in names]
 
 
 @dataclass(frozen=True)
 class _Shape:
-    """What the parts of all nodes have in common; without a port the job is one process, which needs no msrun."""
+    """What the parts of all nodes have in common; without a port each node runs one process, which needs no msrun."""
 
-    spec: JobSpec
+    program: Program
+    options: JobOptions
     cluster: Cluster
-    facts: ConfigFacts
     workers: int
     port: Optional[int]
 
@@ -181,23 +172,22 @@ class _Shape:
         return self.workers * len(self.cluster.nodes)
 
 
-def _node_plan(
-    shape: _Shape, node: Node, probe: NodeProbe, job_id: str, files: Tuple[Tuple[str, str], ...]
-) -> NodePlan:
+def _node_plan(shape: _Shape, node: Node, probe: NodeProbe, job_id: str) -> NodePlan:
     paths = JobPaths(probe.job_root, job_id)
     python = probe.python or job_python(node)
-    argv = [python, *_program(node, paths)]
+    first_rank = node.rank * shape.workers
+    argv = [python, *shape.program.words(node, paths)]
     if shape.port is not None:
         argv = _msrun(shape, node, paths, argv, port=shape.port)
     return NodePlan(
         node=node,
-        first_rank=node.rank * shape.workers,
+        first_rank=first_rank,
         paths=paths,
         argv=tuple(argv),
         env=_env(shape, node),
         path=(posixpath.dirname(python),) if python.startswith("/") else (),
-        files=files,
-        output=_MSRUN_LOG if shape.port is not None else posixpath.basename(paths.worker_log(0)),
+        files=shape.program.node_files(node),
+        output=_MSRUN_LOG if shape.port is not None else posixpath.basename(paths.worker_log(first_rank)),
     )
 
 
@@ -210,26 +200,9 @@ def _msrun(shape: _Shape, node: Node, paths: JobPaths, argv: List[str], *, port:
         master_port=port,
         node_rank=node.rank,
         log_dir=paths.logs,
-        cluster_timeout=shape.spec.cluster_timeout,
+        cluster_timeout=shape.options.cluster_timeout,
         program=[python_name(python), *program],
     )
-
-
-def _program(node: Node, paths: JobPaths) -> Sequence[str]:
-    if node.tree:
-        return [
-            f"{node.tree}/run_mindformer.py",
-            "--config",
-            paths.config,
-            "--register_path",
-            f"{node.tree}/{RESEARCH}",
-        ]
-    return [paths.entry, "--config", paths.config]
-
-
-def _files(node: Node, config: Overlay, entry: str) -> Tuple[Tuple[str, str], ...]:
-    own_entry = () if node.tree else (("run_mindformer.py", entry),)
-    return (("config.yaml", config.text), *own_entry)
 
 
 def _env(shape: _Shape, node: Node) -> Tuple[Tuple[str, Optional[str]], ...]:
@@ -238,10 +211,10 @@ def _env(shape: _Shape, node: Node) -> Tuple[Tuple[str, Optional[str]], ...]:
         node_addr=node.addr,
         npus=shape.workers,
         npu_count=node.npu_count,
-        world_size=shape.world_size,
+        world_size=shape.world_size if shape.port is not None else shape.workers,
         tree=node.tree,
         shared_paths=shape.cluster.shared_paths,
-        model_name=shape.facts.model_name,
-        extra={**dict(node.env), **dict(shape.spec.env)},
+        model_name=shape.program.model_name,
+        extra={**dict(shape.program.env), **dict(node.env), **dict(shape.options.env)},
     )
     return tuple(env.items())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the user asks for, checked as far as it can be without looking at a node."""
+"""What users ask of jobs of any kind, checked as far as it can be without looking at a node."""
 
 from __future__ import annotations
 
@@ -27,35 +27,29 @@ class Override:
 
 
 @dataclass(frozen=True)
-class JobSpec:
-    """A finetune job as the user asked for it; paths are those of the nodes' containers."""
+class JobOptions:
+    """What can be asked of a job of any kind."""
 
-    kind: str = "finetune"
-    job_name: str = "finetune"
-    model: Optional[str] = None
-    config_name: str = ""
-    dataset: str = ""
-    checkpoint: str = ""
-    overrides: Tuple[Override, ...] = ()
+    job_name: str
     env: Tuple[Tuple[str, str], ...] = ()
     npus_per_node: Optional[int] = None
     cluster_timeout: int = DEFAULT_CLUSTER_TIMEOUT
     grace_seconds: int = DEFAULT_GRACE_SECONDS
-    epochs: Optional[int] = None
-    batch_size: Optional[int] = None
-    learning_rate: Optional[float] = None
 
     def __post_init__(self) -> None:
         if not JOB_NAME.fullmatch(self.job_name):
             raise SpecError(
                 f"--job-name {self.job_name!r} is invalid: up to 32 small letters, digits and -, not starting with -"
             )
-        for option, path in (("--dataset", self.dataset), ("--checkpoint", self.checkpoint)):
-            if path and not path.startswith("/"):
-                raise SpecError(
-                    f"{option} {path!r} is a relative path",
-                    next_step="give the absolute path as the nodes (or their containers) see it",
-                )
+
+
+def check_node_path(option: str, path: str) -> None:
+    """Raise SpecError for the path of a node that is relative: nobody knows to what."""
+    if path and not path.startswith("/"):
+        raise SpecError(
+            f"{option} {path!r} is a relative path",
+            next_step="give the absolute path as the nodes (or their containers) see it",
+        )
 
 
 def parse_override(text: str) -> Override:

@@ -11,7 +11,6 @@ import click
 from telechat_runtime.cli.options import interruptible, inventory_options
 from telechat_runtime.errors import InterruptedByUserError, UnreachableError
 from telechat_runtime.events import LogLine
-from telechat_runtime.finetune import whoami
 from telechat_runtime.fleet import open_fleet
 from telechat_runtime.fleet_status import FleetJob, choose_job, fleet_status
 from telechat_runtime.interrupt import Interrupt
@@ -19,6 +18,7 @@ from telechat_runtime.inventory import InventoryOptions, load_cluster
 from telechat_runtime.job import JobState
 from telechat_runtime.launch import HEARTBEAT_SECONDS
 from telechat_runtime.node_client import NodeClient, Watch
+from telechat_runtime.prepare import whoami
 from telechat_runtime.progress import event_text
 from telechat_runtime.watcher import FleetWatch, NodeLost
 

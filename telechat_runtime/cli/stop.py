@@ -9,10 +9,10 @@ from typing import Optional
 import click
 
 from telechat_runtime.cli.options import interruptible, inventory_options, json_option
-from telechat_runtime.finetune import whoami
 from telechat_runtime.fleet import open_fleet
 from telechat_runtime.fleet_status import choose_job, fleet_status, stop_job
 from telechat_runtime.inventory import InventoryOptions, load_cluster
+from telechat_runtime.prepare import whoami
 from telechat_runtime.spec import DEFAULT_GRACE_SECONDS
 
 _LEFT_BEHIND = 1

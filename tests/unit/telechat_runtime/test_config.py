@@ -8,9 +8,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telechat_runtime.config import ConfigFacts, Setting, check_parallel, config_facts, job_settings, overlay
+from telechat_runtime.config import ConfigFacts, Setting, check_parallel, config_facts, overlay
 from telechat_runtime.errors import ConfigError
-from telechat_runtime.spec import JobSpec, Override, parse_override
+from telechat_runtime.spec import Override, parse_override
 
 # The shapes that TeleChat2's finetune yaml has: anchors, comments, odd numbers, flow mappings, lists of mappings.
 TEXT = """\
@@ -68,33 +68,6 @@ def test_comments_and_spellings_stay_and_the_diff_shows_only_what_changed() -> N
         "-  keep_checkpoint_max: 300",
         "+  keep_checkpoint_max: 1",
     ]
-
-
-def test_what_the_job_itself_sets() -> None:
-    spec = JobSpec(model="7b", dataset="/data/x", checkpoint="/w/y.ckpt", epochs=3, batch_size=4, learning_rate=1e-05)
-    result = lay(settings=job_settings(spec, device_target="CPU", world_size=1))
-    document = yaml.safe_load(result.text)
-    assert document["run_mode"] == "finetune"
-    assert document["output_dir"] == "./output"
-    assert document["use_parallel"] is False
-    assert document["load_checkpoint"] == "/w/y.ckpt"
-    assert document["context"]["device_target"] == "CPU"
-    assert document["runner_config"] == {"epochs": 3, "batch_size": 4}
-    assert document["lr_schedule"]["learning_rate"] == 1e-05
-    assert document["train_dataset"]["data_loader"]["dataset_dir"] == "/data/x"
-    assert "dataset_config: *train_dataset" in result.text
-
-
-def test_a_copied_dataset_section_gets_the_dataset_too() -> None:
-    text = TEXT.replace("*train_dataset", "{data_loader: {dataset_dir: ''}}").replace("&train_dataset", "")
-    result = lay(text=text, settings=job_settings(JobSpec(dataset="/d"), device_target="CPU", world_size=1))
-    document = yaml.safe_load(result.text)
-    assert document["train_dataset_task"]["dataset_config"]["data_loader"]["dataset_dir"] == "/d"
-
-
-def test_a_yaml_without_the_dataset_section_gets_no_half_section() -> None:
-    result = lay(text="seed: 0\n", settings=job_settings(JobSpec(dataset="/d"), device_target="CPU", world_size=1))
-    assert "train_dataset" not in yaml.safe_load(result.text)
 
 
 def test_the_users_override_comes_after_the_jobs_settings() -> None:

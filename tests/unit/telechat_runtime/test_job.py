@@ -13,7 +13,6 @@ def test_every_file_of_a_job_lies_in_its_folder_but_the_lease() -> None:
     assert paths.state == "/var/lib/telechat/jobs/finetune-1/state.json"
     assert paths.supervisor_log == "/var/lib/telechat/jobs/finetune-1/supervisor.log"
     assert paths.config == "/var/lib/telechat/jobs/finetune-1/work/config.yaml"
-    assert paths.entry == "/var/lib/telechat/jobs/finetune-1/work/run_mindformer.py"
     assert paths.output == "/var/lib/telechat/jobs/finetune-1/work/output"
     assert paths.worker_log(9) == "/var/lib/telechat/jobs/finetune-1/logs/worker_9.log"
     assert paths.lease == "/var/lib/telechat/lease.json"

@@ -6,7 +6,6 @@ from typing import Any, Callable, Dict, List
 
 import pytest
 
-from telechat_runtime.config import ConfigFacts, Overlay
 from telechat_runtime.errors import UnreachableError
 from telechat_runtime.events import Event, LogLine, Notice
 from telechat_runtime.executor import FleetError
@@ -14,8 +13,9 @@ from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job import JobState
 from telechat_runtime.launch import launch
 from telechat_runtime.plan import plan_job
+from telechat_runtime.program import WORK, Entry, Program
 from telechat_runtime.report import Report
-from telechat_runtime.spec import JobSpec
+from telechat_runtime.spec import JobOptions
 from tests.unit.telechat_runtime.clusters import node_probe, two_nodes
 from tests.unit.telechat_runtime.scripted_transport import HANG, ScriptedTransport, clients, log, state
 
@@ -44,16 +44,13 @@ class Fleet:
         self.told: List[Event] = []
 
     def launch(self, *, all_ranks: bool = False, heartbeat_timeout: float = 30) -> Report:
-        facts = ConfigFacts(model_name="", dataset="/data", checkpoint="", semi_auto_parallel=False, parallel_sizes=())
         plan = plan_job(
-            spec=JobSpec(),
+            program=Program(kind="finetune", own=Entry(words=(f"{WORK}/train.py",))),
+            options=JobOptions(job_name="finetune"),
             cluster=CLUSTER,
             probes={"node0": node_probe(), "node1": node_probe()},
             job_id="finetune-1",
             owner="ada@bastion",
-            config=Overlay(text="", diff=""),
-            facts=facts,
-            entry="",
         )
         return launch(
             plan,

@@ -1,34 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
 import pytest
 
-from telechat_runtime.config import ConfigFacts, Overlay
 from telechat_runtime.errors import SpecError
-from telechat_runtime.plan import JobPlan, plan_job, shipped_configs
+from telechat_runtime.plan import JobPlan, plan_job
 from telechat_runtime.probe import NodeProbe
-from telechat_runtime.spec import JobSpec
+from telechat_runtime.program import TREE, WORK, Entry, Processes, Program
+from telechat_runtime.spec import JobOptions
 from telechat_runtime.topology import Cluster
 from tests.unit.telechat_runtime.clusters import node_probe, two_nodes
 
-FACTS = ConfigFacts(
-    model_name="telechat_7b", dataset="/data", checkpoint="", semi_auto_parallel=False, parallel_sizes=()
+CONFIG = ("--config", f"{WORK}/config.yaml")
+PROGRAM = Program(
+    kind="finetune",
+    own=Entry(words=(f"{WORK}/train.py", *CONFIG), files=(("train.py", "print('entry')\n"),)),
+    tree=Entry(words=(f"{TREE}/train.py", *CONFIG, "--register_path", f"{TREE}/research")),
+    files=(("config.yaml", "seed: 0\n"),),
+    config_diff="-seed: 1\n+seed: 0",
 )
+OPTIONS = JobOptions(job_name="finetune")
 
 
-def make(cluster: Cluster, *, spec: JobSpec | None = None, probe: NodeProbe | None = None, **facts: Any) -> JobPlan:
+def make(cluster: Cluster, *, options: JobOptions = OPTIONS, probe: NodeProbe | None = None, **changes: Any) -> JobPlan:
     return plan_job(
-        spec=spec or JobSpec(),
+        program=dataclasses.replace(PROGRAM, **changes),
+        options=options,
         cluster=cluster,
         probes={node.name: probe or node_probe() for node in cluster.nodes},
         job_id="finetune-1",
         owner="ada@bastion",
-        config=Overlay(text="seed: 0\n", diff="-seed: 1\n+seed: 0"),
-        facts=ConfigFacts(**{**vars(FACTS), **facts}),
-        entry="print('entry')\n",
     )
 
 
@@ -57,7 +62,7 @@ def test_what_each_of_two_nodes_is_told() -> None:
                 "--cluster_time_out=300",
                 "--tail_worker_log=16",
                 "python3",
-                f"{jobs}/work/run_mindformer.py",
+                f"{jobs}/work/train.py",
                 "--config",
                 f"{jobs}/work/config.yaml",
             ],
@@ -69,7 +74,7 @@ def test_what_each_of_two_nodes_is_told() -> None:
             },
             "path": ["/opt/ms/bin"],
             "env_script": "/usr/local/set_env.sh",
-            "files": {"config.yaml": "seed: 0\n", "run_mindformer.py": "print('entry')\n"},
+            "files": {"config.yaml": "seed: 0\n", "train.py": "print('entry')\n"},
             "output": "msrun.log",
             "grace_seconds": 10,
         }
@@ -82,22 +87,22 @@ def test_a_tree_brings_its_own_program() -> None:
     request = plan.start_request(plan.nodes[0])
     assert request["argv"][request["argv"].index("python3") :] == [
         "python3",
-        "/tree/run_mindformer.py",
+        "/tree/train.py",
         "--config",
         "/var/lib/telechat/jobs/finetune-1/work/config.yaml",
         "--register_path",
-        "/tree/research/telechat2",
+        "/tree/research",
     ]
     assert request["env"]["PYTHONPATH"] == "/tree"
     assert request["files"] == {"config.yaml": "seed: 0\n"}
 
 
 def test_one_worker_needs_no_msrun() -> None:
-    plan = make(two_nodes().limited_to(["node1"]), spec=JobSpec(npus_per_node=1))
+    plan = make(two_nodes().limited_to(["node1"]), options=dataclasses.replace(OPTIONS, npus_per_node=1))
     request = plan.start_request(plan.nodes[0])
     folder = "/var/lib/telechat/jobs/finetune-1/work"
     assert request["argv"] == [
-        "/opt/ms/bin/python3", f"{folder}/run_mindformer.py", "--config", f"{folder}/config.yaml",
+        "/opt/ms/bin/python3", f"{folder}/train.py", "--config", f"{folder}/config.yaml",
     ]  # fmt: skip
     assert request["output"] == "worker_0.log"
     assert request["env"]["ASCEND_RT_VISIBLE_DEVICES"] == "0"
@@ -105,8 +110,8 @@ def test_one_worker_needs_no_msrun() -> None:
 
 
 def test_a_variable_of_the_command_line_comes_before_that_of_the_inventory() -> None:
-    spec = JobSpec(env=(("A", "mine"), ("PYTHONPATH", "/shim")))
-    plan = make(two_nodes(telechat_env={"A": "theirs", "B": "b"}, telechat_tree="/tree"), spec=spec)
+    options = dataclasses.replace(OPTIONS, env=(("A", "mine"), ("PYTHONPATH", "/shim")))
+    plan = make(two_nodes(telechat_env={"A": "theirs", "B": "b"}, telechat_tree="/tree"), options=options)
     env = dict(plan.nodes[1].env)
     assert (env["A"], env["B"], env["PYTHONPATH"]) == ("mine", "b", "/tree:/shim")
 
@@ -118,7 +123,7 @@ def test_the_free_port_of_rank_0_is_taken() -> None:
 
 def test_the_last_stages_loss_counts() -> None:
     assert make(two_nodes()).metric_rank == 0
-    assert make(two_nodes(), parallel_sizes=(("pipeline_stage", 2),)).metric_rank == 15
+    assert make(two_nodes(), pipeline_stages=2).metric_rank == 15
 
 
 def test_an_ipv6_master_is_refused() -> None:
@@ -135,7 +140,7 @@ def test_rendering_shows_the_exact_command_and_no_secret() -> None:
         "  command  env -u RANK_TABLE_FILE PYTHONUNBUFFERED=1 HCCL_IF_IP=192.0.2.11 OBS_TOKEN='********' "
         'PATH=/opt/ms/bin:"$PATH" msrun --worker_num=16 --local_worker_num=8 --master_addr=192.0.2.10 '
         "--master_port=8118 --node_rank=1 --log_dir=/var/lib/telechat/jobs/finetune-1/logs --join=True "
-        "--cluster_time_out=300 --tail_worker_log=16 python3 /var/lib/telechat/jobs/finetune-1/work/run_mindformer.py "
+        "--cluster_time_out=300 --tail_worker_log=16 python3 /var/lib/telechat/jobs/finetune-1/work/train.py "
         "--config /var/lib/telechat/jobs/finetune-1/work/config.yaml"
     ) in text.splitlines()
     assert "  start    docker exec -i telechat python3 /opt/telechat/telechat-run.pyz node start" in text
@@ -148,14 +153,34 @@ def test_as_dict_has_the_commands_of_every_node() -> None:
     assert document["world_size"] == 16
     assert [node["name"] for node in document["nodes"]] == ["node0", "node1"]
     assert document["nodes"][1]["argv"][5] == "--node_rank=1"
-    assert document["nodes"][1]["files"] == ["config.yaml", "run_mindformer.py"]
+    assert document["nodes"][1]["files"] == ["config.yaml", "train.py"]
 
 
-def test_where_a_tree_may_keep_a_models_yaml() -> None:
-    assert shipped_configs("/tree", "7b") == [
-        "/tree/research/telechat2/finetune_telechat_7b.yaml",
-        "/tree/research/telechat2/telechat2-7b/finetune_telechat_7b.yaml",
+def test_a_program_of_one_process_takes_rank_0_alone() -> None:
+    plan = make(two_nodes(), processes=Processes.RANK_0)
+    request = plan.start_request(plan.nodes[0])
+    assert [node.node.name for node in plan.nodes] == ["node0"]
+    assert (request["node_count"], request["local_worker_num"], request["output"]) == (1, 1, "worker_0.log")
+    assert request["argv"][0] == "/opt/ms/bin/python3"
+    assert request["env"]["ASCEND_RT_VISIBLE_DEVICES"] == "0"
+
+
+def test_a_process_on_each_node_knows_nothing_of_the_others() -> None:
+    plan = make(two_nodes(), processes=Processes.EACH_NODE)
+    assert plan.master_port is None
+    assert [(node.argv[0], node.first_rank, node.output) for node in plan.nodes] == [
+        ("/opt/ms/bin/python3", 0, "worker_0.log"),
+        ("/opt/ms/bin/python3", 1, "worker_1.log"),
     ]
-    assert "/tree/research/telechat2/finetune_telechat_39b_a12b.yaml" in shipped_configs("/tree", "39b-a12b")
-    with pytest.raises(ValueError, match="'8b' is no model"):
-        shipped_configs("/tree", "8b")
+    assert all("HCCL_IF_IP" not in dict(node.env) for node in plan.nodes)
+
+
+def test_the_inventorys_variable_comes_before_the_programs() -> None:
+    plan = make(two_nodes(telechat_env={"A": "inventory"}), env=(("A", "program"), ("B", "program")))
+    env = dict(plan.nodes[0].env)
+    assert (env["A"], env["B"]) == ("inventory", "program")
+
+
+def test_what_is_no_kind_of_job() -> None:
+    with pytest.raises(ValueError, match="'pretrain' is no kind of job"):
+        dataclasses.replace(PROGRAM, kind="pretrain")
