@@ -68,11 +68,15 @@ _Representer.add_representer(_Raw, _represent_raw)
 
 @dataclass(frozen=True)
 class Setting:
-    """A value for a dotted key of the yaml; the key is made unless `section`, a part of it, has to be there already."""
+    """A value for a dotted key of the yaml; the key is made unless `section`, a part of it, has to be there already.
+
+    A `reason` stands as a comment beside the value, and so in the diff too.
+    """
 
     key: str
     value: Union[str, int, float, bool]
     section: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,7 @@ def overlay(text: str, settings: Sequence[Setting], overrides: Sequence[Override
     for setting in settings:
         if _get(document, setting.section, None) is not None:
             _put(document, setting.key, _scalar(setting.value), add=True, source=source)
+            _remark(document, setting)
     for override in overrides:
         value = _load_value(override)
         _put(document, override.key, value, add=override.add, source=source)
@@ -134,6 +139,13 @@ def config_facts(text: str, *, source: str) -> ConfigFacts:
             if isinstance(sizes, CommentedMap) and str(sizes.get(name, "")).isdigit()
         ),
     )
+
+
+def config_values(text: str, *, source: str) -> Dict[str, Any]:
+    """Return the yaml as plain data. Raises ConfigError for a text that is no yaml mapping."""
+    _load(text, source)  # says what is wrong with it
+    values: Dict[str, Any] = YAML(typ="safe", pure=True).load(text)
+    return values
 
 
 def check_parallel(facts: ConfigFacts, world_size: int) -> None:
@@ -231,6 +243,14 @@ def _put(document: CommentedMap, key: str, value: Any, *, add: bool, source: str
     if not _has(here, last) and not (add and isinstance(here, CommentedMap)):
         raise _unknown(document, key, source)
     here[_index(here, last)] = value
+
+
+def _remark(document: CommentedMap, setting: Setting) -> None:
+    *sections, last = setting.key.split(".")
+    section = _get(document, ".".join(sections), None)
+    # A comment of the yaml's author stays.
+    if setting.reason and isinstance(section, CommentedMap) and last not in section.ca.items:
+        section.yaml_add_eol_comment(setting.reason, last)
 
 
 def _has(here: Any, part: str) -> bool:

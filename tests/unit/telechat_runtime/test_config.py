@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telechat_runtime.config import ConfigFacts, Setting, check_parallel, config_facts, overlay
+from telechat_runtime.config import ConfigFacts, Setting, check_parallel, config_facts, config_values, overlay
 from telechat_runtime.errors import ConfigError
 from telechat_runtime.spec import Override, parse_override
 
@@ -207,3 +207,22 @@ def test_an_overlay_changes_its_key_and_no_other(document: Any, data: st.DataObj
 def test_an_empty_overlay_keeps_every_value(document: Any) -> None:
     text = yaml.safe_dump(document)
     assert yaml.safe_load(overlay(text, [], [], source="x.yaml").text) == yaml.safe_load(text)
+
+
+def test_a_settings_reason_stands_beside_it_in_the_diff() -> None:
+    result = lay(settings=[Setting("runner_config.sink_size", 1, reason="one step at a time")])
+    assert "+  sink_size: 1  # one step at a time" in result.diff.splitlines()
+
+
+def test_a_reason_leaves_the_authors_comment_alone() -> None:
+    result = lay(settings=[Setting("runner_config.epochs", 2, reason="mine")])
+    assert "  epochs: 2   # a comment" in result.text.splitlines()
+
+
+def test_the_yaml_as_plain_data() -> None:
+    values = config_values(TEXT, source="x.yaml")
+    assert values["runner_config"] == {"epochs": 10, "batch_size": 1}
+    assert values["use_parallel"] is True
+    assert values["train_dataset_task"]["dataset_config"]["data_loader"]["type"] == "MindDataset"
+    with pytest.raises(ConfigError, match=r"x\.yaml: holds no sections"):
+        config_values("[1]", source="x.yaml")
