@@ -211,7 +211,7 @@ def test_an_empty_overlay_keeps_every_value(document: Any) -> None:
 
 def test_a_settings_reason_stands_beside_it_in_the_diff() -> None:
     result = lay(settings=[Setting("runner_config.sink_size", 1, reason="one step at a time")])
-    assert "+  sink_size: 1  # one step at a time" in result.diff.splitlines()
+    assert "+  sink_size: 1 # one step at a time" in result.diff.splitlines()
 
 
 def test_a_reason_leaves_the_authors_comment_alone() -> None:
