@@ -15,6 +15,7 @@ from telechat_runtime.transport import Result, Stream, Transport
 # A node that starts, or ends, its processes may be slow: it is on the edge of its memory, or its disk is.
 _START_SECONDS = 120.0
 _PROBE_SECONDS = 60.0
+_HEADERS_SECONDS = 600.0  # a thousand headers in each of many files, on storage that others use too
 _EXAMINE_SECONDS = 120.0  # npu-smi asks every chip
 _LAST_LINES = 3
 
@@ -128,6 +129,14 @@ class NodeClient:
         """Ask the server itself, outside of the container: kernel and firmware are out of sight in there."""
         return self._answer(host_argv(self.node, "examine"), request, timeout=_EXAMINE_SECONDS)
 
+    def checkpoint_info(self, request: Mapping[str, Any]) -> Dict[str, Any]:
+        """Let the node judge a conversion or merge of checkpoints by their headers."""
+        return self._call(("checkpoint-info",), request, timeout=_HEADERS_SECONDS)
+
+    def job_output(self, job_id: str, job_root: str) -> Dict[str, Any]:
+        """Ask what a job left on the node: yaml, strategy files, ranks with checkpoints."""
+        return self._call(("job-output", "--job", job_id), {"job_root": job_root}, timeout=_PROBE_SECONDS)
+
     def watch(
         self,
         job_id: str,
@@ -145,6 +154,11 @@ class NodeClient:
         }
         argv = node_argv(self.node, "watch", "--job", job_id)
         return Watch(self._transport.stream(argv, _document(request)), self._explain)
+
+    def read(self, job_id: str, job_root: str, path: str) -> Watch:
+        """Read a file of the job's work folder: `data` events in base64, and an `end` event with the sha256."""
+        argv = node_argv(self.node, "read", "--job", job_id)
+        return Watch(self._transport.stream(argv, _document({"job_root": job_root, "path": path})), self._explain)
 
     def close(self) -> None:
         """Let go of the node."""

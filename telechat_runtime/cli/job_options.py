@@ -103,11 +103,12 @@ class Preparation:
 
 def run_job(
     request: Request,
-    prepare: Callable[[Preparation], JobPlan],
-    *,
+    *stages: Callable[[Preparation], JobPlan],
     finish: Optional[Callable[[JobPlan, Preparation, Report], Mapping[str, Any]]] = None,
 ) -> None:
     """Prepare a job and run it, or show its plan with --dry-run; end the command with the report's exit code.
+
+    A job of several stages goes on while each succeeds; what comes after the first is planned when that has ended.
 
     `finish` is called when the job has succeeded, while the nodes are still at hand, and returns what the report is to
     show besides: name and value.
@@ -116,19 +117,26 @@ def run_job(
     with interruptible() as interrupt, contextlib.ExitStack() as stack:
         cluster = load_cluster(request.inventory, interrupt)
         preparation = Preparation(cluster, stack.enter_context(open_fleet(cluster)), interrupt)
-        plan = prepare(preparation)
-        if request.dry_run:
-            click.echo(json.dumps(plan.as_dict(), indent=2) if request.as_json else plan.as_text())
-            return
-        click.echo(f"job {plan.job_id}: {len(plan.nodes)} nodes, {plan.world_size} workers", err=request.as_json)
-        with progress(as_json=request.as_json) as observer:
-            report = launch(
-                plan, preparation.clients, observer=observer, interrupt=interrupt, all_ranks=request.all_ranks
-            )
+        for number, prepare in enumerate(stages, start=1):
+            plan = prepare(preparation)
+            if request.dry_run:
+                click.echo(json.dumps(plan.as_dict(), indent=2) if request.as_json else plan.as_text())
+                return
+            report = _run(request, plan, preparation)
+            if report.exit_code != 0:
+                break
+            if number < len(stages):
+                click.echo(report.as_text(), err=request.as_json)
         if finish is not None and report.exit_code == 0:
             more = finish(plan, preparation, report)
     _show(report, more, as_json=request.as_json)
     click.get_current_context().exit(report.exit_code)
+
+
+def _run(request: Request, plan: JobPlan, at: Preparation) -> Report:
+    click.echo(f"job {plan.job_id}: {len(plan.nodes)} nodes, {plan.world_size} workers", err=request.as_json)
+    with progress(as_json=request.as_json) as observer:
+        return launch(plan, at.clients, observer=observer, interrupt=at.interrupt, all_ranks=request.all_ranks)
 
 
 @contextlib.contextmanager

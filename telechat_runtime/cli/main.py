@@ -31,7 +31,7 @@ class LazyGroup(click.Group):
         if cmd_name not in self._lazy:
             return super().get_command(ctx, cmd_name)
         module, _ = self._lazy[cmd_name]
-        command = getattr(importlib.import_module(module), cmd_name)
+        command = getattr(importlib.import_module(module), cmd_name.replace("-", "_"))
         if not isinstance(command, click.Command):
             raise TypeError(f"{module}.{cmd_name} is no click command")
         return command
@@ -47,6 +47,8 @@ class LazyGroup(click.Group):
     cls=LazyGroup,
     lazy={
         "finetune": ("telechat_runtime.cli.finetune", "Finetune a model on all nodes of the inventory."),
+        "convert": ("telechat_runtime.cli.convert", "Convert a checkpoint from one parallel layout to another."),
+        "merge-lora": ("telechat_runtime.cli.merge_lora", "Merge LoRA weights into the model they were trained on."),
         "nodes": ("telechat_runtime.cli.nodes", "Show the cluster that the inventory describes."),
         "status": ("telechat_runtime.cli.status", "Show who holds the nodes, and their jobs."),
         "doctor": ("telechat_runtime.cli.doctor", "Examine all nodes: containers, chips, versions, kernels."),

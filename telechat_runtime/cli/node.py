@@ -49,6 +49,16 @@ def watch(job_id: str) -> None:
 
 
 @node.command()
+@click.option("--job", "job_id", required=True, metavar="ID", help="The job whose file it is.")
+def read(job_id: str) -> None:
+    """Write a file of the job's work folder, in pieces."""
+    stdin = click.get_binary_stream("stdin")
+    request = _parse_request(stdin.readline())
+    _end_with(stdin)
+    _answer("read", _with_job(request, job_id))
+
+
+@node.command()
 @click.option("--job", "job_id", required=True, metavar="ID", help="The job to stop.")
 def stop(job_id: str) -> None:
     """End all processes of the job."""
@@ -71,6 +81,19 @@ def versions() -> None:
 def examine() -> None:
     """Answer everything that doctor asks of the place where this runs."""
     _answer("examine", _read_request())
+
+
+@node.command("checkpoint-info")
+def checkpoint_info() -> None:
+    """Tell what a conversion or a merge of checkpoints here would make, or what forbids it."""
+    _answer("checkpoint_info", _read_request())
+
+
+@node.command("job-output")
+@click.option("--job", "job_id", required=True, metavar="ID", help="The job to look at.")
+def job_output(job_id: str) -> None:
+    """Tell what a job left here: its yaml, strategy files, and the ranks that have checkpoints."""
+    _answer("job_output", _with_job(_read_request(), job_id))
 
 
 def _read_request() -> Dict[str, Any]:

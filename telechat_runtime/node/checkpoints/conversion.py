@@ -76,27 +76,38 @@ def rank_file(folder: str, rank: int) -> str:
     return os.path.join(folder, f"rank_{rank}", f"{PREFIX}{rank}{SUFFIX}")
 
 
+@dataclass(frozen=True)
+class Source:
+    """A checkpoint that fits its strategy: what Conversion says of it."""
+
+    available: Mapping[int, str]
+    full: Headers
+    left_out: Tuple[str, ...]
+
+
+def judge_source(shards: Shards, strategy: Optional[Strategy]) -> Source:
+    """Judge a checkpoint by the strategy that cut it, None for a whole one. Raises ConversionError or ShardError."""
+    available = _available(shards, strategy)
+    headers = {file: read_headers(file) for file in sorted(set(available.values()))}
+    if strategy is None:
+        return Source(available=available, full=headers[shards.files[0]], left_out=())
+    full, left_out = _join(shards, strategy, {rank: headers[file] for rank, file in available.items()})
+    return Source(available=available, full=full, left_out=tuple(sorted(left_out)))
+
+
 def plan_conversion(shards: Shards, source: Optional[Strategy], target: Optional[Strategy]) -> Conversion:
     """Judge a conversion as a whole. Raises ConversionError or ShardError."""
     if source is None and target is None:
         raise ConversionError("neither the checkpoint nor the result is cut by a strategy: there is nothing to convert")
-    available = _available(shards, source)
-    headers = {file: read_headers(file) for file in sorted(set(available.values()))}
-    if source is None:
-        full: Dict[str, TensorHeader] = dict(headers[shards.files[0]])
-        left_out: Set[str] = set()
-    else:
-        full, left_out = _join(shards, source, {rank: headers[file] for rank, file in available.items()})
-    if target is not None:
-        left_out |= _check_target(full, target)
-    kept = {name: header for name, header in full.items() if name not in left_out}
+    judged = judge_source(shards, source)
+    not_taken = _check_target(judged.full, target) if target is not None else set()
     return Conversion(
         shards=shards,
         source=source,
         target=target,
-        available=available,
-        full=kept,
-        left_out=tuple(sorted(left_out)),
+        available=judged.available,
+        full={name: header for name, header in judged.full.items() if name not in not_taken},
+        left_out=tuple(sorted({*judged.left_out, *not_taken})),
     )
 
 

@@ -18,6 +18,7 @@ import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from typing import Any, Dict, List, Optional
 
 from telechat_runtime.node.checkpoints.conversion import Conversion, ConversionError, plan_conversion, rank_file
@@ -50,69 +51,91 @@ def main(argv: Optional[List[str]] = None) -> int:
     return 0
 
 
-def convert(request: Dict[str, Any]) -> None:
-    """Convert and verify. Raises ConversionError, ShardError or StrategyError."""
-    source_files, target_files = strategy_of(request, "from_strategy"), strategy_of(request, "to_strategy")
+@dataclass(frozen=True)
+class Judged:
+    """A conversion that may begin: what it makes where, and what of it is there already."""
+
+    conversion: Conversion
+    progress: Progress
+    source_files: Optional[List[str]]
+    target_files: Optional[List[str]]
+
+    @property
+    def todo(self) -> List[List[int]]:
+        """The groups of ranks of which no file stands yet."""
+        return [group for group in self.conversion.groups if not any(self.progress.is_done(rank) for rank in group)]
+
+
+def judge(request: Dict[str, Any], folder: str) -> Judged:
+    """Judge what is asked for, without changing anything but `folder`, which takes the strategies brought along.
+
+    Raises ConversionError, ShardError or StrategyError.
+    """
+    source_files, target_files = (strategy_of(request, key, folder) for key in ("from_strategy", "to_strategy"))
     conversion = plan_conversion(
         find_shards(request["checkpoint"]),
         read_strategy(source_files) if source_files else None,
         read_strategy(target_files) if target_files else None,
     )
-    folder = os.path.join(request["output"], conversion.shards.name)
-    progress = Progress(folder, conversion.fingerprint())
-    remove_parts(folder)
-    todo = [group for group in conversion.groups if not any(progress.is_done(rank) for rank in group)]
-    _say(f"{len(conversion.groups)} different files for {sum(map(len, conversion.groups))} ranks, {len(todo)} to make")
-    if todo:
-        os.makedirs(folder, exist_ok=True)
-        check_space(folder, conversion.source_bytes() * len(todo) // len(conversion.groups))
-        with tempfile.TemporaryDirectory(prefix="strategy-", dir=os.getcwd()) as scratch:
-            tasks = _tasks(conversion, folder, todo, scratch, source_files, target_files)
+    target = os.path.join(request["output"], conversion.shards.name)
+    judged = Judged(
+        conversion=conversion,
+        progress=Progress(target, conversion.fingerprint()),
+        source_files=source_files,
+        target_files=target_files,
+    )
+    check_space(target, conversion.source_bytes() * len(judged.todo) // len(conversion.groups))
+    return judged
+
+
+def convert(request: Dict[str, Any]) -> None:
+    """Convert and verify. Raises ConversionError, ShardError or StrategyError."""
+    with tempfile.TemporaryDirectory(prefix="strategy-", dir=os.getcwd()) as scratch:
+        judged = judge(request, scratch)
+        conversion, progress = judged.conversion, judged.progress
+        remove_parts(progress.folder)
+        ranks = sum(map(len, conversion.groups))
+        _say(f"ranks: {ranks}, different files: {len(conversion.groups)}, to make: {len(judged.todo)}")
+        if judged.todo:
+            tasks = _tasks(judged, scratch)
             _make(tasks, progress, request.get("processes") or _processes(conversion, len(tasks)))
     _link_replicas(conversion, progress)
-    _verify(conversion, folder)
+    _verify(conversion, progress.folder)
     size = progress.complete()
     if conversion.left_out:
         _say(f"left out, as no strategy knows them: {', '.join(conversion.left_out)}")
-    _say(f"verified {sum(map(len, conversion.groups))} ranks, {size / _GIB:.2f} GiB: {folder}")
+    _say(f"verified: {progress.folder}, ranks: {ranks}, {size / _GIB:.2f} GiB")
 
 
 def check_space(folder: str, needed: int) -> None:
-    """Raise ConversionError when the disk below a folder has less than `needed` bytes."""
+    """Raise ConversionError when the disk of a folder, which need not be there yet, has less than `needed` bytes."""
+    while not os.path.exists(folder):
+        folder = os.path.dirname(folder)
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise ConversionError(f"{folder} has {free / _GIB:.1f} GiB free, but {needed / _GIB:.1f} GiB are needed")
 
 
-def _tasks(
-    conversion: Conversion,
-    folder: str,
-    groups: List[List[int]],
-    scratch: str,
-    source_files: Optional[List[str]],
-    target_files: Optional[List[str]],
-) -> List[RankTask]:
-    merged = []
-    for name, files in (("from", source_files), ("to", target_files)):
-        own = os.path.join(scratch, name)
-        os.mkdir(own)
-        merged.append(merge_strategy(files, own))
+def _tasks(judged: Judged, scratch: str) -> List[RankTask]:
+    conversion = judged.conversion
+    source = merge_strategy(judged.source_files, os.path.join(scratch, "merge-from"))
+    target = merge_strategy(judged.target_files, os.path.join(scratch, "merge-to"))
     return [
         RankTask(
             rank=group[0],
-            target_file=rank_file(folder, group[0]),
+            target_file=rank_file(judged.progress.folder, group[0]),
             available=conversion.available,
-            source_strategy=merged[0],
-            target_strategy=merged[1],
+            source_strategy=source,
+            target_strategy=target,
             expected=conversion.expected(group[0]),
         )
-        for group in groups
+        for group in judged.todo
     ]
 
 
 def _make(tasks: List[RankTask], progress: Progress, processes: int) -> None:
     began = time.monotonic()
-    _say(f"{min(processes, len(tasks))} processes at work")
+    _say(f"processes: {min(processes, len(tasks))}")
     with ProcessPoolExecutor(min(processes, len(tasks)), mp_context=multiprocessing.get_context("spawn")) as pool:
         running = {pool.submit(make_rank, task): task for task in tasks}
         try:

@@ -11,13 +11,14 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional
 
 from telechat_runtime.node.checkpoints.conversion import Conversion, ConversionError, plan_conversion
 from telechat_runtime.node.checkpoints.convert import check_space
 from telechat_runtime.node.checkpoints.folder import find_shards
 from telechat_runtime.node.checkpoints.lora import LoraPair, lora_pairs, merged_headers
-from telechat_runtime.node.checkpoints.progress import PART
+from telechat_runtime.node.checkpoints.progress import PART, remove_parts
 from telechat_runtime.node.checkpoints.request import REFUSED, read_request, strategy_of
 from telechat_runtime.node.checkpoints.shard_file import ShardError, TensorHeader, file_size, read_headers
 from telechat_runtime.node.checkpoints.strategy import StrategyError, read_strategy
@@ -45,38 +46,67 @@ def main(argv: Optional[List[str]] = None) -> int:
     return 0
 
 
-def merge(request: Dict[str, Any]) -> None:
-    """Join, merge and verify. Raises ConversionError, ShardError or StrategyError."""
+@dataclass(frozen=True)
+class Judged:
+    """A merge that may begin: the file with all parameters, or the conversion that makes it, and what it holds."""
+
+    whole: str
+    conversion: Optional[Conversion]
+    strategy_files: Optional[List[str]]
+    headers: Mapping[str, TensorHeader]
+    target: str
+
+
+def judge(request: Dict[str, Any], folder: str) -> Judged:
+    """Judge what is asked for, without changing anything but `folder`, which takes the strategies brought along.
+
+    Raises ConversionError, ShardError or StrategyError.
+    """
     target = os.path.join(request["output"], MERGED)
     if os.path.exists(target):
         raise ConversionError(f"{target} exists: give another --output, or remove it")
     shards = find_shards(request["checkpoint"])
-    files = strategy_of(request, "from_strategy")
-    os.makedirs(request["output"], exist_ok=True)
+    files = strategy_of(request, "from_strategy", folder)
+    conversion, whole = None, ""
     if files is None:
-        whole = shards.files[0]
-        check_space(request["output"], file_size(whole))
-        _merge_whole(whole, read_headers(whole), request["scaling"], target)
-        return
-    conversion = plan_conversion(shards, read_strategy(files), None)
-    lora_pairs(conversion.full)
-    check_space(request["output"], 2 * conversion.source_bytes())
-    with tempfile.TemporaryDirectory(prefix=PART, dir=request["output"]) as scratch:
-        whole = _join(conversion, files, scratch)
-        _say(f"joined {len(conversion.available)} ranks")
-        _merge_whole(whole, conversion.full, request["scaling"], target)
+        if shards.sliced and not request.get("ranks_are_whole"):
+            raise ConversionError(f"{shards.path} holds a file for each rank: name the strategy that cut them")
+        whole = shards.files[min(shards.files)]
+        headers: Mapping[str, TensorHeader] = read_headers(whole)
+        needed = file_size(whole)
+    else:
+        conversion = plan_conversion(shards, read_strategy(files), None)
+        headers = conversion.full
+        needed = 2 * conversion.source_bytes()  # the joined checkpoint, then the merged one beside it
+    lora_pairs(headers)
+    check_space(request["output"], needed)
+    return Judged(whole=whole, conversion=conversion, strategy_files=files, headers=headers, target=target)
 
 
-def _join(conversion: Conversion, files: List[str], scratch: str) -> str:
+def merge(request: Dict[str, Any]) -> None:
+    """Join, merge and verify. Raises ConversionError, ShardError or StrategyError."""
+    with tempfile.TemporaryDirectory(prefix="strategy-", dir=os.getcwd()) as scratch:
+        judged = judge(request, scratch)
+        os.makedirs(request["output"], exist_ok=True)
+        remove_parts(request["output"])
+        with tempfile.TemporaryDirectory(prefix=PART, dir=request["output"]) as joined:
+            whole = _join(judged, scratch, joined)
+            _merge_whole(whole, judged.headers, request["scaling"], judged.target)
+
+
+def _join(judged: Judged, scratch: str, folder: str) -> str:
+    if judged.conversion is None:
+        return judged.whole
     task = RankTask(
         rank=0,
-        target_file=os.path.join(scratch, "whole.ckpt"),
-        available=conversion.available,
-        source_strategy=merge_strategy(files, scratch),
+        target_file=os.path.join(folder, "whole.ckpt"),
+        available=judged.conversion.available,
+        source_strategy=merge_strategy(judged.strategy_files, os.path.join(scratch, "merge-from")),
         target_strategy=None,
-        expected=conversion.full,
+        expected=judged.headers,
     )
     make_rank(task)
+    _say(f"joined, ranks: {len(judged.conversion.available)}")
     return task.target_file
 
 

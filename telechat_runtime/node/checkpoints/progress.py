@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Dict, List
+import shutil
+from typing import Any, Dict
 
 from telechat_runtime.node.checkpoints.conversion import ConversionError, rank_file
 
@@ -71,12 +72,12 @@ def _read(path: str) -> Dict[str, Any]:
     return document
 
 
-def remove_parts(folder: str) -> List[str]:
-    """Remove what an interrupted run left half-written below a conversion's folder; return the paths."""
-    removed = []
-    for where, _, names in os.walk(folder):
+def remove_parts(folder: str) -> None:
+    """Remove what an interrupted run left half-written below a folder that takes results."""
+    for where, folders, names in os.walk(folder):
         for name in names:
             if name.startswith(PART):
                 os.unlink(os.path.join(where, name))
-                removed.append(os.path.join(where, name))
-    return removed
+        for name in [name for name in folders if name.startswith(PART)]:
+            shutil.rmtree(os.path.join(where, name))
+            folders.remove(name)

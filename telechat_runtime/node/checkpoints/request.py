@@ -10,8 +10,8 @@ from typing import Any, Dict, List, Optional
 
 from telechat_runtime.node.checkpoints.strategy import strategy_files
 
+# Exit code of a program that refuses what it is asked for.
 REFUSED = 3
-_CARRIED = "strategies"
 
 
 def read_request(path: str) -> Dict[str, Any]:
@@ -23,19 +23,19 @@ def read_request(path: str) -> Dict[str, Any]:
     return document
 
 
-def strategy_of(request: Dict[str, Any], key: str) -> Optional[List[str]]:
+def strategy_of(request: Dict[str, Any], key: str, folder: str) -> Optional[List[str]]:
     """Return the strategy files that a request names under `key`, or brings along; None when there are none.
 
-    What it brings along is written into the current folder, which is the job's own. Raises StrategyError.
+    What it brings along (file name: base64) is written below `folder`. Raises StrategyError.
     """
     wanted = request.get(key)
     if not wanted:
         return None
     if isinstance(wanted, str):
         return strategy_files(wanted)
-    folder = os.path.join(os.getcwd(), _CARRIED, key)
-    os.makedirs(folder, exist_ok=True)
+    own = os.path.join(folder, key)
+    os.makedirs(own, exist_ok=True)
     for name, content in wanted.items():
-        with open(os.path.join(folder, os.path.basename(name)), "wb") as file:
+        with open(os.path.join(own, os.path.basename(name)), "wb") as file:
             file.write(base64.b64decode(content, validate=True))
-    return strategy_files(folder)
+    return strategy_files(own)

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`telechat-run convert`."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, List, Mapping, Optional, Tuple
+
+import click
+
+from telechat_runtime.checkpoint_spec import ConvertSpec
+from telechat_runtime.cli.job_options import (
+    POSITIVE,
+    Preparation,
+    Request,
+    config_source,
+    job_options,
+    run_job,
+)
+from telechat_runtime.convert import prepare, prepare_strategy, verified
+from telechat_runtime.errors import UsageError
+from telechat_runtime.finetune_spec import FinetuneSpec
+from telechat_runtime.plan import JobPlan
+from telechat_runtime.report import Report
+from telechat_runtime.spec import MODELS, Override, parse_override
+
+_SIZES = {"data_parallel": "dp", "model_parallel": "mp", "pipeline_stage": "pp"}
+
+
+@click.command(short_help="Convert a checkpoint from one parallel layout to another.")
+@click.option(
+    "--checkpoint",
+    required=True,
+    metavar="PATH",
+    help="On rank 0's node: a .ckpt file with the whole model, or a folder with rank_N/*.ckpt.",
+)
+@click.option(
+    "--output",
+    required=True,
+    metavar="PATH",
+    help="Folder there for the result, <output>/<name of the checkpoint>/rank_N/*.ckpt.",
+)
+@click.option("--from-strategy", default="", metavar="PATH", help="Strategy files that cut the checkpoint.")
+@click.option(
+    "--from-job", default="", metavar="JOB", help="Job that wrote it; its strategy files come from all nodes."
+)
+@click.option("--to-strategy", default="", metavar="PATH", help="Strategy files to cut by. Without any it gets whole.")
+@click.option("--to-job", default="", metavar="JOB", help="Job whose layout is wanted.")
+@click.option(
+    "--model",
+    type=click.Choice(MODELS),
+    help="Cut for a finetune of this model by the tree's yaml: first a run on all nodes saves the strategy.",
+)
+@click.option("--config", "config_file", metavar="FILE", help="Or by this MindFormers yaml on this machine.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=lambda _context, _option, texts: tuple(parse_override(text) for text in texts),
+    help="Override a key of that yaml, as for finetune. May be repeated.",
+)
+@click.option(
+    "--dataset", default="", metavar="PATH", help="Dataset of that run, as for finetune; it reads the first row."
+)
+@click.option("--dp", "data_parallel", type=POSITIVE, help="Data parallel size of that run.")
+@click.option("--mp", "model_parallel", type=POSITIVE, help="Model parallel size of that run.")
+@click.option("--pp", "pipeline_stage", type=POSITIVE, help="Pipeline stages of that run.")
+@click.option("--processes", type=POSITIVE, help="Files made at once. Default: by cores and free memory of the node.")
+@job_options("convert")
+def convert(
+    *,
+    request: Request,
+    config_file: Optional[str],
+    model: Optional[str],
+    dataset: str,
+    overrides: Tuple[Override, ...],
+    data_parallel: Optional[int],
+    model_parallel: Optional[int],
+    pipeline_stage: Optional[int],
+    **wishes: Any,
+) -> None:
+    """Convert a checkpoint: whole to sliced, sliced to whole, or from one layout to another.
+
+    The work is done on rank 0's node, in its host's memory. Before anything starts the checkpoint and the strategies
+    are judged by their headers. Run again after a failure it makes only what is missing; the result is verified.
+    """
+    sizes = {
+        "data_parallel": data_parallel,
+        "model_parallel": model_parallel,
+        "pipeline_stage": pipeline_stage,
+    }
+    is_layout = bool(config_file or model)
+    spec = ConvertSpec(to_layout=is_layout, **wishes)
+    if not is_layout:
+        _check_no_layout(dataset, overrides, sizes)
+        run_job(request, lambda at: _plan(spec, request, at), finish=_verify)
+        return
+    source = config_source(config_file, model)
+    training = FinetuneSpec(model=model, dataset=dataset, overrides=(*_sizes(sizes), *overrides))
+    strategy_job: List[str] = []
+
+    def plan_strategy(at: Preparation) -> JobPlan:
+        plan = prepare_strategy(
+            spec, training, request.options, at.cluster, at.clients, source=source, interrupt=at.interrupt
+        )
+        strategy_job.append(plan.job_id)
+        return plan
+
+    def plan_conversion(at: Preparation) -> JobPlan:
+        click.echo(
+            f"the strategy is that of {strategy_job[0]}; to go on from here: --to-job {strategy_job[0]}", err=True
+        )
+        return _plan(dataclasses.replace(spec, to_layout=False, to_job=strategy_job[0]), request, at)
+
+    run_job(request, plan_strategy, plan_conversion, finish=_verify)
+
+
+def _plan(spec: ConvertSpec, request: Request, at: Preparation) -> JobPlan:
+    return prepare(spec, request.options, at.cluster, at.clients, interrupt=at.interrupt)
+
+
+def _verify(at_end: JobPlan, at: Preparation, _report: Report) -> Mapping[str, Any]:
+    return verified(at_end, at.cluster, at.clients)
+
+
+def _check_no_layout(dataset: str, overrides: Tuple[Override, ...], sizes: Mapping[str, Optional[int]]) -> None:
+    given = [f"--{short}" for name, short in _SIZES.items() if sizes[name] is not None]
+    given += ["--dataset"] if dataset else []
+    given += ["--set"] if overrides else []
+    if given:
+        raise UsageError(f"{', '.join(given)} describe a run, which needs --model or --config")
+
+
+def _sizes(sizes: Mapping[str, Optional[int]]) -> List[Override]:
+    return [
+        Override(key=f"parallel_config.{name}", value=str(size)) for name, size in sizes.items() if size is not None
+    ]

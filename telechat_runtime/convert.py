@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Prepares the conversion of a checkpoint: rank 0's node judges it by headers, then it becomes a job. Changes nothing.
+
+With a layout instead of a strategy a run of its own comes before it, which compiles the model on all nodes, saves the
+strategy and ends.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any, Dict, Mapping, Optional
+
+from telechat_runtime import finetune
+from telechat_runtime.checkpoint_program import REQUEST, conversion_program
+from telechat_runtime.checkpoint_spec import ConvertSpec
+from telechat_runtime.errors import PreflightError
+from telechat_runtime.executor import call_on_all
+from telechat_runtime.finetune_spec import FinetuneSpec
+from telechat_runtime.interrupt import Interrupt
+from telechat_runtime.lora_run import JobOutput, gathered_strategy, parse_job_output
+from telechat_runtime.node_client import NodeClient
+from telechat_runtime.plan import JobPlan, plan_job
+from telechat_runtime.prepare import ConfigSource, NodeLook, new_job_id, whoami
+from telechat_runtime.program import Processes, Program
+from telechat_runtime.spec import JobOptions, Override
+from telechat_runtime.topology import Cluster
+
+STRATEGY_KIND = "strategy"
+# The guide's first step, and its second one without what it says to leave out.
+_ONLY_STRATEGY = (
+    Override(key="only_save_strategy", value="True", add=True),
+    Override(key="auto_trans_ckpt", value="False", add=True),
+    Override(key="resume_training", value="False", add=True),
+    Override(key="load_checkpoint", value="''", add=True),
+)
+
+
+def prepare(
+    spec: ConvertSpec,
+    options: JobOptions,
+    cluster: Cluster,
+    clients: Mapping[str, NodeClient],
+    *,
+    interrupt: Interrupt,
+) -> JobPlan:
+    """Judge the conversion and make its plan. Raises SpecError, UnreachableError or PreflightError."""
+    request = conversion_request(spec, cluster, clients, interrupt)
+    check_on_master(request, cluster, clients)
+    return plan_on_master(
+        conversion_program(request), options, cluster, clients, interrupt=interrupt, inputs=[spec.checkpoint]
+    )
+
+
+def prepare_strategy(
+    spec: ConvertSpec,
+    training: FinetuneSpec,
+    options: JobOptions,
+    cluster: Cluster,
+    clients: Mapping[str, NodeClient],
+    *,
+    source: Optional[ConfigSource],
+    interrupt: Interrupt,
+) -> JobPlan:
+    """Make the plan of the run that saves the strategy of a layout; the checkpoint is judged before it, too.
+
+    Raises SpecError, ConfigError, UnreachableError or PreflightError.
+    """
+    request = conversion_request(dataclasses.replace(spec, to_layout=True), cluster, clients, interrupt)
+    check_on_master({**request, "target_follows": True}, cluster, clients)
+    training = dataclasses.replace(training, overrides=(*training.overrides, *_ONLY_STRATEGY))
+    plan = finetune.prepare(training, options, cluster, clients, source=source, interrupt=interrupt)
+    return dataclasses.replace(plan, kind=STRATEGY_KIND)
+
+
+def conversion_request(
+    spec: ConvertSpec, cluster: Cluster, clients: Mapping[str, NodeClient], interrupt: Interrupt
+) -> Dict[str, Any]:
+    """Return what the node's program is asked for, with the strategies of jobs gathered from all nodes."""
+    strategies: Dict[str, Any] = {"from_strategy": spec.from_strategy or None, "to_strategy": spec.to_strategy or None}
+    for key, job in (("from_strategy", spec.from_job), ("to_strategy", spec.to_job)):
+        if job:
+            strategies[key] = gathered_strategy(job, job_outputs(job, cluster, clients, interrupt))
+    return {"checkpoint": spec.checkpoint, "output": spec.output, "processes": spec.processes, **strategies}
+
+
+def job_outputs(
+    job: str, cluster: Cluster, clients: Mapping[str, NodeClient], interrupt: Interrupt
+) -> Dict[str, JobOutput]:
+    """Ask all nodes at once what a job left on them."""
+
+    def ask(name: str) -> JobOutput:
+        client = clients[name]
+        return parse_job_output(client.node, client.job_output(job, client.node.job_root))
+
+    return call_on_all([node.name for node in cluster.nodes], ask, doing="looking at the job", interrupt=interrupt)
+
+
+def check_on_master(request: Mapping[str, Any], cluster: Cluster, clients: Mapping[str, NodeClient]) -> Dict[str, Any]:
+    """Let rank 0's node judge a request by headers; return its answer. Raises PreflightError with what it says."""
+    name = cluster.master.name
+    answer = clients[name].checkpoint_info(request)
+    if answer.get("problem"):
+        raise PreflightError(f"{name}: {answer['problem']}")
+    return answer
+
+
+def plan_on_master(
+    program: Program,
+    options: JobOptions,
+    cluster: Cluster,
+    clients: Mapping[str, NodeClient],
+    *,
+    interrupt: Interrupt,
+    inputs: list[str],
+) -> JobPlan:
+    """Look at rank 0's node and plan a job of one process there."""
+    alone = Processes.RANK_0.cluster(cluster)
+    probes = NodeLook(alone, clients, interrupt, needs_port=False).look(inputs)
+    return plan_job(
+        program=program,
+        options=options,
+        cluster=cluster,
+        probes=probes,
+        job_id=new_job_id(options.job_name),
+        owner=whoami(),
+    )
+
+
+def verified(plan: JobPlan, cluster: Cluster, clients: Mapping[str, NodeClient]) -> Dict[str, Any]:
+    """Let the node compare the result of a conversion with its strategy once more; return what the report shows.
+
+    Raises PreflightError when files are missing.
+    """
+    answer = check_on_master(json.loads(dict(plan.nodes[0].files)[REQUEST]), cluster, clients)
+    if answer["to_make"]:
+        raise PreflightError(f"{cluster.master.name}: {answer['result']} lacks {answer['to_make']} files; run it again")
+    return {"result": answer["result"], "ranks": answer["target_ranks"]}
