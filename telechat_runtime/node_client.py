@@ -86,6 +86,8 @@ class Watch:
         """Yield the node's events; a watch that fails raises the reason, one that merely breaks off just ends."""
         for line in self._stream.lines():
             event = _parse(line)
+            if event is not None and "error" in event:
+                raise self._explain(Result(0, line, ""))
             if event is not None and "event" in event:
                 yield event
         result = self._stream.result()

@@ -74,6 +74,20 @@ def node_program(name: str) -> str:
     return importlib.resources.files("telechat_runtime.node").joinpath(name).read_text(encoding="utf-8")
 
 
+def node_package(name: str) -> Tuple[Tuple[str, str], ...]:
+    """Return the modules of telechat_runtime.node.<name> as files of a work folder, for a script there.
+
+    The interpreter with MindSpore need not have this package.
+    """
+    packages = ("telechat_runtime", "telechat_runtime.node", f"telechat_runtime.node.{name}")
+    files: Dict[str, str] = {}
+    for package in packages:
+        for module in importlib.resources.files(package).iterdir():
+            if module.name == "__init__.py" or (package == packages[-1] and module.name.endswith(".py")):
+                files[f"{package.replace('.', '/')}/{module.name}"] = module.read_text(encoding="utf-8")
+    return tuple(sorted(files.items()))
+
+
 def shipped_candidates(cluster: Cluster, kind: str, model: Optional[str]) -> Tuple[str, ...]:
     """Return where rank 0's TeleChat2 tree may keep the yaml of a model. Raises SpecError without model or tree."""
     if model is None:

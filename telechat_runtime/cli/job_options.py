@@ -49,8 +49,11 @@ class Request:
     as_json: bool
 
 
-def job_options(job_name: str) -> Callable[[F], Callable[..., Any]]:
-    """Add the common options of jobs, the inventory's among them; the command gets them as one Request, `request`."""
+def job_options(job_name: str, *, npus: str = "all") -> Callable[[F], Callable[..., Any]]:
+    """Add the common options of jobs, the inventory's among them; the command gets them as one Request, `request`.
+
+    `npus` says what is taken without --npus-per-node.
+    """
 
     def decorate(command: F) -> Callable[..., Any]:
         @functools.wraps(command)
@@ -65,7 +68,7 @@ def job_options(job_name: str) -> Callable[[F], Callable[..., Any]]:
             modes = {name: values.pop(name) for name in ("inventory", "all_ranks", "dry_run", "as_json")}
             return command(request=Request(options=options, **modes), **values)
 
-        for option in reversed((inventory_options, *_options(job_name))):
+        for option in reversed((inventory_options, *_options(job_name, npus))):
             wrapper = option(wrapper)
         return wrapper
 
@@ -180,7 +183,7 @@ _CONFIG_OPTIONS = (
 )
 
 
-def _options(job_name: str) -> tuple[Callable[[Any], Any], ...]:
+def _options(job_name: str, npus: str) -> tuple[Callable[[Any], Any], ...]:
     return (
         click.option(
             "--env",
@@ -194,7 +197,7 @@ def _options(job_name: str) -> tuple[Callable[[Any], Any], ...]:
             type=POSITIVE,
             envvar="TELECHAT_NPUS_PER_NODE",
             show_envvar=True,
-            help="Use the first N NPUs of each node. Default: all.",
+            help=f"Use the first N NPUs of each node. Default: {npus}.",
         ),
         click.option(
             "--job-name",

@@ -46,6 +46,7 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     lazy={
+        "predict": ("telechat_runtime.cli.predict", "Let a model answer questions."),
         "finetune": ("telechat_runtime.cli.finetune", "Finetune a model on all nodes of the inventory."),
         "convert": ("telechat_runtime.cli.convert", "Convert a checkpoint from one parallel layout to another."),
         "merge-lora": ("telechat_runtime.cli.merge_lora", "Merge LoRA weights into the model they were trained on."),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""With this folder on PYTHONPATH, MindFormers' training step runs on CPU.
+"""With this folder on PYTHONPATH, MindFormers' training step and its greedy generation run on CPU.
 
 Python imports this module at every start, so it imports next to nothing: a patch is applied when, and only if, the
 program itself imports the module that it mends. A patch does nothing unless MindSpore's device target is CPU.
@@ -36,8 +36,26 @@ def _mend_overflow_check(module: ModuleType) -> None:
     cls.__init__ = init_with_cpu_check
 
 
+def _mend_greedy_choice(module: ModuleType) -> None:
+    """Give GenerationMixin an argmax that CPU has a kernel for; mint.argmax is ArgMaxExt, which it lacks."""
+    cls = module.GenerationMixin
+    init = cls.__init__
+
+    def init_with_cpu_argmax(self: Any, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **kwargs)
+        from mindspore import context, ops  # noqa: PLC0415 - here, the program has imported it
+
+        if context.get_context("device_target") == "CPU":
+            self.argmax = ops.argmax
+
+    cls.__init__ = init_with_cpu_argmax
+
+
 # Module -> what mends it once it has been loaded.
-PATCHES: dict[str, Callable[[ModuleType], None]] = {"mindspore.nn.wrap.loss_scale": _mend_overflow_check}
+PATCHES: dict[str, Callable[[ModuleType], None]] = {
+    "mindspore.nn.wrap.loss_scale": _mend_overflow_check,
+    "mindformers.generation.text_generator": _mend_greedy_choice,
+}
 
 
 class _PatchingLoader(importlib.abc.Loader):
