@@ -10,7 +10,7 @@ import difflib
 import io
 import re
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, Sequence, Tuple, Union
+from typing import Any, Dict, Iterator, Mapping, Sequence, Union
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
@@ -26,8 +26,6 @@ _NEAREST = 3
 _DATA_LOADER = "train_dataset.data_loader"
 # MindFormers reads with PyYAML (YAML 1.1), for which a float needs a point: it takes 1e-5 for text.
 _FLOAT_WITHOUT_POINT = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+")
-# parallel_mode 1, by number or by name: MindFormers wants the product of the parallel sizes to be the world size.
-_SEMI_AUTO_PARALLEL = ("1", "semi_auto_parallel")
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ class Setting:
     """
 
     key: str
-    value: Union[str, int, float, bool]
+    value: Union[str, int, float, bool, Sequence[Any], Mapping[str, Any]]
     section: str = ""
     reason: str = ""
 
@@ -94,13 +92,7 @@ class ConfigFacts:
     model_name: str
     dataset: str
     checkpoint: str
-    semi_auto_parallel: bool
-    parallel_sizes: Tuple[Tuple[str, int], ...]
-
-    @property
-    def pipeline_stages(self) -> int:
-        """Number of pipeline stages; with more than one, only the last stage knows the loss."""
-        return dict(self.parallel_sizes).get("pipeline_stage", 1)
+    pipeline_stages: int = 1  # with more than one, only the last stage knows the loss
 
 
 def overlay(text: str, settings: Sequence[Setting], overrides: Sequence[Override], *, source: str) -> Overlay:
@@ -125,19 +117,12 @@ def overlay(text: str, settings: Sequence[Setting], overrides: Sequence[Override
 def config_facts(text: str, *, source: str) -> ConfigFacts:
     """Read from the yaml what a plan needs."""
     document = _load(text, source)
-    mode = str(_get(document, "parallel.parallel_mode", "0")).lower()
-    sizes = _get(document, "parallel_config", {})
-    wanted = ("data_parallel", "model_parallel", "pipeline_stage", "context_parallel")
+    stages = str(_get(document, "parallel_config.pipeline_stage", ""))
     return ConfigFacts(
         model_name=_text(document, "trainer.model_name"),
         dataset=_text(document, f"{_DATA_LOADER}.dataset_dir"),
         checkpoint=_text(document, "load_checkpoint"),
-        semi_auto_parallel=mode in _SEMI_AUTO_PARALLEL,
-        parallel_sizes=tuple(
-            (name, int(str(sizes[name])))
-            for name in wanted
-            if isinstance(sizes, CommentedMap) and str(sizes.get(name, "")).isdigit()
-        ),
+        pipeline_stages=int(stages) if stages.isdigit() else 1,
     )
 
 
@@ -146,27 +131,6 @@ def config_values(text: str, *, source: str) -> Dict[str, Any]:
     _load(text, source)  # says what is wrong with it
     values: Dict[str, Any] = YAML(typ="safe", pure=True).load(text)
     return values
-
-
-def check_parallel(facts: ConfigFacts, world_size: int) -> None:
-    """Raise ConfigError when the yaml's parallel sizes don't multiply to the world size.
-
-    MindFormers finds this out by itself, but minutes later and on every node.
-    """
-    if world_size == 1 or not facts.semi_auto_parallel or not facts.parallel_sizes:
-        return
-    product = 1
-    for _, size in facts.parallel_sizes:
-        product *= size
-    if product == world_size:
-        return
-    sizes = dict(facts.parallel_sizes)
-    rest, remainder = divmod(world_size * sizes.get("data_parallel", 1), product)
-    step = "change --set parallel_config.… so that the product fits"
-    if not remainder:
-        step = f"with the other sizes as they are, --set parallel_config.data_parallel={rest} fits"
-    shown = " x ".join(f"{name} {size}" for name, size in facts.parallel_sizes)
-    raise ConfigError(f"parallel_config is {shown} = {product}, but the job has {world_size} workers", next_step=step)
 
 
 def _yaml() -> Any:
@@ -215,6 +179,12 @@ def _scalar(value: Any) -> Any:
     if isinstance(value, float):
         text = repr(value)
         return _Raw(text if "." in text else text.replace("e", ".0e"), "float")
+    if isinstance(value, (list, tuple)):
+        items = CommentedSeq(_scalar(item) for item in value)
+        items.fa.set_flow_style()
+        return items
+    if isinstance(value, Mapping):
+        return CommentedMap((name, _scalar(item)) for name, item in value.items())
     return value
 
 

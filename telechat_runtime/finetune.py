@@ -3,11 +3,21 @@
 
 from __future__ import annotations
 
-from typing import List, Mapping, Optional, Tuple
+from typing import List, Mapping, Optional
 
-from telechat_runtime.config import ConfigFacts, Overlay, check_parallel, config_facts, overlay
-from telechat_runtime.errors import ConfigError, SpecError
-from telechat_runtime.finetune_settings import finetune_settings
+from telechat_runtime.checkpoint_transform import Start, choose_transform
+from telechat_runtime.data_checks import (
+    Saving,
+    disk_problem,
+    reads_mindrecord,
+    row_problems,
+    saving,
+    shared_problems,
+)
+from telechat_runtime.data_probe import DataQuestion
+from telechat_runtime.errors import PreflightError
+from telechat_runtime.finetune_config import FinetuneConfig, Workers, finetune_config
+from telechat_runtime.finetune_settings import SPEED_UP_FILE
 from telechat_runtime.finetune_spec import FinetuneSpec
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.node_client import NodeClient
@@ -21,11 +31,13 @@ from telechat_runtime.prepare import (
     shipped_config,
     whoami,
 )
+from telechat_runtime.probe import NodeProbe
 from telechat_runtime.program import RESEARCH, TREE, WORK, Entry, Program
 from telechat_runtime.spec import JobOptions
 from telechat_runtime.topology import Cluster
 
 _KIND = "finetune"
+_LORA = "lora"
 _CONFIG = ("--config", f"{WORK}/config.yaml")
 
 
@@ -42,33 +54,40 @@ def prepare(
 
     Raises SpecError, ConfigError, UnreachableError or PreflightError.
     """
-    world_size = cluster.workers_per_node(options.npus_per_node) * len(cluster.nodes)
-    nodes = NodeLook(cluster, clients, interrupt, needs_port=world_size > 1)
-    config: Optional[Tuple[Overlay, ConfigFacts]] = None
+    workers = Workers(
+        device_target=cluster.device_target,
+        per_node=cluster.workers_per_node(options.npus_per_node),
+        nodes=len(cluster.nodes),
+    )
+    nodes = NodeLook(cluster, clients, interrupt, needs_port=workers.count > 1)
     if source is not None:
-        config = _configure(spec, cluster, source, world_size)
-        probes = nodes.look(_paths(config[1]))
+        config = finetune_config(spec, source, workers)
+        probes = nodes.look(config.node_paths, data=_question(config, cluster))
     else:
-        candidates = shipped_candidates(cluster, _KIND, spec.model)
+        candidates = _candidates(spec, cluster)
         given = [path for path in (spec.dataset, spec.checkpoint) if path]
-        probes = nodes.look(given, read=candidates)
-        shipped = shipped_config(cluster, probes, candidates, kind=_KIND, model=spec.model)
-        config = _configure(spec, cluster, shipped, world_size)
-        further = [path for path in _paths(config[1]) if path not in given]
-        if further:
-            probes = nodes.look(further)
+        question = DataQuestion(spec.dataset, spec.checkpoint, _shared(cluster))
+        probes = nodes.look(given, read=candidates, data=question)
+        shipped = shipped_config(
+            cluster, probes, candidates, kind=_LORA if spec.method == _LORA else _KIND, model=spec.model
+        )
+        config = finetune_config(spec, shipped, workers)
+        if config.node_paths != given:
+            probes = nodes.look(config.node_paths, data=_question(config, cluster))
+    job_id = new_job_id(options.job_name)
     return plan_job(
-        program=finetune_program(*config),
+        program=finetune_program(_judged(config, probes, cluster, workers, job_id)),
         options=options,
         cluster=cluster,
         probes=probes,
-        job_id=new_job_id(options.job_name),
+        job_id=job_id,
         owner=whoami(),
     )
 
 
-def finetune_program(config: Overlay, facts: ConfigFacts) -> Program:
+def finetune_program(config: FinetuneConfig) -> Program:
     """Return what trains by that yaml: the tree's own run_mindformer.py, or ours for MindFormers wheels."""
+    speed_up = ((SPEED_UP_FILE, config.spec.speed_up),) if config.spec.speed_up else ()
     return Program(
         kind=_KIND,
         own=Entry(
@@ -76,29 +95,69 @@ def finetune_program(config: Overlay, facts: ConfigFacts) -> Program:
             files=(("run_mindformer.py", node_program("run_mindformer.py")),),
         ),
         tree=Entry(words=(f"{TREE}/run_mindformer.py", *_CONFIG, "--register_path", f"{TREE}/{RESEARCH}")),
-        files=(("config.yaml", config.text),),
-        config_diff=config.diff,
-        model_name=facts.model_name,
-        pipeline_stages=facts.pipeline_stages,
+        files=(("config.yaml", config.overlay.text), *speed_up),
+        config_diff=config.overlay.diff,
+        model_name=config.facts.model_name,
+        pipeline_stages=config.facts.pipeline_stages,
+        notes=config.notes,
     )
 
 
-def _configure(
-    spec: FinetuneSpec, cluster: Cluster, source: ConfigSource, world_size: int
-) -> Tuple[Overlay, ConfigFacts]:
-    settings = finetune_settings(spec, device_target=cluster.device_target, world_size=world_size)
-    config = overlay(source.text, settings, spec.overrides, source=source.name)
-    facts = config_facts(config.text, source=source.name)
-    if not facts.dataset:
-        if spec.dataset:
-            raise ConfigError(f"{source.name} has no train_dataset.data_loader, so nothing would read the dataset")
-        raise SpecError("the job has no dataset", next_step="give --dataset with the MindRecord folder on the nodes")
-    for what, path in (("dataset", facts.dataset), ("checkpoint", facts.checkpoint)):
-        if path and not path.startswith("/"):
-            raise SpecError(f"the yaml's {what} {path!r} is a relative path", next_step=f"give it with --{what}")
-    check_parallel(facts, world_size)
-    return config, facts
+def _candidates(spec: FinetuneSpec, cluster: Cluster) -> List[str]:
+    """Return where the tree may have the yaml; LoRA has one of its own for most models, else the full one serves."""
+    kinds = (_LORA, _KIND) if spec.method == _LORA else (_KIND,)
+    return [path for kind in kinds for path in shipped_candidates(cluster, kind, spec.model)]
 
 
-def _paths(facts: ConfigFacts) -> List[str]:
-    return [path for path in (facts.dataset, facts.checkpoint) if path]
+def _shared(cluster: Cluster) -> tuple[str, ...]:
+    return tuple(cluster.shared_paths) if len(cluster.nodes) > 1 else ()
+
+
+def _question(config: FinetuneConfig, cluster: Cluster) -> DataQuestion:
+    dataset = config.facts.dataset if reads_mindrecord(config.values) else ""
+    return DataQuestion(dataset, config.facts.checkpoint, _shared(cluster))
+
+
+def _judged(
+    config: FinetuneConfig, probes: Mapping[str, NodeProbe], cluster: Cluster, workers: Workers, job_id: str
+) -> FinetuneConfig:
+    """Return the yaml that also suits what the nodes hold. Raises PreflightError with every problem found."""
+    looks = {name: probe.data for name, probe in probes.items()}
+    problems = [*shared_problems(_shared(cluster), looks)]
+    if reads_mindrecord(config.values):
+        problems += row_problems(config.training, looks, cards=workers.count)
+    if problems:
+        raise PreflightError("\n".join(problems), next_step="nothing was started; mend this and run it again")
+    start = Start(workers.count, workers.nodes, cluster.shared_paths, job_id)
+    checkpoint = looks[cluster.master.name].checkpoint
+    settings, notes = choose_transform(
+        config.training, config.values, checkpoint, start, config.spec.checkpoint_transform
+    )
+    config = config.having(settings, notes) if settings or notes else config
+    _check_disk(config, probes, cluster, workers)
+    return config
+
+
+def _check_disk(config: FinetuneConfig, probes: Mapping[str, NodeProbe], cluster: Cluster, workers: Workers) -> None:
+    dataset = probes[cluster.master.name].data.dataset
+    rows = dataset.rows if dataset else None
+    wanted = saving(config.training, config.values, cards=workers.count, rows=rows)
+    if wanted is None:
+        return
+    output = str(config.values.get("output_dir", ""))
+    shared = next((path for path in _shared(cluster) if output.startswith(path.rstrip("/") + "/")), None)
+    problems: List[Optional[str]] = []
+    if shared is not None:
+        folder = probes[cluster.master.name].data.folder(shared)
+        problems = [disk_problem(wanted, folder.free_bytes, shared)] if folder else []
+    elif not output.startswith("/"):
+        part = Saving(each_bytes=wanted.each_bytes // workers.nodes, kept=wanted.kept)
+        for name, probe in probes.items():
+            problem = disk_problem(part, probe.free_bytes, probe.job_root)
+            problems.append(f"{name}: {problem}" if problem else None)
+    found = [problem for problem in problems if problem]
+    if found:
+        raise PreflightError(
+            "\n".join(found),
+            next_step="free room, or keep fewer: --set callbacks.N.keep_checkpoint_max=… of the CheckpointMonitor",
+        )

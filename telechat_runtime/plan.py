@@ -38,7 +38,7 @@ class NodePlan:
 
 @dataclass(frozen=True)
 class JobPlan:
-    """The whole job; `metric_rank` is the worker whose loss counts, `results` as its Program has them."""
+    """The whole job; `metric_rank` is the worker whose loss counts, `results` and `notes` as its Program has them."""
 
     job_id: str
     owner: str
@@ -51,6 +51,7 @@ class JobPlan:
     config_diff: str
     nodes: Tuple[NodePlan, ...]
     results: Tuple[str, ...] = ()
+    notes: Tuple[str, ...] = ()
 
     @property
     def world_size(self) -> int:
@@ -87,6 +88,7 @@ class JobPlan:
             "master_addr": self.master_addr,
             "master_port": self.master_port,
             "config_diff": self.config_diff,
+            "notes": list(self.notes),
             "nodes": [
                 {
                     **self.start_request(node),
@@ -119,6 +121,8 @@ class JobPlan:
             if node.node.env_script:
                 lines.append(f"  source   {node.node.env_script}")
             lines.append(f"  command  {command_text(node.argv, dict(node.env), node.path)}")
+        if self.notes:
+            lines += ["", "notes:", *(f"  {note}" for note in self.notes)]
         if self.config_diff:
             lines += ["", "changes to the yaml:", *(f"  {line}" for line in self.config_diff.splitlines())]
         return "\n".join(lines)
@@ -154,6 +158,7 @@ def plan_job(
         config_diff=program.config_diff,
         nodes=tuple(_node_plan(shape, node, probes[node.name], job_id) for node in cluster.nodes),
         results=program.results,
+        notes=program.notes,
     )
 
 

@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
+from telechat_runtime.data_probe import DataQuestion
 from telechat_runtime.errors import PreflightError, SpecError
 from telechat_runtime.executor import call_on_all
 from telechat_runtime.interrupt import Interrupt
@@ -40,8 +41,10 @@ class NodeLook:
         self._interrupt = interrupt
         self._needs_port = needs_port
 
-    def look(self, paths: Sequence[str], read: Sequence[str] = ()) -> Dict[str, NodeProbe]:
-        """Probe all nodes at once: `paths` must be on each, `read` is read from rank 0's.
+    def look(
+        self, paths: Sequence[str], read: Sequence[str] = (), *, data: Optional[DataQuestion] = None
+    ) -> Dict[str, NodeProbe]:
+        """Probe all nodes at once: `paths` must be on each, `read` is read from rank 0's, `data` is looked into.
 
         Raises PreflightError, which names every problem of every node, or UnreachableError.
         """
@@ -51,8 +54,8 @@ class NodeLook:
             client = self._clients[name]
             is_master = client.node == self._cluster.master
             port = self._cluster.master_port if is_master and self._needs_port else None
-            request = probe_request(client.node, paths=paths, port=port, read=read if is_master else ())
-            return parse_probe(client.node, client.probe(request))
+            request = probe_request(client.node, paths=paths, port=port, read=read if is_master else (), data=data)
+            return parse_probe(client.node, client.probe(request), with_data=data is not None)
 
         probes = call_on_all(names, probe, doing="looking at the nodes", interrupt=self._interrupt)
         check_probes(self._cluster, probes, needs_port=self._needs_port)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from telechat_runtime.command import job_python
+from telechat_runtime.data_probe import NO_DATA, DataLook, DataQuestion, parse_data
 from telechat_runtime.errors import PreflightError, UnreachableError
 from telechat_runtime.topology import Cluster, Node
 
@@ -37,9 +38,17 @@ class NodeProbe:
     read: Tuple[Tuple[str, Optional[str]], ...]
     python: Optional[str]
     free_bytes: int
+    data: DataLook = NO_DATA
 
 
-def probe_request(node: Node, *, paths: Sequence[str], port: Optional[int], read: Sequence[str]) -> Dict[str, Any]:
+def probe_request(
+    node: Node,
+    *,
+    paths: Sequence[str],
+    port: Optional[int],
+    read: Sequence[str],
+    data: Optional[DataQuestion] = None,
+) -> Dict[str, Any]:
     """Return the document that `node probe` reads."""
     return {
         "job_root": node.job_root,
@@ -48,10 +57,11 @@ def probe_request(node: Node, *, paths: Sequence[str], port: Optional[int], read
         "paths": list(paths),
         "port": port,
         "read": list(read),
+        **(data.as_request() if data else {}),
     }
 
 
-def parse_probe(node: Node, answer: Mapping[str, Any]) -> NodeProbe:
+def parse_probe(node: Node, answer: Mapping[str, Any], *, with_data: bool = False) -> NodeProbe:
     """Read a node's answer. Raises UnreachableError when it is not what the protocol says."""
     try:
         lease = answer["lease"]
@@ -67,6 +77,7 @@ def parse_probe(node: Node, answer: Mapping[str, Any]) -> NodeProbe:
             read=tuple(answer["read"].items()),
             python=python["path"] if python else None,
             free_bytes=int(answer["free_bytes"]),
+            data=parse_data(answer) if with_data else NO_DATA,
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise UnreachableError(

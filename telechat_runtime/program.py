@@ -61,6 +61,7 @@ class Program:
     model_name: str = ""
     pipeline_stages: int = 1
     results: Tuple[str, ...] = ()
+    notes: Tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

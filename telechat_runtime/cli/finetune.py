@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from pathlib import Path
+from typing import Any, Callable, Optional, TypeVar
 
 import click
 
@@ -16,10 +17,36 @@ from telechat_runtime.cli.job_options import (
     job_options,
     run_job,
 )
+from telechat_runtime.errors import SpecError
 from telechat_runtime.finetune import prepare
-from telechat_runtime.finetune_spec import FinetuneSpec
+from telechat_runtime.finetune_spec import METHODS, PRETRAIN_SEQ_LENGTH, TRANSFORMS, FinetuneSpec
 from telechat_runtime.plan import JobPlan
 from telechat_runtime.spec import MODELS
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def layout_options(command: F) -> F:
+    """Add the numbers of the parallel layout."""
+    for option in reversed(_LAYOUT_OPTIONS):
+        command = option(command)
+    return command
+
+
+def _layout_option(name: str, help_text: str) -> Callable[[F], F]:
+    return click.option(name, type=POSITIVE, help=help_text)
+
+
+_LAYOUT_OPTIONS = (
+    _layout_option(
+        "--dp", "Data parallel. Numbers of the layout that are not given are the yaml's, or chosen to fit the cards."
+    ),
+    _layout_option("--mp", "Model parallel: each layer is cut over that many cards of a node."),
+    _layout_option("--pp", "Pipeline stages: offset and recompute lists of the yaml are made to fit."),
+    _layout_option("--cp", "Context parallel: each sequence is cut over that many cards; for long texts."),
+    _layout_option("--ep", "Expert parallel, for models with experts; takes no cards beside those of --dp."),
+    _layout_option("--micro-batch-num", "Micro batches of a pipeline, at least as many as it has stages."),
+)
 
 
 @click.command(short_help="Finetune a model on all nodes of the inventory.")
@@ -47,22 +74,70 @@ from telechat_runtime.spec import MODELS
     show_envvar=True,
     help="Weights to start from, on the nodes.",
 )
+@click.option(
+    "--method",
+    type=click.Choice(METHODS),
+    help="lora trains low-rank matrices beside the frozen weights (rank and target_modules by --set "
+    "model.model_config.pet_config.…). Default: what the yaml says; full for --model.",
+)
+@click.option(
+    "--seq-length",
+    type=POSITIVE,
+    metavar="N",
+    help="Tokens of a row; sets training_seqlen, extend_method and theta with it.",
+)
+@click.option(
+    "--pretrain-seq-length",
+    type=POSITIVE,
+    metavar="N",
+    default=PRETRAIN_SEQ_LENGTH,
+    show_default=True,
+    help="What the weights were trained with; only with --seq-length, which extends by NTK beyond it.",
+)
+@layout_options
+@click.option(
+    "--checkpoint-transform",
+    type=click.Choice(TRANSFORMS),
+    help="auto: cut the weights for the cards at the start; offline: they are cut already (telechat-run convert); "
+    "none: load them as they are. Default: by what --checkpoint holds.",
+)
+@click.option(
+    "--flash-attention-load-balance",
+    "speed_up_file",
+    metavar="FILE",
+    help="MindSpore's parallel_speed_up JSON on this machine, for long texts; each node gets a copy.",
+)
 @click.option("--epochs", type=POSITIVE, help="Override runner_config.epochs.")
 @click.option("--batch-size", type=POSITIVE, help="Override runner_config.batch_size.")
 @click.option(
     "--learning-rate", type=click.FloatRange(min=0, min_open=True), help="Override lr_schedule.learning_rate."
 )
 @job_options("finetune")
-def finetune(*, request: Request, config_file: Optional[str], model: Optional[str], **wishes: Any) -> None:
+def finetune(
+    *,
+    request: Request,
+    config_file: Optional[str],
+    model: Optional[str],
+    speed_up_file: Optional[str],
+    **wishes: Any,
+) -> None:
     """Finetune a model on all nodes of the inventory.
 
     Looks at every node, makes a plan, starts msrun on all nodes at once, shows the logs of the first and the last rank,
     and ends with the truth in its exit code. When one node fails, all are stopped.
     """
     source = config_source(config_file, model)
-    spec = FinetuneSpec(model=model, **wishes)
+    spec = FinetuneSpec(model=model, speed_up=_read(speed_up_file) if speed_up_file else "", **wishes)
 
     def plan(at: Preparation) -> JobPlan:
         return prepare(spec, request.options, at.cluster, at.clients, source=source, interrupt=at.interrupt)
 
     run_job(request, plan)
+
+
+def _read(name: str) -> str:
+    try:
+        return Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise SpecError(f"--flash-attention-load-balance {name!r} can't be read: {reason}") from error

@@ -11,7 +11,8 @@ import subprocess
 import time
 from typing import Any, Callable, Dict, Optional
 
-from telechat_runtime.node import lease
+from telechat_runtime.node import lease, mindrecord
+from telechat_runtime.node.data_folders import identify, look_at_checkpoint
 from telechat_runtime.node.state import job_paths
 
 _PORTS_TRIED = 100
@@ -43,10 +44,17 @@ def look(request: Dict[str, Any]) -> Dict[str, Any]:
         "python": _python(request.get("python")),
         "free_bytes": _free_bytes(paths.job_root),
         "clock": time.time(),
+        "dataset": _dataset(request.get("dataset")),
+        "checkpoint": look_at_checkpoint(request["checkpoint"]) if request.get("checkpoint") else None,
+        "folders": {path: identify(path) for path in request.get("folders", [])},
     }
     if looked.stale:
         answer["stale_lease"] = looked.stale
     return answer
+
+
+def _dataset(path: Optional[str]) -> Optional[Dict[str, Any]]:
+    return mindrecord.look(path) if path and os.path.exists(path) else None
 
 
 def _resolves(hostname: str) -> bool:

@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telechat_runtime.config import ConfigFacts, Setting, check_parallel, config_facts, config_values, overlay
+from telechat_runtime.config import ConfigFacts, Setting, config_facts, config_values, overlay
 from telechat_runtime.errors import ConfigError
 from telechat_runtime.spec import Override, parse_override
 
@@ -152,26 +152,15 @@ def test_facts() -> None:
         model_name="telechat_7b",
         dataset="",
         checkpoint="",
-        semi_auto_parallel=True,
-        parallel_sizes=(("data_parallel", 8), ("model_parallel", 2), ("pipeline_stage", 1)),
+        pipeline_stages=1,
     )
-    assert facts.pipeline_stages == 1
 
 
-def test_parallel_sizes_have_to_multiply_to_the_world_size() -> None:
-    facts = config_facts(TEXT, source="finetune.yaml")
-    check_parallel(facts, 16)
-    check_parallel(facts, 1)
-    with pytest.raises(ConfigError, match="= 16, but the job has 32 workers") as caught:
-        check_parallel(facts, 32)
-    assert "--set parallel_config.data_parallel=16 fits" in caught.value.next_step
-    with pytest.raises(ConfigError) as caught:
-        check_parallel(facts, 7)
-    assert "so that the product fits" in caught.value.next_step
-
-
-def test_data_parallel_mode_is_not_judged() -> None:
-    check_parallel(config_facts(TEXT.replace("parallel_mode: 1", "parallel_mode: 0"), source="x"), 7)
+def test_a_list_and_a_mapping_of_the_job_are_written_as_yaml() -> None:
+    settings = [Setting("model.model_config.offset", [[0, 1], [1, 0]]), Setting("recompute", {"a\\.b": [1, True]})]
+    result = lay(settings=settings)
+    assert "+    offset: [[0, 1], [1, 0]]" in result.diff
+    assert yaml.safe_load(result.text)["recompute"] == {"a\\.b": [1, True]}
 
 
 SCALARS = st.one_of(

@@ -37,6 +37,9 @@ def node(*, missing: str = "", lease: Any = None, shipped: Optional[str] = None)
             "read": {path: shipped if path == TREE_YAML else None for path in request["read"]},
             "python": {"path": "/opt/ms/bin/python3", "version": "3.10"},
             "free_bytes": 1 << 40,
+            "dataset": None,
+            "checkpoint": None,
+            "folders": {},
         }
 
     return ScriptedTransport({"probe": probe})

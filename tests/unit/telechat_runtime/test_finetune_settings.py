@@ -36,7 +36,7 @@ def test_what_a_finetune_sets() -> None:
     spec = FinetuneSpec(
         model="7b", dataset="/data/x", checkpoint="/w/y.ckpt", epochs=3, batch_size=4, learning_rate=1e-05
     )
-    result = lay(settings=finetune_settings(spec, device_target="CPU", world_size=1))
+    result = lay(settings=finetune_settings(spec, {}, device_target="CPU", world_size=1))
     document = yaml.safe_load(result.text)
     assert document["run_mode"] == "finetune"
     assert document["output_dir"] == "./output"
@@ -51,13 +51,15 @@ def test_what_a_finetune_sets() -> None:
 
 def test_a_copied_dataset_section_gets_the_dataset_too() -> None:
     text = TEXT.replace("*train_dataset", "{data_loader: {dataset_dir: ''}}").replace("&train_dataset", "")
-    result = lay(text=text, settings=finetune_settings(FinetuneSpec(dataset="/d"), device_target="CPU", world_size=1))
+    result = lay(
+        text=text, settings=finetune_settings(FinetuneSpec(dataset="/d"), {}, device_target="CPU", world_size=1)
+    )
     document = yaml.safe_load(result.text)
     assert document["train_dataset_task"]["dataset_config"]["data_loader"]["dataset_dir"] == "/d"
 
 
 def test_a_yaml_without_the_dataset_section_gets_no_half_section() -> None:
     result = lay(
-        text="seed: 0\n", settings=finetune_settings(FinetuneSpec(dataset="/d"), device_target="CPU", world_size=1)
+        text="seed: 0\n", settings=finetune_settings(FinetuneSpec(dataset="/d"), {}, device_target="CPU", world_size=1)
     )
     assert "train_dataset" not in yaml.safe_load(result.text)
