@@ -8,7 +8,9 @@ import json
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
-from telechat_runtime.config import Overlay, overlay
+from telechat_runtime.checkpoint_transform import Start, choose_transform
+from telechat_runtime.config import Overlay, Setting, config_values, overlay
+from telechat_runtime.data_probe import DataQuestion
 from telechat_runtime.errors import PreflightError, SpecError
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job_file import JobFiles
@@ -37,6 +39,7 @@ from telechat_runtime.probe import NodeProbe
 from telechat_runtime.program import TREE, WORK, Entry, Program
 from telechat_runtime.spec import JobOptions
 from telechat_runtime.topology import Cluster
+from telechat_runtime.training_config import read_training_config
 
 RESULTS = "results.jsonl"
 _KIND = "predict"
@@ -63,33 +66,40 @@ def prepare(
     before = predict_config(wished.text, source=source.name)
     check_generation(spec, before)
     cards = choose_cards(before, cluster, options.npus_per_node)
-    config = _configure(spec, source, before, cards, transform=spec.checkpoint_transform == "auto")
+    settings = predict_settings(spec, before, device_target=cluster.device_target, world_size=cards.world_size)
+    config = overlay(source.text, settings, spec.overrides, source=source.name)
     facts = predict_config(config.text, source=source.name)
     paths = _paths(spec, facts)
     look = NodeLook(cards.cluster, clients, interrupt, needs_port=cards.world_size > 1)
-    probes = look.look(list(paths))
+    probes = look.look(list(paths), data=DataQuestion(checkpoint=facts.checkpoint))
     _check_kinds(probes, paths)
-    if spec.checkpoint_transform is None and _is_whole(probes, facts, cards):
-        config = _configure(spec, source, before, cards, transform=True)
+    job_id = new_job_id(options.job_name)
+    transform, notes = _transform(spec, config, probes, cards, job_id)
+    if transform:
+        config = overlay(source.text, [*settings, *transform], spec.overrides, source=source.name)
     return plan_job(
-        program=predict_program(spec, config, facts),
+        program=dataclasses.replace(predict_program(spec, config, facts), notes=tuple(notes)),
         options=dataclasses.replace(options, npus_per_node=cards.per_node),
         cluster=cards.cluster,
         probes=probes,
-        job_id=new_job_id(options.job_name),
+        job_id=job_id,
         owner=whoami(),
     )
 
 
 def predict_program(spec: PredictSpec, config: Overlay, facts: PredictConfig) -> Program:
     """Return what answers the questions: our own program, with the model classes of the tree where there is one."""
+    generation = spec.generation.as_arguments()
+    if not {"max_length", "max_new_tokens"} & set(generation) and not (facts.max_length or facts.max_new_tokens):
+        generation["max_length"] = facts.seq_length  # MindFormers' own default is 20
     request = {
         "tokenizer": facts.tokenizer,
+        "checkpoint": facts.checkpoint,
         "questions": list(spec.questions),
         "system": spec.system,
         "raw": spec.raw,
-        "seq_length": facts.seq_length,
-        "generation": spec.generation.as_arguments(),
+        "longest": _longest(spec, facts),
+        "generation": generation,
     }
     return Program(
         kind=_KIND,
@@ -159,19 +169,6 @@ def _shipped(
     return shipped_config(cluster, probes, candidates, kind=_KIND, model=spec.model)
 
 
-def _configure(
-    spec: PredictSpec, source: ConfigSource, before: PredictConfig, cards: Cards, *, transform: bool
-) -> Overlay:
-    settings = predict_settings(
-        spec,
-        before,
-        device_target=cards.cluster.device_target,
-        world_size=cards.world_size,
-        transform=transform,
-    )
-    return overlay(source.text, settings, spec.overrides, source=source.name)
-
-
 def _paths(spec: PredictSpec, facts: PredictConfig) -> Dict[str, str]:
     """Return the paths that every node has to have, and what of the command line gives each."""
     for option, path in (("--tokenizer", facts.tokenizer), ("--checkpoint", facts.checkpoint)):
@@ -196,7 +193,26 @@ def _check_kinds(probes: Mapping[str, NodeProbe], paths: Mapping[str, str]) -> N
         raise PreflightError("\n".join(problems), next_step="give the file with --tokenizer")
 
 
-def _is_whole(probes: Mapping[str, NodeProbe], facts: PredictConfig, cards: Cards) -> bool:
-    """Tell whether one file holds the weights of all workers, which MindFormers then has to slice for them."""
-    kinds: Tuple[Optional[str], ...] = tuple(dict(probe.paths)[facts.checkpoint] for probe in probes.values())
-    return facts.splits_model and cards.world_size > 1 and "file" in kinds
+def _longest(spec: PredictSpec, facts: PredictConfig) -> int:
+    """Return the most tokens that prompt and answer may have together; only then has an answer any room."""
+    generation = spec.generation
+    if generation.max_new_tokens or (generation.max_length is None and facts.max_new_tokens):
+        return facts.seq_length
+    return min(facts.seq_length, generation.max_length or facts.max_length or facts.seq_length)
+
+
+def _transform(
+    spec: PredictSpec, config: Overlay, probes: Mapping[str, NodeProbe], cards: Cards, job_id: str
+) -> Tuple[List[Setting], List[str]]:
+    """Return the settings and notes by which the weights get to the cards. Raises PreflightError when they can't."""
+    look = probes[cards.cluster.master.name].data.checkpoint
+    wish = spec.checkpoint_transform
+    if wish is None and cards.world_size == 1 and look is not None and len(look.ranks) > 1:
+        raise PreflightError(
+            f"the checkpoint is cut for {len(look.ranks)} ranks, and the job has one card",
+            next_step="make a whole one with telechat-run convert, or give --checkpoint-transform auto "
+            "--source-strategy PATH",
+        )
+    values = config_values(config.text, source="the job's yaml")
+    start = Start(cards.world_size, len(cards.cluster.nodes), cards.cluster.shared_paths, job_id)
+    return choose_transform(read_training_config(values), values, look, start, wish)

@@ -37,6 +37,7 @@ class PredictConfig:
     has_router_type: bool
     samples: bool
     max_new_tokens: int
+    max_length: int
     checkpoint: str
     tokenizer: str
 
@@ -79,6 +80,7 @@ def predict_config(text: str, *, source: str) -> PredictConfig:
         has_router_type="router_dense_type" in model,
         samples=bool(model.get("do_sample")),
         max_new_tokens=_number(model, "max_new_tokens"),
+        max_length=_number(model, "max_length") or _number(model, "max_decode_length"),
         checkpoint=str(values.get("load_checkpoint") or ""),
         tokenizer=str(_section(values, "processor.tokenizer").get("vocab_file") or ""),
     )
@@ -107,13 +109,8 @@ def choose_cards(config: PredictConfig, cluster: Cluster, npus_per_node: Optiona
     return cards
 
 
-def predict_settings(
-    spec: PredictSpec, config: PredictConfig, *, device_target: str, world_size: int, transform: bool
-) -> List[Setting]:
-    """Return what the job sets; `transform` lets MindFormers re-slice the checkpoint for this world size at its start.
-
-    Raises SpecError for wishes that the yaml contradicts.
-    """
+def predict_settings(spec: PredictSpec, config: PredictConfig, *, device_target: str, world_size: int) -> List[Setting]:
+    """Return what the job sets, whatever the yaml says. Raises SpecError for wishes that the yaml contradicts."""
     settings = [
         Setting("run_mode", "predict"),
         Setting("output_dir", "./output"),
@@ -126,8 +123,6 @@ def predict_settings(
         settings.append(Setting(_VOCABULARY, spec.tokenizer))
     if spec.source_strategy:
         settings.append(Setting("src_strategy_path_or_dir", spec.source_strategy))
-    if spec.checkpoint_transform or transform:
-        settings.append(Setting("auto_trans_ckpt", transform))
     return [*settings, *_parallel(config, world_size), *_model(config), *_extrapolation(spec, config)]
 
 

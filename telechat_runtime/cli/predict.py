@@ -19,9 +19,10 @@ from telechat_runtime.cli.job_options import (
     job_options,
     run_job,
 )
-from telechat_runtime.errors import SpecError
+from telechat_runtime.errors import SpecError, TelechatError
+from telechat_runtime.finetune_spec import TRANSFORMS
 from telechat_runtime.plan import JobPlan
-from telechat_runtime.predict import fetch_answers, prepare, read_answers
+from telechat_runtime.predict import RESULTS, fetch_answers, prepare, read_answers
 from telechat_runtime.predict_spec import MAX_INPUT_BYTES, Generation, PredictSpec, parse_questions
 from telechat_runtime.report import Report
 from telechat_runtime.spec import MODELS
@@ -119,9 +120,9 @@ _GENERATION = (
 @click.option("--raw", is_flag=True, help="Give the questions to the model as they are, without a chat template.")
 @click.option(
     "--checkpoint-transform",
-    type=click.Choice(["auto", "none"]),
-    help="auto: MindFormers slices the checkpoint for these cards at its start. Default: auto for one file on several "
-    "cards, else the yaml's auto_trans_ckpt.",
+    type=click.Choice(TRANSFORMS),
+    help="auto: cut the weights for the cards at the start; offline: they are cut already (telechat-run convert); "
+    "none: load them as they are. Default: by what --checkpoint holds.",
 )
 @click.option(
     "--source-strategy",
@@ -158,15 +159,26 @@ def predict(
     def finish(done: JobPlan, at: Preparation, report: Report) -> Mapping[str, Any]:
         del report
         if target is not None:
-            count = fetch_answers(done, at.clients, target, at.interrupt)
+            count = _fetch(done, at, target)
             return {"answers": f"{count} in {target}" if not request.as_json else str(target)}
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "answers.jsonl"
-            fetch_answers(done, at.clients, path, at.interrupt)
+            _fetch(done, at, path)
             answers = list(read_answers(path))
         return {"answers": answers if request.as_json else _text(answers)}
 
     run_job(request, plan, finish=finish)
+
+
+def _fetch(done: JobPlan, at: Preparation, target: Path) -> int:
+    try:
+        return fetch_answers(done, at.clients, target, at.interrupt)
+    except OSError as error:
+        node = done.nodes[0]
+        raise TelechatError(
+            f"the answers can't be written to {error.filename or target}: {error.strerror}",
+            next_step=f"they are on {node.node.name}: {node.paths.work}/{RESULTS}",
+        ) from error
 
 
 def _checked(inputs: Tuple[str, ...]) -> Tuple[str, ...]:

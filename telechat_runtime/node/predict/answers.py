@@ -12,22 +12,20 @@ from telechat_runtime.node.predict.tokens import Tokenizer
 
 RESULTS = "results.jsonl"
 ARRAYS = "arrays"
+_SHOWN_PROBLEMS = 10
 # What a question asks `generate` to return beside the tokens, and the name of the array in its file.
 _OUTPUTS = {"output_logits": "logits", "output_scores": "scores"}
 
 
-def check_lengths(prompts: Sequence[Sequence[int]], generation: Mapping[str, Any], longest: int) -> None:
-    """Raise InputError that names each question whose prompt leaves no room for an answer of a single token."""
-    total = longest
-    if generation.get("max_new_tokens") is None and generation.get("max_length") is not None:
-        total = min(longest, generation["max_length"])
+def check_lengths(prompts: Sequence[Sequence[int]], longest: int) -> None:
+    """Raise InputError that names the questions whose prompt leaves no room for an answer of a single token."""
     problems = [
-        f"question {number} has {len(ids)} tokens with its prompt, and {total} are the most for prompt and answer"
+        f"question {number} has {len(ids)} tokens as a prompt, and prompt and answer may have {longest} together"
         for number, ids in enumerate(prompts, 1)
-        if len(ids) >= total
+        if len(ids) >= longest
     ]
     if problems:
-        raise InputError("\n".join(problems))
+        raise InputError("; ".join(problems[:_SHOWN_PROBLEMS]))
 
 
 class Answers:

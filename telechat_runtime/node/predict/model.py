@@ -15,6 +15,8 @@ RESEARCH = "research/telechat2"
 _CONFIG_MODULE = "telechat_config.py"
 # Parameters that no checkpoint holds: the KV cache is filled while generating.
 _NOT_WEIGHTS = ("key_cache", "value_cache")
+_SUFFIXES = (".ckpt", ".safetensors")
+_WRONG_SHAPE = "should have the same shape"
 
 
 def tree_folder(tree: str) -> str:
@@ -42,8 +44,18 @@ def model_classes(tree: str) -> Tuple[Any, Any]:
     return config.TelechatConfig, importlib.import_module("telechat").TelechatForCausalLM
 
 
-def load_model(path: str, tree: str) -> Tuple[Any, Any]:
-    """Return the model that the yaml describes, with its weights, and the yaml as MindFormers understands it.
+def check_checkpoint(path: str) -> None:
+    """Raise InputError for a folder without weights, be they in it or in folders of its ranks."""
+    if os.path.isdir(path):
+        folder = glob.escape(path)
+        if not any(glob.glob(f"{folder}/{name}{suffix}") for name in ("*", "rank_*/*") for suffix in _SUFFIXES):
+            raise InputError(f"{path} holds no {' and no '.join(_SUFFIXES)} file, nor do folders rank_N in it")
+    elif not os.path.isfile(path):
+        raise InputError(f"{path} is missing on {os.uname().nodename}")
+
+
+def load_model(path: str, tree: str) -> Any:
+    """Return the model that the yaml describes, with its weights.
 
     Raises InputError for a yaml that MindFormers refuses, or a checkpoint that lacks weights of the model.
     """
@@ -63,7 +75,7 @@ def load_model(path: str, tree: str) -> Tuple[Any, Any]:
     if config.load_checkpoint:
         _load(config, model)
     model.set_train(mode=False)
-    return model, config
+    return model
 
 
 def _tree_model(config: Any, tree: str) -> Any:
@@ -100,6 +112,11 @@ def _load(config: Any, model: Any) -> None:
     trainer.load_param_into_net = load_and_note
     try:
         trainer.transform_and_load_checkpoint(config, Model(model), model, _layout_input(model), do_predict=True)
+    except RuntimeError as error:
+        if _WRONG_SHAPE not in str(error):
+            raise
+        why = " ".join(str(error).split())
+        raise InputError(f"the checkpoint {config.load_checkpoint} is of another model or layout: {why}") from error
     finally:
         trainer.load_param_into_net = load
     if missing:

@@ -14,7 +14,7 @@ from typing import Any, Dict, List, Optional
 
 from telechat_runtime.node.predict.answers import Answers, check_lengths
 from telechat_runtime.node.predict.failure import InputError
-from telechat_runtime.node.predict.model import load_model, tree_folder
+from telechat_runtime.node.predict.model import check_checkpoint, load_model, tree_folder
 from telechat_runtime.node.predict.prompt import prompt, tree_template
 from telechat_runtime.node.predict.tokens import Tokenizer
 
@@ -39,7 +39,7 @@ def _options(argv: Optional[List[str]]) -> argparse.Namespace:
         prog="run_predict.py", description="Answer questions with the model of a MindFormers yaml.", allow_abbrev=False
     )
     parser.add_argument("--config", required=True, help="MindFormers yaml")
-    parser.add_argument("--request", required=True, help="JSON: questions, tokenizer, system, raw, generation")
+    parser.add_argument("--request", required=True, help="JSON: the questions, and how to answer them")
     parser.add_argument("--tree", default="", help="TeleChat2 tree whose model classes are taken")
     return parser.parse_args(argv)
 
@@ -50,8 +50,9 @@ def _answer(options: argparse.Namespace) -> None:
     tokenizer = Tokenizer(request["tokenizer"])
     questions: List[str] = request["questions"]
     prompts = [tokenizer.encode(text) for text in _prompts(request, options.tree)]
-    check_lengths(prompts, request["generation"], request["seq_length"])
-    model, _ = load_model(options.config, options.tree)
+    check_lengths(prompts, request["longest"])
+    check_checkpoint(request["checkpoint"])
+    model = load_model(options.config, options.tree)
     writer = os.environ.get("RANK_ID", _WRITER) == _WRITER
     Answers(model, tokenizer, request["generation"], writer=writer).write(questions, prompts)
 
