@@ -14,6 +14,7 @@ import pytest
 from telechat_runtime.job import JobPaths
 from telechat_runtime.node import lease, probe
 from tests.unit.telechat_runtime.node.local_node import LocalNode
+from tests.unit.telechat_runtime.node.mindrecord_file import write
 
 
 def answer(root: Path, **request: Any) -> Dict[str, Any]:
@@ -119,3 +120,17 @@ def test_the_command_answers_one_line(node: LocalNode) -> None:
     answered = node.call("probe", job_root=str(node.job_root), python=sys.executable, paths=["/"], port=None)
     assert answered.exit_code == 0
     assert answered.document["paths"] == {"/": "dir"}
+
+
+def test_data_is_looked_into_on_request(tmp_path: Path) -> None:
+    record = write(tmp_path / "a.mindrecord", [{"input_ids": 129}], {"input_ids": "int32"})
+    missing = str(tmp_path / "missing")
+    found = answer(tmp_path, dataset=str(record), checkpoint=str(record), folders=[str(tmp_path), missing])
+    assert found["dataset"]["row_lengths"] == [129]
+    assert found["checkpoint"]["kind"] == "file"
+    assert found["folders"][str(tmp_path)]["inode"] == tmp_path.stat().st_ino
+    assert found["folders"][missing] is None
+    found = answer(tmp_path, dataset=missing, checkpoint=missing)
+    assert (found["dataset"], found["checkpoint"], found["folders"]) == (None, None, {})
+    found = answer(tmp_path)
+    assert (found["dataset"], found["checkpoint"], found["folders"]) == (None, None, {})
