@@ -14,11 +14,12 @@ from typing import Any, Dict, Mapping, Optional
 from telechat_runtime import finetune
 from telechat_runtime.checkpoint_program import REQUEST, conversion_program
 from telechat_runtime.checkpoint_spec import ConvertSpec
-from telechat_runtime.errors import PreflightError
+from telechat_runtime.config import config_values
+from telechat_runtime.errors import PreflightError, SpecError
 from telechat_runtime.executor import call_on_all
 from telechat_runtime.finetune_spec import FinetuneSpec
 from telechat_runtime.interrupt import Interrupt
-from telechat_runtime.lora_run import JobOutput, gathered_strategy, parse_job_output
+from telechat_runtime.lora_run import JobOutput, gathered_strategy, is_cut, parse_job_output
 from telechat_runtime.node_client import NodeClient
 from telechat_runtime.plan import JobPlan, plan_job
 from telechat_runtime.prepare import ConfigSource, NodeLook, new_job_id, whoami
@@ -33,6 +34,7 @@ _ONLY_STRATEGY = (
     Override(key="auto_trans_ckpt", value="False", add=True),
     Override(key="resume_training", value="False", add=True),
     Override(key="load_checkpoint", value="''", add=True),
+    Override(key="parallel.strategy_ckpt_config.only_trainable_params", value="False", add=True),
 )
 
 
@@ -70,6 +72,11 @@ def prepare_strategy(
     check_on_master({**request, "target_follows": True}, cluster, clients)
     training = dataclasses.replace(training, overrides=(*training.overrides, *_ONLY_STRATEGY))
     plan = finetune.prepare(training, options, cluster, clients, source=source, interrupt=interrupt)
+    if not is_cut(config_values(dict(plan.nodes[0].files)["config.yaml"], source="config.yaml")):
+        raise SpecError(
+            "that run would keep the model whole on every card, so there is nothing to cut the checkpoint for",
+            next_step="give it to finetune as it is; models are cut with parallel.parallel_mode 1 and several cards",
+        )
     return dataclasses.replace(plan, kind=STRATEGY_KIND)
 
 

@@ -94,7 +94,7 @@ def lora_run(job: str, master: str, outputs: Mapping[str, JobOutput], scaling: O
     pet = _section(values, "model", "model_config", "pet_config")
     if not pet:
         raise ConfigError(f"{source} has no model.model_config.pet_config: it was no LoRA run")
-    cut = _is_cut(values)
+    cut = is_cut(values)
     if cut:
         _check_all_saved(job, values)
     name = next((name for name in CHECKPOINT_FOLDERS if own.checkpoints.get(name)), None)
@@ -109,6 +109,12 @@ def lora_run(job: str, master: str, outputs: Mapping[str, JobOutput], scaling: O
     )
 
 
+def is_cut(values: Mapping[str, Any]) -> bool:
+    """Tell whether a run by that yaml cuts the model over its cards, and so saves strategy files."""
+    mode = str(_section(values, "parallel").get("parallel_mode", "0")).lower()
+    return bool(values.get("use_parallel")) and mode in _CUTTING_MODES
+
+
 def _check_there(job: str, outputs: Mapping[str, JobOutput]) -> None:
     if all(output.state is None for output in outputs.values()):
         raise PreflightError(f"no job {job} on {', '.join(outputs)}", next_step="list the jobs: telechat-run status")
@@ -116,11 +122,6 @@ def _check_there(job: str, outputs: Mapping[str, JobOutput]) -> None:
 
 def _folder(outputs: Mapping[str, JobOutput]) -> str:
     return next(output.folder for output in outputs.values() if output.state is not None)
-
-
-def _is_cut(values: Mapping[str, Any]) -> bool:
-    mode = str(_section(values, "parallel").get("parallel_mode", "0")).lower()
-    return bool(values.get("use_parallel")) and mode in _CUTTING_MODES
 
 
 def _check_all_saved(job: str, values: Mapping[str, Any]) -> None:
@@ -131,9 +132,8 @@ def _check_all_saved(job: str, values: Mapping[str, Any]) -> None:
     raise PreflightError(
         f"job {job} saved the strategy of its trainable parameters only (parallel.strategy_ckpt_config."
         f"only_trainable_params {shown}), so nobody can tell how the base weights were cut",
-        next_step="make the whole strategy: telechat-run convert's layout run with the same yaml and "
-        "--set +parallel.strategy_ckpt_config.only_trainable_params=False; "
-        "then merge-lora --checkpoint … --strategy …",
+        next_step="train again by `telechat-run finetune --method lora`, which saves the whole strategy; "
+        "or give strategy files of the same layout: merge-lora --checkpoint … --strategy …",
     )
 
 

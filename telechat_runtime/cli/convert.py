@@ -9,6 +9,7 @@ from typing import Any, List, Mapping, Optional, Tuple
 import click
 
 from telechat_runtime.checkpoint_spec import ConvertSpec
+from telechat_runtime.cli.finetune import layout_options
 from telechat_runtime.cli.job_options import (
     POSITIVE,
     Preparation,
@@ -23,8 +24,6 @@ from telechat_runtime.finetune_spec import FinetuneSpec
 from telechat_runtime.plan import JobPlan
 from telechat_runtime.report import Report
 from telechat_runtime.spec import MODELS, Override, parse_override
-
-_SIZES = {"data_parallel": "dp", "model_parallel": "mp", "pipeline_stage": "pp"}
 
 
 @click.command(short_help="Convert a checkpoint from one parallel layout to another.")
@@ -63,9 +62,7 @@ _SIZES = {"data_parallel": "dp", "model_parallel": "mp", "pipeline_stage": "pp"}
 @click.option(
     "--dataset", default="", metavar="PATH", help="Dataset of that run, as for finetune; it reads the first row."
 )
-@click.option("--dp", "data_parallel", type=POSITIVE, help="Data parallel size of that run.")
-@click.option("--mp", "model_parallel", type=POSITIVE, help="Model parallel size of that run.")
-@click.option("--pp", "pipeline_stage", type=POSITIVE, help="Pipeline stages of that run.")
+@layout_options
 @click.option("--processes", type=POSITIVE, help="Files made at once. Default: by cores and free memory of the node.")
 @job_options("convert")
 def convert(
@@ -75,29 +72,37 @@ def convert(
     model: Optional[str],
     dataset: str,
     overrides: Tuple[Override, ...],
-    data_parallel: Optional[int],
-    model_parallel: Optional[int],
-    pipeline_stage: Optional[int],
-    **wishes: Any,
+    processes: Optional[int],
+    checkpoint: str,
+    output: str,
+    from_strategy: str,
+    from_job: str,
+    to_strategy: str,
+    to_job: str,
+    **layout: Any,
 ) -> None:
     """Convert a checkpoint: whole to sliced, sliced to whole, or from one layout to another.
 
     The work is done on rank 0's node, in its host's memory. Before anything starts the checkpoint and the strategies
     are judged by their headers. Run again after a failure it makes only what is missing; the result is verified.
     """
-    sizes = {
-        "data_parallel": data_parallel,
-        "model_parallel": model_parallel,
-        "pipeline_stage": pipeline_stage,
-    }
     is_layout = bool(config_file or model)
-    spec = ConvertSpec(to_layout=is_layout, **wishes)
+    spec = ConvertSpec(
+        checkpoint=checkpoint,
+        output=output,
+        from_strategy=from_strategy,
+        from_job=from_job,
+        to_strategy=to_strategy,
+        to_job=to_job,
+        to_layout=is_layout,
+        processes=processes,
+    )
     if not is_layout:
-        _check_no_layout(dataset, overrides, sizes)
+        _check_no_layout(dataset, overrides, layout)
         run_job(request, lambda at: _plan(spec, request, at), finish=_verify)
         return
     source = config_source(config_file, model)
-    training = FinetuneSpec(model=model, dataset=dataset, overrides=(*_sizes(sizes), *overrides))
+    training = FinetuneSpec(model=model, dataset=dataset, overrides=overrides, **layout)
     strategy_job: List[str] = []
 
     def plan_strategy(at: Preparation) -> JobPlan:
@@ -124,15 +129,9 @@ def _verify(at_end: JobPlan, at: Preparation, _report: Report) -> Mapping[str, A
     return verified(at_end, at.cluster, at.clients)
 
 
-def _check_no_layout(dataset: str, overrides: Tuple[Override, ...], sizes: Mapping[str, Optional[int]]) -> None:
-    given = [f"--{short}" for name, short in _SIZES.items() if sizes[name] is not None]
+def _check_no_layout(dataset: str, overrides: Tuple[Override, ...], layout: Mapping[str, Optional[int]]) -> None:
+    given = [f"--{name.replace('_', '-')}" for name, number in layout.items() if number is not None]
     given += ["--dataset"] if dataset else []
     given += ["--set"] if overrides else []
     if given:
         raise UsageError(f"{', '.join(given)} describe a run, which needs --model or --config")
-
-
-def _sizes(sizes: Mapping[str, Optional[int]]) -> List[Override]:
-    return [
-        Override(key=f"parallel_config.{name}", value=str(size)) for name, size in sizes.items() if size is not None
-    ]
