@@ -71,6 +71,8 @@ def _method(spec: FinetuneSpec, values: Mapping[str, Any]) -> Iterator[Setting]:
     for name, value in _LORA:
         if name not in own:
             yield Setting(f"{_PET}.{name}", value)
+    if _section(_section(values, "parallel"), "strategy_ckpt_config").get("only_trainable_params") is False:
+        return
     # Not save_file too: beside the strategy_ckpt_save_file of the full yaml it would win over output/strategy.
     yield Setting(
         "parallel.strategy_ckpt_config.only_trainable_params", False, reason="merging LoRA needs the whole strategy"

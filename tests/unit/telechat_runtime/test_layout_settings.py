@@ -33,12 +33,14 @@ def test_the_guides_two_servers() -> None:
 def test_other_cards_get_a_proposal_with_its_reason() -> None:
     chosen = choose("7b", 16)
     assert chosen.settings == (Setting("parallel_config.data_parallel", 16),)
-    assert chosen.notes == (
+    (note,) = chosen.notes
+    assert note.split(": ", maxsplit=1) == [
+        "layout dp 16 mp 1 pp 1 cp 1 micro_batch_num 1",
         (
-            "layout dp 16 mp 1 pp 1 cp 1 micro_batch_num 1: it is the yaml's own cut (mp 1, pp 1, cp 1), data_parallel 16; "
+            "it is the yaml's own cut (mp 1, pp 1, cp 1), data_parallel 16; "
             "the fullest card takes an estimated 36.4 GiB of 58"
         ),
-    )
+    ]
 
 
 def test_a_yaml_of_the_users_own_is_refused_with_the_proposal_as_next_step() -> None:
