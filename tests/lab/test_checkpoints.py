@@ -162,6 +162,28 @@ def test_lora_slices_are_merged_as_their_sum_says(machine: Machine) -> None:
     assert "exists: give another --output" in refused.stderr
 
 
+def test_a_lora_finetune_is_merged_by_its_job_id(machine: Machine, dataset: Path) -> None:
+    """MindFormers trains, saves and names the matrices; scaling and files are those of the job."""
+    trained = machine.report(
+        *("finetune", "--config", ROOT / "lab/workload/finetune_tiny.yaml", "--dataset", dataset),
+        *("--method", "lora", "--epochs", "1", "--env", f"PYTHONPATH={ROOT / 'lab/workload/cpu_shim'}"),
+        *("--set", "+model.model_config.pet_config.compute_dtype=float32"),
+        *("--set", "+model.model_config.pet_config.target_modules=.*wq|.*wk|.*wv|.*wo"),
+    )
+    report = machine.report("merge-lora", trained["job_id"])
+    output = Path(trained["folder"]) / "work/output"
+    assert report["result"] == str(output / "merge_ckpt/merged_lora.ckpt")
+    (saved,) = (output / "checkpoint/rank_0").glob("*.ckpt")
+    before, merged = read_checkpoint(saved), read_checkpoint(Path(report["result"]))
+    assert not [name for name in merged if "lora" in name or name.startswith("adam") or "." not in name]
+    assert {name for name in before if name.startswith(("model.", "lm_head.")) and "lora" not in name} == set(merged)
+    name = "model.layers.1.attention.wq.weight"
+    pair = {letter: before[name.replace("weight", letter)] for letter in (A, B)}
+    wanted = added(before[name], pair[A], pair[B], scaling=2)
+    assert numbers(merged[name]) == pytest.approx(wanted, rel=1e-5, abs=1e-7)
+    assert numbers(merged[name]) != pytest.approx(numbers(before[name]), rel=1e-5, abs=1e-7)
+
+
 def numbers(tensor: Tensor) -> list[float]:
     """Return the numbers of a parameter; a bfloat16 is the upper half of a float32."""
     content = tensor.content
@@ -170,15 +192,20 @@ def numbers(tensor: Tensor) -> list[float]:
     return list(struct.unpack(f"<{len(content) // 4}f", content))
 
 
-def with_lora(name: str, scaling: float) -> Tensor:
-    """Return weight + scaling * (B @ A), of numbers that no order of sums rounds, rounded once to the weight's type."""
-    weight, rank = MODEL[name], 2
-    a, b = (numbers(LORA[name.replace("weight", letter)]) for letter in (A, B))
-    columns = weight.shape[1]
-    sums = [
-        value + scaling * sum(b[at // columns * rank + k] * a[k * columns + at % columns] for k in range(rank))
+def added(weight: Tensor, a: Tensor, b: Tensor, *, scaling: float) -> list[float]:
+    """Return weight + scaling * (B @ A), row by row."""
+    columns, rank = weight.shape[1], a.shape[0]
+    right, left = numbers(a), numbers(b)
+    return [
+        value + scaling * sum(left[at // columns * rank + k] * right[k * columns + at % columns] for k in range(rank))
         for at, value in enumerate(numbers(weight))
     ]
+
+
+def with_lora(name: str, scaling: float) -> Tensor:
+    """Return a weight of MODEL merged with LORA, whose sums no order rounds, rounded once to the weight's type."""
+    weight = MODEL[name]
+    sums = added(weight, *(LORA[name.replace("weight", letter)] for letter in (A, B)), scaling=scaling)
     if weight.dtype == "Float32":
         return Tensor("Float32", weight.shape, struct.pack(f"<{len(sums)}f", *sums))
     bits = struct.unpack(f"<{len(sums)}I", struct.pack(f"<{len(sums)}f", *sums))
