@@ -109,19 +109,8 @@ def test_answers_in_the_questions_order_with_counts_and_arrays(machine: Machine)
 
 
 def test_drawing_follows_the_seed_whatever_the_number_of_workers(machine: Machine) -> None:
-    words = [
-        "--input",
-        "hello",
-        "--input",
-        "hello",
-        "--do-sample",
-        "--top-k",
-        "50",
-        "--max-length",
-        "16",
-        "--seed",
-        "7",
-    ]
+    questions = ["--input", "hello", "--input", "hello"]
+    words = [*questions, "--do-sample", "--top-k", "50", "--max-length", "16", "--seed", "7"]
     first = machine.answers(*words)
     assert all(answer["prompt_tokens"] + answer["new_tokens"] <= 16 for answer in first)
     assert first[0]["answer"] != first[1]["answer"]  # each question draws its own numbers

@@ -22,7 +22,18 @@ class TrainOneStepWithLossScaleCell:
     def _get_distributed_overflow_status_on_infnan_mode(self, check, compute_output):
         return f"{self.name} by {check.name}"
 """
+GENERATOR = """
+class GenerationMixin:
+    def __init__(self, name):
+        self.name = name
+        self.argmax = "NPU kernel"
+"""
+GENERATE = """
+from mindformers.generation import text_generator
+print(text_generator.GenerationMixin("model").argmax)
+"""
 OPS = """
+argmax = "CPU kernel"
 class MultitypeFuncGraph:
     def __init__(self, name):
         self.name = name
@@ -54,6 +65,9 @@ def framework(tmp_path: Path) -> Path:
         "mindspore/nn/__init__.py": "",
         "mindspore/nn/wrap/__init__.py": "",
         "mindspore/nn/wrap/loss_scale.py": LOSS_SCALE,
+        "mindformers/__init__.py": "",
+        "mindformers/generation/__init__.py": "",
+        "mindformers/generation/text_generator.py": GENERATOR,
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -69,6 +83,12 @@ def test_on_cpu_the_overflow_check_is_replaced_and_source_stays_readable(framewo
 def test_on_an_npu_nothing_changes(framework: Path) -> None:
     result = python(TRAIN, path=[SHIM, framework], TARGET="Ascend")
     assert result.stdout.splitlines()[0] == "NPU kernel", result.stderr
+
+
+@pytest.mark.parametrize(("target", "kernel"), [("CPU", "CPU kernel"), ("Ascend", "NPU kernel")])
+def test_the_greedy_choice_is_replaced_on_cpu_only(framework: Path, target: str, kernel: str) -> None:
+    result = python(GENERATE, path=[SHIM, framework], TARGET=target)
+    assert result.stdout.splitlines() == [kernel], result.stderr
 
 
 def test_other_programs_see_nothing_of_it() -> None:

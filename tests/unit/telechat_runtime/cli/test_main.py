@@ -33,7 +33,18 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 def test_help_lists_the_commands_in_the_order_of_their_use() -> None:
     result = CliRunner().invoke(cli, ["--help"])
     words = [line.split()[0] for line in result.output.partition("Commands:\n")[2].splitlines()]
-    assert words == ["finetune", "convert", "merge-lora", "nodes", "status", "doctor", "logs", "stop", "node"]
+    assert words == [
+        "predict",
+        "finetune",
+        "convert",
+        "merge-lora",
+        "nodes",
+        "status",
+        "doctor",
+        "logs",
+        "stop",
+        "node",
+    ]
 
 
 def test_the_short_help_of_a_command_is_the_same_in_both_places() -> None:
