@@ -8,6 +8,7 @@ import os
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,12 @@ def cuts(dp: int, mp: int, names: list[str]) -> dict[str, Cut]:
     return {name: Cut((dp, mp), axis(name)) for name in names}
 
 
+def optimizer_parallel(cuts: dict[str, Cut]) -> dict[str, Cut]:
+    """Return the layouts with the embeddings cut once more, over the data parallel ranks, as the optimizer does."""
+    cut = {"optimizer_step": 2, "optimizer_size": 2}
+    return {name: replace(layout, **cut) if layout.tensor_map == (0, -1) else layout for name, layout in cuts.items()}
+
+
 class Machine:
     """This machine as the one node of an inventory, and telechat-run on it."""
 
@@ -100,11 +107,12 @@ def machine(tmp_path: Path, mindspore_python: Path) -> Machine:
 
 
 def test_whole_to_slices_to_another_layout_to_whole_bit_for_bit(machine: Machine) -> None:
-    """Data and model parallel, then two pipeline stages; float32 and bfloat16; a run that was cut short goes on."""
+    """Data, model and optimizer parallel, pipeline stages; float32 and bfloat16; a run that was cut short goes on."""
     names = list(MODEL)
     whole = write_checkpoint(machine.folder / "telechat.ckpt", MODEL)
     mp = write_strategies(machine.folder / "mp", [cuts(2, 2, names)])
     pp = write_strategies(machine.folder / "pp", [cuts(1, 2, FIRST), cuts(1, 2, SECOND)])
+    zero = write_strategies(machine.folder / "zero-strategy", [optimizer_parallel(cuts(2, 2, names))])
     out = machine.folder / "out"
 
     report = machine.report("convert", "--checkpoint", whole, "--to-strategy", mp, "--output", out)
@@ -126,8 +134,11 @@ def test_whole_to_slices_to_another_layout_to_whole_bit_for_bit(machine: Machine
     assert files[0].stat().st_mtime_ns == kept
     assert read_checkpoint(files[3]) == right
 
-    layout = ["--from-strategy", mp, "--to-strategy", pp, "--output", machine.folder / "staged"]
-    staged = machine.report("convert", "--checkpoint", out / "telechat", *layout)["result"]
+    layout = ["--from-strategy", mp, "--to-strategy", zero, "--output", machine.folder / "zero"]
+    sharded = machine.report("convert", "--checkpoint", out / "telechat", *layout)["result"]
+    assert read_checkpoint(Path(sharded, "rank_3/checkpoint_3.ckpt"))["lm_head.weight"].shape == (4, 8)
+    layout = ["--from-strategy", zero, "--to-strategy", pp, "--output", machine.folder / "staged"]
+    staged = machine.report("convert", "--checkpoint", sharded, *layout)["result"]
     assert set(read_checkpoint(Path(staged, "rank_3/checkpoint_3.ckpt"))) == set(SECOND)
     joined = machine.report(
         "convert", "--checkpoint", staged, "--from-strategy", pp, "--output", machine.folder / "joined"

@@ -108,9 +108,11 @@ def convert(request: Dict[str, Any]) -> None:
 
 
 def check_space(folder: str, needed: int) -> None:
-    """Raise ConversionError when the disk of a folder, which need not be there yet, has less than `needed` bytes."""
+    """Raise ConversionError when a folder, which need not be there yet, can't take `needed` bytes."""
     while not os.path.exists(folder):
         folder = os.path.dirname(folder)
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+        raise ConversionError(f"{folder} is no folder that can be written: give another --output")
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise ConversionError(f"{folder} has {free / _GIB:.1f} GiB free, but {needed / _GIB:.1f} GiB are needed")

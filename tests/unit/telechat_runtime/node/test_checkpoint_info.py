@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Dict
 
 import pytest
@@ -73,6 +74,15 @@ def test_ranks_that_each_hold_the_whole_model(tmp_path: Path) -> None:
     request = {**asked(tmp_path, scaling=2), "checkpoint": str(tmp_path / "c")}
     assert "name the strategy that cut them" in look(request)["problem"]
     assert look({**request, "ranks_are_whole": True})["problem"] is None
+
+
+def test_an_output_that_can_not_take_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_checkpoint(tmp_path / "w.ckpt", {**MODEL, **LORA})
+    under_a_file = {**asked(tmp_path, scaling=2), "output": str(tmp_path / "w.ckpt/out")}
+    assert look(under_a_file)["problem"] == f"{tmp_path}/w.ckpt is no folder that can be written: give another --output"
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: SimpleNamespace(free=1 << 30))
+    monkeypatch.setattr("telechat_runtime.node.checkpoints.merge_lora.file_size", lambda _path: 3 << 30)
+    assert look(asked(tmp_path, scaling=2))["problem"] == f"{tmp_path} has 1.0 GiB free, but 3.0 GiB are needed"
 
 
 def test_problems_come_as_an_answer(tmp_path: Path) -> None:
