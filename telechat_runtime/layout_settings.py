@@ -15,6 +15,8 @@ from telechat_runtime.pipeline_lists import Pipeline, count_problem, new_offset,
 from telechat_runtime.training_config import RECOMPUTE_LISTS, TrainingConfig
 
 _OFFSET = "model.model_config.offset"
+_COMPRESSED_MASK = "model.model_config.use_attn_mask_compression"
+_LONG_SEQUENCE = 32768  # from here on a mask for every pair of tokens takes gigabytes
 _INTERLEAVE = "model.model_config.pp_interleave_num"
 
 
@@ -102,7 +104,9 @@ def _advice(config: TrainingConfig, job: Job) -> str:
     if proposal is not None:
         return f"{proposal.layout.options()} fits: {'; '.join(proposal.reasons)}"
     cards = cards_that_would_do(config, job)
-    more = f"{cards} cards would do, or " if cards else ""
+    more = f"{cards} cards would do; or " if cards else ""
+    if (config.seq_length or 0) > _LONG_SEQUENCE and not config.training.compressed_mask:
+        more += f"--set +{_COMPRESSED_MASK}=True, "
     return f"{more}a shorter --seq-length, a smaller --batch-size, or --method lora"
 
 
@@ -110,7 +114,7 @@ def _full_memory(config: TrainingConfig, layout: Layout) -> Iterator[str]:
     memory = config.memory(layout)
     if memory is not None and memory.certain > CARD_BYTES:
         yield (
-            f"weights, optimizer and gradients alone take {memory.certain / GIB:.1f} GiB of a card with {layout}, "
+            f"weights, optimizer, gradients, mask alone take {memory.certain / GIB:.1f} GiB of a card with {layout}, "
             f"and it has {CARD_BYTES // GIB}"
         )
 

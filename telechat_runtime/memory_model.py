@@ -43,6 +43,7 @@ class Training:
     optimizer_shard: int = -1
     sequence_parallel: bool = True
     flash_attention: bool = True
+    compressed_mask: bool = False
     lora_parameters: Optional[int] = None
     interleave: int = 1
 
@@ -56,12 +57,13 @@ class StageMemory:
     gradients: int
     gathered: int
     activations: int
+    mask: int
     logits: int
 
     @property
     def certain(self) -> int:
         """What is held all the time, whatever is recomputed: the job can't run in less."""
-        return self.weights + self.optimizer + self.gradients
+        return self.weights + self.optimizer + self.gradients + self.mask
 
     @property
     def total(self) -> int:
@@ -69,7 +71,7 @@ class StageMemory:
         return self.certain + self.gathered + self.activations + self.logits
 
     def __str__(self) -> str:
-        parts = ("weights", "optimizer", "gradients", "gathered", "activations", "logits")
+        parts = ("weights", "optimizer", "gradients", "gathered", "activations", "mask", "logits")
         return ", ".join(f"{name} {getattr(self, name) / GIB:.1f}" for name in parts)
 
 
@@ -129,6 +131,7 @@ class _Stage:
             gradients=round(gradients),
             gathered=round(self._gathered(dense, experts, shards, expert_shards)),
             activations=round(self._activations()),
+            mask=self._mask(),
             logits=round(self._logits()),
         )
 
@@ -210,6 +213,13 @@ class _Stage:
             return float(min(self.layout.micro_batch_num, behind + 1))
         parts = min(self.layout.micro_batch_num * interleave, 2 * behind + (interleave - 1) * pp + 1)
         return parts / interleave
+
+    def _mask(self) -> int:
+        """The causal mask of whole sequences, which no layout cuts: one for all, one with each sequence's padding."""
+        if self.training.compressed_mask:
+            return 0
+        pairs = self.training.seq_length**2
+        return pairs * (_BF16 + self.training.batch_size * (_BF16 + 1))
 
     def _logits(self) -> float:
         if not self._is_last:

@@ -105,6 +105,7 @@ def read_training_config(document: Mapping[str, Any], *, model: Optional[str] = 
             or -1,
             sequence_parallel=bool(sizes.get("use_seq_parallel")),
             flash_attention=bool(model_config.get("use_flash_attention")),
+            compressed_mask=bool(model_config.get("use_attn_mask_compression")),
             lora_parameters=_lora_parameters(_section(model_config, "pet_config"), shape),
             interleave=(_count(model_config.get("pp_interleave_num")) or 1) if interleaves else 1,
         ),

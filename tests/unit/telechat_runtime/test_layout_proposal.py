@@ -71,7 +71,7 @@ def test_what_is_proposed_obeys_every_rule_fits_and_keeps_what_was_asked(
     ("model", "cards", "layout"),
     [
         ("7b", 16, Layout(dp=16)),
-        ("7b", 4, Layout(dp=4)),
+        ("7b", 4, Layout(dp=2, mp=2)),
         ("35b", 32, Layout(dp=2, mp=4, pp=4, micro_batch_num=32)),
         ("39b-a12b", 16, Layout(dp=2, mp=8, ep=2, micro_batch_num=4)),
     ],
@@ -93,6 +93,8 @@ def test_a_pipeline_gets_four_micro_batches_a_stage() -> None:
 
 def test_a_long_sequence_is_cut_over_cards() -> None:
     config = config_of("7b", 262144)
+    assert propose_layout(config, job_of(config, 16)) is None
+    config = replace(config, training=replace(config.training, compressed_mask=True))
     proposal = propose_layout(config, job_of(config, 16))
     assert proposal is not None
     assert proposal.layout.cp > 1

@@ -38,7 +38,7 @@ def test_other_cards_get_a_proposal_with_its_reason() -> None:
         "layout dp 16 mp 1 pp 1 cp 1 micro_batch_num 1",
         (
             "it is the yaml's own cut (mp 1, pp 1, cp 1), data_parallel 16; "
-            "the fullest card takes an estimated 36.4 GiB of 58"
+            "the fullest card takes an estimated 36.7 GiB of 58"
         ),
     ]
 
@@ -59,13 +59,13 @@ def test_numbers_that_can_not_be_kept_are_refused() -> None:
 def test_too_few_cards() -> None:
     with pytest.raises(ConfigError, match="no cut of this model over 8 cards fits a card") as caught:
         choose("35b", 8)
-    assert caught.value.next_step.startswith("16 cards would do, or a shorter --seq-length")
+    assert caught.value.next_step.startswith("16 cards would do; or a shorter --seq-length")
 
 
 def test_one_card_that_can_not_even_hold_the_optimizer() -> None:
-    with pytest.raises(ConfigError, match=r"alone take 113\.5 GiB of a card") as caught:
+    with pytest.raises(ConfigError, match=r"alone take 113\.8 GiB of a card") as caught:
         choose("7b", 1)
-    assert caught.value.next_step.startswith("4 cards would do, or a shorter --seq-length")
+    assert caught.value.next_step.startswith("4 cards would do; or a shorter --seq-length")
 
 
 def test_another_pipeline_has_other_lists_with_the_reason_beside_them() -> None:
@@ -97,6 +97,13 @@ def test_a_layout_that_may_run_out_of_memory_is_allowed_with_a_note() -> None:
     chosen = choose_layout(config, job_of(config, 4), {"dp": 4}, may_propose=True)
     assert chosen.settings == (Setting("parallel_config.data_parallel", 4),)
     assert "it may run out of memory" in chosen.notes[0]
+
+
+def test_a_mask_that_fills_a_card_names_the_setting_that_does_without() -> None:
+    config = config_of("7b", 131072)
+    with pytest.raises(ConfigError, match="no cut of this model over 16 cards fits a card") as caught:
+        choose_layout(config, job_of(config, 16), {"cp": 2}, may_propose=True)
+    assert "--set +model.model_config.use_attn_mask_compression=True" in caught.value.next_step
 
 
 @pytest.mark.parametrize("asked", [{"mp": 2}, {"pp": 2, "dp": 4}])
