@@ -3,21 +3,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Collection, Dict, Iterator, List, Mapping, NamedTuple, Tuple
 
-from telechat_runtime.cache import cache_folder
-from telechat_runtime.doctor_checks import CHECKS, VERIFIED, Finding, NodeFacts, Status, check_node
-from telechat_runtime.errors import PreflightError, ProtocolError, TelechatError, UnreachableError
-from telechat_runtime.executor import call_on_all
+from telechat_runtime.doctor_checks import CHECKS, check_node
+from telechat_runtime.doctor_facts import Agreed, Finding, NodeFacts, Status, most_common
+from telechat_runtime.doctor_fleet import middle_clock
+from telechat_runtime.doctor_hccn import tls_switches
+from telechat_runtime.doctor_look import look_at_nodes
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.node_client import NodeClient
-from telechat_runtime.node_zipapp import build
-from telechat_runtime.topology import Cluster, Node
-
-# Of the server itself; the rest only makes sense where jobs run.
-_SERVER_SECTIONS = ("versions", "chips", "kernels")
-_JOB_SECTIONS = ("versions", "probe", "jobs")
+from telechat_runtime.topology import Cluster
 
 
 class Group(NamedTuple):
@@ -39,7 +36,8 @@ class Examination:
         for check in CHECKS:
             nodes: Dict[Finding, List[str]] = {}
             for node, found in self.findings.items():
-                nodes.setdefault(found[check.name], []).append(node)
+                if check.name in found:
+                    nodes.setdefault(found[check.name], []).append(node)
             for finding in sorted(nodes, key=lambda finding: -_severity(finding.status)):
                 yield Group(check.name, finding, tuple(nodes[finding]))
 
@@ -64,62 +62,19 @@ class Examination:
 
 
 def examine(cluster: Cluster, clients: Mapping[str, NodeClient], interrupt: Interrupt) -> Examination:
-    """Ask all nodes, and judge what they answered."""
-    sha256 = _runtime_sha256(cluster)
-    nodes = {node.name: node for node in cluster.nodes}
-    facts = call_on_all(
-        list(nodes),
-        lambda name: _facts(cluster, nodes[name], clients[name], sha256),
-        doing="examining the nodes",
-        interrupt=interrupt,
-    )
-    return Examination(findings={name: check_node(found) for name, found in facts.items()})
+    """Ask all nodes, let them look at each other, and judge what they answered."""
+    facts = look_at_nodes(cluster, clients, interrupt)
+    agreed = _agreed(facts.values())
+    judged = {name: check_node(dataclasses.replace(found, agreed=agreed)) for name, found in facts.items()}
+    return Examination(findings=judged)
 
 
-def _runtime_sha256(cluster: Cluster) -> Optional[str]:
-    if not any(node.runtime_path for node in cluster.nodes):
-        return None
-    try:
-        _, sha256 = build(cache_folder() / "runtime")
-    except OSError as error:
-        next_step = "set TELECHAT_CACHE to a folder that you may write"
-        raise PreflightError(f"the node runtime can't be packed: {error}", next_step=next_step) from error
-    return sha256
-
-
-def _facts(cluster: Cluster, node: Node, client: NodeClient, sha256: Optional[str]) -> NodeFacts:
-    server: Dict[str, Any] = {}
-    inside: Dict[str, Any] = {}
-    server_error: Optional[TelechatError] = None
-    inside_error: Optional[TelechatError] = None
-    request = {
-        "job_root": node.job_root,
-        "tree": node.tree or None,
-        "env_script": node.env_script or None,
-        "read": [f"{node.job_root}/{VERIFIED}"],
-    }
-    if node.container:
-        try:
-            server = client.examine_server({**request, "sections": _SERVER_SECTIONS})
-        except TelechatError as error:
-            server_error = error
-    if isinstance(server_error, UnreachableError) and not isinstance(server_error, ProtocolError):
-        inside_error = server_error  # who can't be reached is not asked twice
-    else:
-        # Whatever the server did not tell is asked where jobs run; without a container that is all of it.
-        sections = _JOB_SECTIONS if server else tuple(dict.fromkeys((*_JOB_SECTIONS, *_SERVER_SECTIONS)))
-        try:
-            inside = client.examine({**request, "sections": sections})
-        except TelechatError as error:
-            inside_error = error
-    return NodeFacts(
-        cluster=cluster,
-        node=node,
-        runtime_sha256=sha256 if node.runtime_path else None,
-        inside=inside,
-        server=server if node.container else inside,
-        inside_error=inside_error,
-        server_error=server_error,
+def _agreed(facts: Collection[NodeFacts]) -> Agreed:
+    containers = [found.server.get("container") or {} for found in facts]
+    return Agreed(
+        tls=most_common(switch for found in facts for switch in tls_switches(found.section("hccn"))),
+        image_id=most_common(container.get("image_id") for container in containers),
+        clock=middle_clock([found.clock for found in facts if found.clock]),
     )
 
 

@@ -6,95 +6,26 @@ A check that can't see what it needs says so; it never calls that good.
 
 from __future__ import annotations
 
-import enum
 import json
-from dataclasses import dataclass
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
 
-from telechat_runtime import __version__
-from telechat_runtime.errors import ContainerError, ProtocolError, TelechatError, UnreachableError
+from telechat_runtime import __version__, doctor_fleet, doctor_hccn
+from telechat_runtime.doctor_facts import CPU, Finding, NodeFacts, Status, not_seen
+from telechat_runtime.errors import ContainerError, TelechatError
 from telechat_runtime.job import JobState
 from telechat_runtime.probe import MIN_FREE_BYTES
-from telechat_runtime.topology import Cluster, Node
 from telechat_runtime.version_change import advise
 from telechat_runtime.version_matrix import NAMES, ON_CPU, Verdict
-from telechat_runtime.version_rows import Versions
 
-_CPU = "CPU"
 _HEALTHY = "OK"
 _SITE = "run site.yml"
-VERIFIED = "verified.json"
-
-
-class Status(str, enum.Enum):
-    """How a check ended, in the order of severity."""
-
-    OK = "ok"
-    NOT_SEEN = "not seen"
-    WARN = "warn"
-    FAIL = "fail"
-
-    def __str__(self) -> str:
-        return str(self.value)
-
-
-class Finding(NamedTuple):
-    """What a check says of a node; two nodes of the same detail are shown as one."""
-
-    status: Status
-    detail: str
-    next_step: str = ""
-
-
-@dataclass(frozen=True)
-class NodeFacts:
-    """What a node answered, from inside the container and from the server itself, or why it did not.
-
-    `runtime_sha256` is that of the control side's zipapp; None where the node runs the control side's own package.
-    """
-
-    cluster: Cluster
-    node: Node
-    runtime_sha256: Optional[str]
-    inside: Mapping[str, Any]
-    server: Mapping[str, Any]
-    inside_error: Optional[TelechatError] = None
-    server_error: Optional[TelechatError] = None
-
-    @property
-    def unreachable(self) -> Optional[TelechatError]:
-        """Why nothing at all of the node was seen."""
-        error = self.inside_error
-        reached = self.server or self.inside or not isinstance(error, UnreachableError)
-        return None if reached or isinstance(error, ProtocolError) else error
-
-    def section(self, name: str) -> Optional[Mapping[str, Any]]:
-        """Return a section of the server's answer, else of the container's; None when neither has it."""
-        found: Optional[Mapping[str, Any]] = self.server.get(name) or self.inside.get(name)
-        return found
-
-    def versions(self) -> Versions:
-        """Return the versions of the server's HDK and of the software where jobs run."""
-        inside = self.inside.get("versions", {}).get("versions", {})
-        server = self.server.get("versions", {}).get("versions", {})
-        hdk = {name: server.get(name) or inside.get(name) for name in _HDK_FIELDS}
-        return Versions(**hdk, **{name: inside.get(name) for name in ("cann", "mindspore", "mindformers")})
-
-    def why_not_seen(self) -> str:
-        """Say why the container, or the place where jobs run, gave no answer."""
-        if self.unreachable:
-            return "the node can't be reached"
-        return "the container gave no answer" if self.node.container else "the node gave no answer"
-
-
-_HDK_FIELDS = ("driver", "firmware", "firmware_release", "driver_accepts", "firmware_accepts")
 
 
 class Check(NamedTuple):
-    """A row of the table: the name that people read, and the judge."""
+    """A row of the table: the name that people read, and the judge; None is for a node that it does not concern."""
 
     name: str
-    judge: Callable[[NodeFacts], Finding]
+    judge: Callable[[NodeFacts], Optional[Finding]]
 
 
 def reachable(facts: NodeFacts) -> Finding:
@@ -110,14 +41,14 @@ def container(facts: NodeFacts) -> Finding:
         return Finding(Status.OK, "none: jobs run on the server itself")
     if isinstance(facts.inside_error, ContainerError):
         return _failed(facts, facts.inside_error)
-    return _not_seen(facts.why_not_seen()) if facts.unreachable else Finding(Status.OK, f"{name} runs")
+    return not_seen(facts.why_not_seen()) if facts.unreachable else Finding(Status.OK, f"{name} runs")
 
 
 def runtime(facts: NodeFacts) -> Finding:
     """The node's runtime is the one of the control side."""
     if facts.inside_error:
         unseen = facts.unreachable or isinstance(facts.inside_error, ContainerError)
-        return _not_seen(facts.why_not_seen()) if unseen else _failed(facts, facts.inside_error)
+        return not_seen(facts.why_not_seen()) if unseen else _failed(facts, facts.inside_error)
     found = facts.inside["versions"]["runtime"]
     if facts.runtime_sha256 in (None, found["sha256"]) and found["version"] == __version__:
         return Finding(Status.OK, f"{__version__}, that of this machine")
@@ -130,7 +61,7 @@ def installed_runs(facts: NodeFacts) -> Finding:
     chips, versions = facts.section("chips"), facts.versions()
     boards = chips["boards"] if chips else []
     if versions.driver is None or not boards:
-        return _not_seen("no chip answered" if versions.driver else "no driver is found")
+        return not_seen("no chip answered" if versions.driver else "no driver is found")
     bad = []
     for part, installed in (("driver", versions.driver), ("firmware", versions.firmware)):
         others = sorted({str(board[part]) for board in boards if installed and _differ(board[part], installed)})
@@ -149,12 +80,12 @@ def installed_runs(facts: NodeFacts) -> Finding:
 def matrix(facts: NodeFacts) -> Finding:
     """The versions of HDK and image fit each other."""
     advice = advise(facts.versions(), facts.cluster.device_target)
-    judged = ON_CPU if facts.cluster.device_target == _CPU else tuple(NAMES)
+    judged = ON_CPU if facts.cluster.device_target == CPU else tuple(NAMES)
     versions = {NAMES[name]: getattr(advice.versions, name) for name in judged}
     seen = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
     status = _BY_VERDICT[advice.judgement.verdict]
     if status is Status.NOT_SEEN:
-        return _not_seen("; ".join([f"no {', no '.join(advice.judgement.not_seen)} found", *advice.judgement.reasons]))
+        return not_seen("; ".join([f"no {', no '.join(advice.judgement.not_seen)} found", *advice.judgement.reasons]))
     if status is Status.OK:
         unseen = f" ({', '.join(advice.judgement.not_seen)} not seen)" if advice.judgement.not_seen else ""
         return Finding(Status.OK, f"{seen} are on the matrix{unseen}")
@@ -174,9 +105,9 @@ def chips(facts: NodeFacts) -> Finding:
     """All NPUs are there, and in good health."""
     found = facts.section("chips")
     if found is None:
-        return _not_seen(facts.why_not_seen())
-    if not found["program"] and facts.cluster.device_target == _CPU:
-        return _not_seen("no npu-smi, and telechat_device_target is CPU")
+        return not_seen(facts.why_not_seen())
+    if not found["program"] and facts.cluster.device_target == CPU:
+        return not_seen("no npu-smi, and telechat_device_target is CPU")
     if not found["chips"]:
         return Finding(Status.FAIL, str(found["error"]), "run playbooks/hdk.yml: it says what the driver lacks")
     ill = [f"NPU {chip['npu_id']} is {chip['health']}" for chip in found["chips"] if chip["health"] != _HEALTHY]
@@ -192,10 +123,10 @@ def kernel(facts: NodeFacts) -> Finding:
     """The kernels that a reboot may start have a module of the driver."""
     found = facts.server.get("kernels")
     if not found:
-        return _not_seen("the server's kernels are out of sight")
+        return not_seen("the server's kernels are out of sight")
     newest = found["installed"][-1]
     if facts.versions().driver is None:
-        return _not_seen("no driver is found")
+        return not_seen("no driver is found")
     if newest in found["with_module"]:
         return Finding(Status.OK, f"the newest kernel, {newest}, has the driver's module")
     if newest == found["running"]:
@@ -208,7 +139,7 @@ def jobs(facts: NodeFacts) -> Finding:
     """No job was lost, and no lease is left behind."""
     found = facts.inside.get("jobs")
     if found is None:
-        return _not_seen(facts.why_not_seen())
+        return not_seen(facts.why_not_seen())
     lost = [job["job_id"] for job in found["jobs"] if job["state"] == JobState.LOST]
     stale = found.get("stale_lease")
     if stale and stale["job_id"] not in lost:
@@ -224,7 +155,7 @@ def job_root(facts: NodeFacts) -> Finding:
     """There is room for a job's logs and checkpoints."""
     found = facts.inside.get("probe")
     if found is None:
-        return _not_seen(facts.why_not_seen())
+        return not_seen(facts.why_not_seen())
     if found["free_bytes"] < MIN_FREE_BYTES:
         detail = f"only {found['free_bytes'] >> 20} MiB free in {found['job_root']}; a job needs {MIN_FREE_BYTES >> 20}"
         return Finding(Status.FAIL, detail, "make room, or set telechat_job_root")
@@ -235,7 +166,7 @@ def own_name(facts: NodeFacts) -> Finding:
     """The node's own host name resolves: of several nodes each has to find the others."""
     found = facts.inside.get("probe")
     if found is None:
-        return _not_seen(facts.why_not_seen())
+        return not_seen(facts.why_not_seen())
     if found["resolves"]:
         return Finding(Status.OK, "resolves")
     status = Status.FAIL if len(facts.cluster.nodes) > 1 else Status.WARN
@@ -246,9 +177,9 @@ def verified(facts: NodeFacts) -> Finding:
     """The role verify has passed with the versions that are there now."""
     found = facts.inside.get("probe")
     if not facts.node.runtime_path:
-        return _not_seen("this machine is not set up by site.yml")
+        return not_seen("this machine is not set up by site.yml")
     if found is None:
-        return _not_seen(facts.why_not_seen())
+        return not_seen(facts.why_not_seen())
     record = _record(next(iter(found["read"].values()), None))
     if not record:
         return Finding(Status.WARN, "never passed", "run playbooks/verify.yml")
@@ -262,29 +193,37 @@ def verified(facts: NodeFacts) -> Finding:
 CHECKS: Tuple[Check, ...] = (
     Check("reachable", reachable),
     Check("container", container),
+    Check("image", doctor_fleet.image),
     Check("runtime", runtime),
     Check("chips", chips),
+    Check("devices", doctor_fleet.devices),
     Check("hdk", installed_runs),
     Check("matrix", matrix),
     Check("kernel", kernel),
+    Check("hccn ip", doctor_hccn.address),
+    Check("hccn link", doctor_hccn.link),
+    Check("hccn net", doctor_hccn.net_health),
+    Check("hccn tls", doctor_hccn.tls),
+    Check("hccn ping", doctor_hccn.ping),
     Check("jobs", jobs),
+    Check("leftovers", doctor_fleet.leftovers),
     Check("job root", job_root),
+    Check("shared", doctor_fleet.shared_paths),
     Check("own name", own_name),
+    Check("port", doctor_fleet.port),
+    Check("clock", doctor_fleet.clock),
     Check("verified", verified),
 )
 
 
 def check_node(facts: NodeFacts) -> Dict[str, Finding]:
-    """Return every check's finding by name."""
-    return {check.name: check.judge(facts) for check in CHECKS}
+    """Return the finding of every check that concerns the node, by name."""
+    judged = ((check.name, check.judge(facts)) for check in CHECKS)
+    return {name: finding for name, finding in judged if finding is not None}
 
 
 def _failed(facts: NodeFacts, error: TelechatError) -> Finding:
     return Finding(Status.FAIL, error.message.replace(f"{facts.node.name}: ", "", 1), error.next_step)
-
-
-def _not_seen(reason: str) -> Finding:
-    return Finding(Status.NOT_SEEN, reason)
 
 
 def _differ(running: Optional[str], installed: str) -> bool:

@@ -10,7 +10,7 @@ import click
 
 from telechat_runtime.cli.options import interruptible, inventory_options, json_option
 from telechat_runtime.doctor import Examination, Group, examine
-from telechat_runtime.doctor_checks import Status
+from telechat_runtime.doctor_facts import Status
 from telechat_runtime.fleet import open_fleet
 from telechat_runtime.inventory import InventoryOptions, load_cluster
 
@@ -23,7 +23,10 @@ _INDENT = 21
 @inventory_options
 @json_option
 def doctor(*, inventory: InventoryOptions, as_json: bool) -> None:
-    """Examine all nodes: containers, chips, versions, kernels. Changes nothing.
+    """Examine all nodes: chips, versions, kernels, NPU network, containers, shared paths, clocks, leftovers.
+
+    Changes nothing, but for a marker file in each of telechat_shared_paths, which it removes again. NPUs ping those of
+    all other nodes (of more than four nodes, each node's those of the first, second and fourth after it).
 
     Says one line a check where all nodes agree, else one line for each kind of node, with the next step. What can't be
     seen is called so, and is no failure.

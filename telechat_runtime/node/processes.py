@@ -103,6 +103,19 @@ def of_job(job_id: str) -> List[JobProcess]:
     return found
 
 
+def by_job() -> Dict[str, List[Identity]]:
+    """Return the living processes of all jobs by the id that they inherited, but for the caller itself."""
+    found: Dict[str, List[Identity]] = {}
+    for name in os.listdir("/proc"):
+        if not name.isdigit() or int(name) == os.getpid():
+            continue
+        job_id = _environ(int(name)).get(JOB_ID_VARIABLE)
+        identity = identify(int(name)) if job_id else None
+        if job_id and identity:
+            found.setdefault(job_id, []).append(identity)
+    return found
+
+
 def end_job(job_id: str, grace_seconds: float) -> Tuple[List[int], List[int]]:
     """End every process of a job, TERM first and KILL after the grace; return the pids that ended and those left."""
     seen: Set[Identity] = set()

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict
+import time
+from typing import Any, Dict, Tuple
 
 from telechat_runtime import __version__
 
@@ -18,7 +19,14 @@ HDK = {
 SOFTWARE = {"cann": "8.0.RC3", "mindspore": "2.4.0", "mindformers": "1.3.0"}
 NOTHING = dict.fromkeys([*HDK, *SOFTWARE])
 BOARD = {"driver": "24.1.rc3", "firmware": "7.5.0.1.129", "compatibility": "OK"}
+IMAGE = "sha256:" + "0a" * 32
 VERIFIED = json.dumps({"fingerprint": {"driver": "24.1.rc3", "firmware": "7.5.0.1.129"}})
+
+
+def npu(number: int, **changes: Any) -> Dict[str, Any]:
+    """Return what hccn_tool says of a healthy NPU."""
+    address = f"198.51.100.{10 + number}"
+    return {"device": number, "address": address, "link": "UP", "net_health": "Success", "tls": "0", **changes}
 
 
 def server(**changes: Any) -> Dict[str, Any]:
@@ -33,6 +41,8 @@ def server(**changes: Any) -> Dict[str, Any]:
                 "boards": [{"npu_id": npu, **BOARD} for npu in range(8)],
             },
             "kernels": {"running": "5.10.0-1", "installed": ["5.10.0-1"], "with_module": ["5.10.0-1"]},
+            "hccn": {"program": "/usr/local/Ascend/driver/tools/hccn_tool", "devices": [npu(n) for n in range(8)]},
+            "container": {"state": "running", "image": "telechat-ms:1.0", "image_id": IMAGE, "wanted_id": IMAGE},
         },
         changes,
     )
@@ -49,12 +59,28 @@ def inside(**changes: Any) -> Dict[str, Any]:
                 "hostname": "node",
                 "resolves": True,
                 "free_bytes": 1 << 40,
+                "port": {"wanted": 8118, "free": 8118},
+                "lease": None,
                 "read": {"/var/lib/telechat/verified.json": VERIFIED},
             },
             "jobs": {"lease": None, "jobs": []},
+            "devices": [*(f"/dev/davinci{npu}" for npu in range(8)), "/dev/davinci_manager"],
+            "leftovers": [],
         },
         changes,
     )
+
+
+def examined(said: Dict[str, Any], request: Dict[str, Any], *, lost: Tuple[int, ...] = ()) -> Dict[str, Any]:
+    """Answer an examination: the sections of `said` that are asked for; pings come back, but for those of `lost`."""
+    now = time.time()
+    results = [
+        {"device": device, "address": address, "answered": device not in lost}
+        for device, address in request.get("pings", [])
+    ]
+    known = {**said, "pings": {"results": results}}
+    sections = {name: known[name] for name in request["sections"] if name in known}
+    return {**sections, "clock": {"began": now, "ended": now}}
 
 
 def _changed(answer: Dict[str, Any], changes: Dict[str, Any]) -> Dict[str, Any]:

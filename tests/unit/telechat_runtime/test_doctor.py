@@ -8,14 +8,16 @@ from typing import Any, Dict
 import pytest
 
 from telechat_runtime.doctor import Examination, Group, examine
-from telechat_runtime.doctor_checks import CHECKS, Finding, Status
+from telechat_runtime.doctor_checks import CHECKS
+from telechat_runtime.doctor_facts import Finding, Status
 from telechat_runtime.errors import PreflightError, UnreachableError
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.transport import Result
 from tests.unit.telechat_runtime.clusters import two_nodes
-from tests.unit.telechat_runtime.node_answers import inside, server
+from tests.unit.telechat_runtime.node_answers import examined, inside, npu, server
 from tests.unit.telechat_runtime.scripted_transport import ScriptedTransport, clients
 
+JOBS = ["versions", "probe", "jobs", "devices", "leftovers"]
 STOPPED = Result(1, "", "Error response from daemon: container 0a1b is not running")
 
 
@@ -27,8 +29,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def answers(server_says: Any, inside_says: Any) -> ScriptedTransport:
     def answer(request: Dict[str, Any]) -> Any:
-        said = server_says if "kernels" in request["sections"] and "probe" not in request["sections"] else inside_says
-        return {name: said[name] for name in request["sections"] if name in said} if isinstance(said, dict) else said
+        said = inside_says if "probe" in request["sections"] or "shared_folders" in request["sections"] else server_says
+        return examined(said or {}, request) if isinstance(said, dict) or said is None else said
 
     return ScriptedTransport({"examine": answer})
 
@@ -43,15 +45,17 @@ def test_each_node_is_asked_once_in_each_place() -> None:
     look(*transports)
     for transport in transports:
         assert [request["sections"] for _, request in transport.asked] == [
-            ["versions", "chips", "kernels"],
-            ["versions", "probe", "jobs"],
+            ["versions", "chips", "kernels", "hccn", "container"],
+            ["versions", "probe", "jobs", "devices", "leftovers"],
+            ["pings"],
         ]
 
 
 def test_a_node_without_a_container_is_asked_once() -> None:
     node0, node1 = (answers(None, {**server(), **inside()}) for _ in range(2))
     found = look(node0, node1, telechat_container_name="")
-    assert node0.commands() == ["examine"]
+    assert node0.commands() == ["examine", "examine"]
+    assert node0.asked[1][1]["sections"] == ["pings"]
     assert found.findings["node0"]["kernel"].status is Status.OK
 
 
@@ -59,7 +63,7 @@ def test_what_the_server_did_not_tell_is_asked_in_the_container() -> None:
     old = Result(1, "", "SyntaxError: invalid syntax")
     node0 = answers(old, {**inside(), "chips": server()["chips"]})
     found = look(node0, answers(server(), inside()))
-    assert node0.asked[-1][1]["sections"] == ["versions", "probe", "jobs", "chips", "kernels"]
+    assert node0.asked[1][1]["sections"] == [*JOBS, "chips", "kernels", "hccn", "container"]
     assert found.findings["node0"]["chips"].status is Status.OK
     assert found.findings["node0"]["kernel"].status is Status.NOT_SEEN
 
@@ -114,3 +118,31 @@ def test_the_worst_finding_is_that_of_the_fleet(status: Status) -> None:
     assert found.worst is status
     assert found.as_dict()["status"] == str(status)
     assert found.as_dict()["nodes"]["node1"]["chips"] == {"status": str(status), "detail": "x", "next_step": ""}
+
+
+def test_the_marker_is_put_by_the_master_looked_for_by_the_others_and_removed() -> None:
+    said = {**inside(), "shared_folders": {"/shared": {"error": None, "found": True}}}
+    node0, node1 = answers(server(), said), answers(server(), said)
+    found = look(node0, node1, telechat_shared_paths=["/shared"])
+    assert found.findings["node1"]["shared"] == Finding(Status.OK, "/shared shared and writable")
+    orders = [
+        [request["shared_folders"]["action"] for _, request in transport.asked if "shared_folders" in request]
+        for transport in (node0, node1)
+    ]
+    assert orders == [["put", "remove"], ["find"]]
+
+
+def test_a_lost_ping_fails_the_node_that_sent_it() -> None:
+    def lossy(request: Dict[str, Any]) -> Any:
+        return examined(inside() if "probe" in request["sections"] else server(), request, lost=(2,))
+
+    found = look(ScriptedTransport({"examine": lossy}), answers(server(), inside()))
+    assert found.findings["node0"]["hccn ping"].detail.startswith("8 of 64 pings are lost: NPU 2 -> node1 NPU 0")
+    assert found.findings["node1"]["hccn ping"] == Finding(Status.OK, "64 pings came back")
+
+
+def test_the_node_that_differs_from_the_others_is_the_one_that_is_named() -> None:
+    ill = server(hccn={"devices": [npu(number, tls="1" if number == 1 else "0") for number in range(8)]})
+    found = look(answers(server(), inside()), answers(ill, inside()))
+    assert found.findings["node0"]["hccn tls"] == Finding(Status.OK, "off on every NPU")
+    assert found.findings["node1"]["hccn tls"].status is Status.FAIL

@@ -7,10 +7,11 @@ from typing import Any, Dict, Optional
 import pytest
 
 from telechat_runtime import __version__
-from telechat_runtime.doctor_checks import CHECKS, Finding, NodeFacts, Status, check_node
+from telechat_runtime.doctor_checks import CHECKS, check_node
+from telechat_runtime.doctor_facts import Agreed, ClockOffset, Finding, NodeFacts, Ping, Status
 from telechat_runtime.errors import ContainerError, PreflightError, ProtocolError, TelechatError, UnreachableError
 from tests.unit.telechat_runtime.clusters import two_nodes
-from tests.unit.telechat_runtime.node_answers import BOARD, NOTHING, SOFTWARE, inside, server
+from tests.unit.telechat_runtime.node_answers import BOARD, IMAGE, NOTHING, SOFTWARE, inside, server
 
 NO_READ = {"read": {"/var/lib/telechat/verified.json": None}}
 SILENT = ContainerError("node0: the container 'telechat' is not running", next_step="docker start telechat")
@@ -35,6 +36,9 @@ def facts(
         inside={} if error else inside() if inside_says is None else inside_says,
         inside_error=error,
         server_error=None,
+        clock=None if error else ClockOffset(0.0, 0.1),
+        pings=(Ping(0, "node1", 0, answered=True),),
+        agreed=Agreed(tls="0", image_id=IMAGE, clock=0.0),
     )
 
 
@@ -45,7 +49,7 @@ def finding(name: str, found: NodeFacts) -> Finding:
 def test_a_healthy_node_is_well_in_every_respect() -> None:
     findings = check_node(facts())
     assert {name: found for name, found in findings.items() if found.status is not Status.OK} == {}
-    assert list(findings) == [check.name for check in CHECKS]
+    assert list(findings) == [check.name for check in CHECKS if check.name != "shared"]
     assert findings["hdk"].detail == "driver 24.1.rc3, firmware 7.5.0.1.129"
     assert findings["matrix"].detail == (
         "driver 24.1.rc3, firmware 7.5.0.1.129, CANN 8.0.RC3, MindSpore 2.4.0, MindFormers 1.3.0 are on the matrix"
@@ -203,7 +207,8 @@ def test_an_unreachable_node_fails_once_and_everything_else_is_not_seen() -> Non
 def test_a_stopped_container_hides_the_software_but_not_the_server() -> None:
     findings = check_node(facts(error=SILENT))
     seen = {name for name, found in findings.items() if found.status is not Status.NOT_SEEN}
-    assert seen == {"reachable", "container", "chips", "hdk", "kernel", "matrix"}
+    network = {f"hccn {name}" for name in ("ip", "link", "net", "tls", "ping")}
+    assert seen == {"reachable", "container", "image", "chips", "hdk", "kernel", "matrix"} | network
     assert findings["matrix"].detail.endswith("(CANN, MindSpore, MindFormers not seen)")
 
 
@@ -216,8 +221,8 @@ def test_from_within_the_container_alone_kernel_and_firmware_are_not_called_good
 
 
 def test_without_an_npu_a_cpu_node_is_well() -> None:
-    bare = server(**versions(driver=None), chips={"program": None, "chips": [], "boards": []}, kernels=None)
-    software = inside(**versions(mindspore="2.7.2", mindformers="1.8.0", driver=None, cann=None))
+    bare = server(**versions(driver=None), chips={"program": None, "chips": [], "boards": []}, kernels=None, hccn=None)
+    software = inside(**versions(mindspore="2.7.2", mindformers="1.8.0", driver=None, cann=None), devices=[])
     findings = check_node(facts(server_says=bare, inside_says=software, telechat_device_target="CPU"))
     assert findings["chips"].status is Status.NOT_SEEN
     assert findings["matrix"] == Finding(Status.OK, "MindSpore 2.7.2, MindFormers 1.8.0 are on the matrix")

@@ -16,7 +16,7 @@ from telechat_runtime.errors import UnreachableError
 from telechat_runtime.node_client import NodeClient
 from telechat_runtime.node_zipapp import build
 from telechat_runtime.topology import Cluster
-from tests.unit.telechat_runtime.node_answers import inside, server
+from tests.unit.telechat_runtime.node_answers import examined, inside, server
 from tests.unit.telechat_runtime.scripted_transport import ScriptedTransport
 
 Nodes = Callable[..., Result]
@@ -39,7 +39,7 @@ def doctor(tmp_path: Path, sha256: str, monkeypatch: pytest.MonkeyPatch) -> Node
         inventory = tmp_path / "hosts.yml"
         inventory.write_text(json.dumps({"ascend": {"hosts": {name: {"ascend_npu_count": 8} for name in names}}}))
         same = inside(versions={"runtime": {"version": "0.1.0", "sha256": sha256}})
-        healthy: Dict[str, Any] = {**same, "chips": server()["chips"], "kernels": server()["kernels"]}
+        healthy: Dict[str, Any] = {**same, **{name: part for name, part in server().items() if name != "versions"}}
 
         def answer(name: str) -> Callable[[Dict[str, Any]], Any]:
             def examine(request: Dict[str, Any]) -> Any:
@@ -48,7 +48,7 @@ def doctor(tmp_path: Path, sha256: str, monkeypatch: pytest.MonkeyPatch) -> Node
                     return said
                 if "probe" not in request["sections"]:
                     said = {**said, "versions": ill.get(name, server())["versions"]}
-                return {section: said[section] for section in request["sections"]}
+                return examined(said, request)
 
             return examine
 
@@ -69,7 +69,7 @@ def test_a_healthy_fleet_is_one_line_a_check_and_exit_code_0(doctor: Nodes) -> N
     lines = result.output.splitlines()
     assert lines[0] == "ok        reachable  all 3 nodes: answers"
     assert "ok        chips      all 3 nodes: 8 chips OK" in lines
-    assert len(lines) == 11
+    assert len(lines) == 21
     assert {line[:10] for line in lines} == {"ok        "}
 
 

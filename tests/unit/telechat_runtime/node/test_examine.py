@@ -7,7 +7,7 @@ from tests.unit.telechat_runtime.node.local_node import LocalNode
 def test_only_the_sections_that_were_asked_for(node: LocalNode) -> None:
     answered = node.call("examine", job_root=str(node.job_root), sections=["probe", "jobs"])
     assert answered.exit_code == 0
-    assert set(answered.document) == {"probe", "jobs"}
+    assert set(answered.document) == {"probe", "jobs", "clock"}
     assert answered.document["jobs"] == {"lease": None, "jobs": []}
     assert answered.document["probe"]["job_root"] == str(node.job_root)
 
@@ -18,8 +18,9 @@ def test_a_place_without_chips_says_so(node: LocalNode) -> None:
 
 
 def test_an_unknown_section_is_an_error(node: LocalNode) -> None:
-    answered = node.call("examine", job_root=str(node.job_root), sections=["probe", "hccn"])
+    answered = node.call("examine", job_root=str(node.job_root), sections=["probe", "fans"])
     assert answered.exit_code == 2
     assert (
-        "sections has 'hccn'; there are versions, probe, jobs, chips, kernels" in answered.document["error"]["message"]
+        "sections has 'fans'; there are versions, probe, jobs, chips, kernels, hccn, pings,"
+        in answered.document["error"]["message"]
     )
