@@ -77,11 +77,11 @@ def saving(config: TrainingConfig, values: Mapping[str, Any], *, cards: int, row
     if monitor is None or config.shape is None or values.get("only_save_strategy"):
         return None
     each = checkpoint_bytes(config.shape, _cut(config, cards), config.training)
-    kept = int(monitor.get("keep_checkpoint_max") or 1)
+    kept = _count(monitor.get("keep_checkpoint_max"))
     if rows is not None:
-        epochs = int(_section(values, "runner_config").get("epochs") or 1)
+        epochs = _count(_section(values, "runner_config").get("epochs"))
         steps = epochs * (rows // global_batch(config, cards))
-        kept = min(kept, max(1, -(-steps // int(monitor.get("save_checkpoint_steps") or 1))))
+        kept = min(kept, max(1, -(-steps // _count(monitor.get("save_checkpoint_steps")))))
     return Saving(each_bytes=each, kept=kept)
 
 
@@ -124,3 +124,7 @@ def _callbacks(values: Mapping[str, Any]) -> List[Dict[str, Any]]:
 def _section(values: Mapping[str, Any], name: str) -> Dict[str, Any]:
     value = values.get(name)
     return value if isinstance(value, dict) else {}
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and value > 0 else 1

@@ -78,10 +78,7 @@ def finetune_config(spec: FinetuneSpec, source: ConfigSource, workers: Workers) 
     before = config_values(source.text, source=source.name)
     settings = finetune_settings(spec, before, device_target=workers.device_target, world_size=workers.count)
     asked, others = _asked(spec)
-    base = read_training_config(
-        config_values(overlay(source.text, settings, others, source=source.name).text, source=source.name),
-        model=spec.model,
-    )
+    base = _base(spec, source, settings, others)
     job = _job(spec, base, workers)
     kept = [override.key for override in spec.overrides]
     chosen = choose_layout(base, job, asked, may_propose=spec.model is not None, kept=kept)
@@ -110,6 +107,28 @@ def _asked(spec: FinetuneSpec) -> Tuple[Dict[str, int], List[Override]]:
         else:
             raise ConfigError(f"--set {override.key}={override.value}: this is a number of at least 1")
     return asked, others
+
+
+def _base(
+    spec: FinetuneSpec, source: ConfigSource, settings: Sequence[Setting], overrides: Sequence[Override]
+) -> TrainingConfig:
+    """Return what a layout is chosen for: the yaml with all but the numbers of the layout.
+
+    Lists that the user made for another pipeline than the yaml's are left out; they are judged when it is chosen.
+    """
+
+    def read(laid: Sequence[Override]) -> TrainingConfig:
+        text = overlay(source.text, settings, laid, source=source.name).text
+        return read_training_config(config_values(text, source=source.name), model=spec.model)
+
+    own, base = read(()), read(overrides)
+    check_lists(own)
+    try:
+        check_lists(base)
+    except ConfigError:
+        training = replace(base.training, interleave=own.interleave)
+        return replace(base, offset=own.offset, recompute=own.recompute, training=training)
+    return base
 
 
 def _job(spec: FinetuneSpec, config: TrainingConfig, workers: Workers) -> Job:

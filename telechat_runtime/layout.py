@@ -115,6 +115,8 @@ def _shape_problems(layout: Layout, shape: ModelShape) -> Iterator[str]:
         ("vocab_size", shape.vocab),
         *((("intermediate_size", shape.ffn),) if shape.experts == 1 else ()),
     )
+    if shape.hidden % shape.heads:
+        yield f"hidden_size {shape.hidden} is not divisible by num_heads {shape.heads}"
     for name, size in cut:
         if size % layout.mp:
             yield f"{name} {size} is not divisible by model_parallel {layout.mp}"

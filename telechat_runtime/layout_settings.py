@@ -95,8 +95,9 @@ def _proposal(config: TrainingConfig, job: Job, asked: Mapping[str, int], found:
     proposal = propose_layout(config, job, asked)
     if proposal is not None:
         return proposal
-    lines = [*found, why_none(config, job, asked)]
-    raise ConfigError("\n".join(dict.fromkeys(lines)), next_step=_advice(config, job))
+    why = why_none(config, job, asked)
+    given = "; numbers that make a whole layout are taken, the estimate is a note then" if "estimated" in why else ""
+    raise ConfigError("\n".join(dict.fromkeys([*found, why])), next_step=f"{_advice(config, job)}{given}")
 
 
 def _advice(config: TrainingConfig, job: Job) -> str:

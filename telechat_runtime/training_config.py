@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
+from telechat_runtime.errors import ConfigError
 from telechat_runtime.layout import NAMES, Layout
 from telechat_runtime.memory_model import Recompute, StageMemory, Training, card_memory
 from telechat_runtime.model_shape import SHAPES, ModelShape, shape_of
@@ -83,7 +85,10 @@ class TrainingConfig:
 
 
 def read_training_config(document: Mapping[str, Any], *, model: Optional[str] = None) -> TrainingConfig:
-    """Read the yaml's own numbers; a yaml without the sizes of its model gets those published for `model`, if any."""
+    """Read the yaml's own numbers; a yaml without the sizes of its model gets those published for `model`, if any.
+
+    Raises ConfigError for a pet_config whose target_modules is no pattern.
+    """
     model_config = _section(_section(document, "model"), "model_config")
     sizes = _section(document, "parallel_config")
     parallel = _section(document, "parallel")
@@ -147,7 +152,11 @@ def _lora_parameters(pet_config: Mapping[str, Any], shape: Optional[ModelShape])
     if not pet_config or shape is None:
         return None
     rank = _count(pet_config.get("lora_rank")) or _DEFAULT_LORA_RANK
-    return shape.lora_parameters(rank, str(pet_config.get("target_modules") or DEFAULT_TARGET_MODULES))
+    pattern = str(pet_config.get("target_modules") or DEFAULT_TARGET_MODULES)
+    try:
+        return shape.lora_parameters(rank, pattern)
+    except re.error as error:
+        raise ConfigError(f"pet_config.target_modules {pattern!r} is no regular expression: {error}") from error
 
 
 def _section(document: Mapping[str, Any], name: str) -> Dict[str, Any]:
