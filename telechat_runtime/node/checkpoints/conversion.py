@@ -14,7 +14,7 @@ from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from telechat_runtime.node.checkpoints.folder import SUFFIX, Shards
 from telechat_runtime.node.checkpoints.shard_file import TensorHeader, file_size, read_headers
-from telechat_runtime.node.checkpoints.strategy import Layout, Strategy, is_weight
+from telechat_runtime.node.checkpoints.strategy import Layout, Strategy, weights
 
 PREFIX = "checkpoint_"
 _NAMED = 3
@@ -145,7 +145,7 @@ def _join(shards: Shards, source: Strategy, headers: Mapping[int, Headers]) -> T
     strange: Dict[str, TensorHeader] = {}
     for rank, held in headers.items():
         layouts = source.layouts(rank)
-        missing = [name for name in layouts if is_weight(name) and name not in held]
+        missing = [name for name in weights(layouts, layouts) if name not in held]
         if missing:
             raise ConversionError(
                 f"{shards.files.get(rank, shards.path)} lacks {_named(missing)}, which its strategy says it has"
@@ -161,7 +161,7 @@ def _join(shards: Shards, source: Strategy, headers: Mapping[int, Headers]) -> T
                     f"{full[name].dtype} {full[name].shape}: the strategy is not of this checkpoint"
                 )
     left_out = {name for name in strange if name not in full}
-    lost = sorted(name for name in left_out if is_weight(name) and _has_many(strange[name]))
+    lost = weights(left_out, {*strange, *full})
     if lost:
         raise ConversionError(
             f"the strategy of {shards.path} does not know {_named(lost)}. "
@@ -174,13 +174,13 @@ def _check_target(full: Headers, target: Strategy) -> Set[str]:
     """Return the names that the target does not take. Raises ConversionError for weights that would be lost or new."""
     names = target.names
     left_out = {name for name in full if name not in names}
-    lost = sorted(name for name in left_out if is_weight(name) and _has_many(full[name]))
+    lost = weights(left_out, full)
     if lost:
         raise ConversionError(
             f"the strategy to convert to does not know {_named(lost)}: it is of another model, or was saved with "
             "parallel.strategy_ckpt_config.only_trainable_params (true unless the yaml says False)"
         )
-    new = sorted(name for name in names if is_weight(name) and "lora_" not in name.lower() and name not in full)
+    new = [name for name in weights(names, names) if "lora_" not in name.lower() and name not in full]
     if new:
         raise ConversionError(
             f"the strategy to convert to has {_named(new)}, which the checkpoint lacks: another model?"
@@ -213,10 +213,6 @@ def _cuts(name: str, shape: Tuple[int, ...], layout: Layout) -> Tuple[int, ...]:
     if len(cuts) != len(shape):
         raise ConversionError(f"{name} has {len(shape)} dimensions, but its layout cuts {len(cuts)}: another model?")
     return cuts
-
-
-def _has_many(header: TensorHeader) -> bool:
-    return any(size > 1 for size in header.shape)
 
 
 def _strategy_text(strategy: Optional[Strategy]) -> object:

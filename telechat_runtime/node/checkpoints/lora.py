@@ -7,7 +7,6 @@ Two spellings are in use: mindpet's `wq.mindpet_delta_lora_a`/`_b` beside `wq.we
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import List, Mapping
 
@@ -51,16 +50,7 @@ def lora_pairs(headers: Mapping[str, TensorHeader]) -> List[LoraPair]:
 
 def merged_headers(headers: Mapping[str, TensorHeader]) -> Mapping[str, TensorHeader]:
     """Return what is left after the merge: the model's own weights, without the counters of the training."""
-    return {
-        name: header
-        for name, header in headers.items()
-        if is_weight(name) and not is_lora(name) and not is_counter(name, header)
-    }
-
-
-def is_counter(name: str, header: TensorHeader) -> bool:
-    """Tell whether a parameter is one number of no cell of the model, as epoch_num, step_num and loss_scale."""
-    return "." not in name and math.prod(header.shape) == 1
+    return {name: header for name, header in headers.items() if is_weight(name) and not is_lora(name)}
 
 
 def _pair(a: str) -> LoraPair:

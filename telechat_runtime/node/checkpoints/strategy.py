@@ -13,7 +13,7 @@ import math
 import os
 import re
 from dataclasses import dataclass
-from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Container, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from telechat_runtime.node.checkpoints.wire import Span, WireError, WireFile
 
@@ -29,7 +29,11 @@ _OPTIMIZER_STEP = 6
 _OPTIMIZER_SIZE = 7
 _DIM = 1
 _ALL_THAT_REPEAT = -1
-_OPTIMIZER_STATE = ("adam_m.", "adam_v.", "accu_grads.", "moments.", "moment1.", "moment2.")
+# <state>.<name of the weight>: of Adam, of optimizers in MindFormers and MindSpore, and of gradient accumulation.
+_OPTIMIZER_STATE = (
+    *("adam_m.", "adam_v.", "accu_grads.", "accum.", "moments.", "moment1.", "moment2."),
+    *("exp_avg.", "exp_avg_sq.", "exp_avg_sq_row.", "exp_avg_sq_col.", "exp_avg_insta_row.", "exp_avg_insta_col."),
+)
 
 
 class StrategyError(ValueError):
@@ -78,7 +82,7 @@ class Strategy:
     @property
     def devices_per_stage(self) -> int:
         """Number of ranks of one pipeline stage."""
-        return next(iter(self.stages[0].values())).devices
+        return max(layout.devices for layout in self.stages[0].values())
 
     @property
     def world_size(self) -> int:
@@ -105,8 +109,13 @@ class Strategy:
 
 
 def is_weight(name: str) -> bool:
-    """Tell whether a parameter belongs to the model, and not to the optimizer's state."""
-    return not name.startswith(_OPTIMIZER_STATE)
+    """Tell whether a parameter belongs to a cell of the model, and is no counter and no state of the optimizer."""
+    return "." in name and not name.startswith(_OPTIMIZER_STATE)
+
+
+def weights(names: Iterable[str], among: Container[str]) -> List[str]:
+    """Return those of `names` that are weights; the state of any optimizer is called after a weight."""
+    return sorted(name for name in names if is_weight(name) and name.partition(".")[2] not in among)
 
 
 def strategy_files(path: str) -> List[str]:
@@ -151,8 +160,9 @@ def _checked(where: str, stages: Dict[int, Dict[str, Layout]]) -> Strategy:
             f"{where} lacks the strategy of pipeline stage {_listed(missing)} of {max(stages) + 1}: "
             "gather the files of all nodes"
         )
-    devices = {layout.devices for layouts in stages.values() for layout in layouts.values()}
-    if len(devices) != 1:
+    # Of one device: a counter, which no axis knows.
+    devices = {layout.devices for layouts in stages.values() for layout in layouts.values()} - {1}
+    if len(devices) > 1:
         raise StrategyError(f"{where} has stages of different sizes: {_listed(sorted(devices))} devices")
     return Strategy(stages=tuple(stages[stage] for stage in sorted(stages)))
 

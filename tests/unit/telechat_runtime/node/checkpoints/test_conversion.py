@@ -127,6 +127,19 @@ def test_lora_parameters_that_the_target_adds_are_no_reason_to_refuse(site: Site
     assert site.plan(site.whole(), None, site.strategy(cuts(1, 2, {**MODEL, **LORA}))).groups == [[0], [1]]
 
 
+def test_states_of_optimizers_and_counters_are_not_missed_nor_taken_for_weights(site: Site) -> None:
+    """A run's strategy knows all that it trains with; the weights alone are what a checkpoint has to hold."""
+    states = {f"{state}.{name}": tensor for state in ("adam_m", "new_optimizer") for name, tensor in MODEL.items()}
+    strategy = site.strategy(cuts(1, 2, {**MODEL, **states, "global_step": COUNTER["epoch_num"]}))
+    assert sorted(site.plan(site.whole(), None, strategy).expected(0)) == sorted(MODEL)
+    assert sorted(site.plan(site.slices(2, 2), strategy, None).full) == sorted(MODEL)
+    bare = site.strategy(cuts(1, 2))
+    assert site.plan(site.whole(**{"new_optimizer.norm.weight": floats((4,))}, **COUNTER), None, bare).left_out == (
+        "epoch_num",
+        "new_optimizer.norm.weight",
+    )
+
+
 def test_a_slice_without_a_parameter_of_its_strategy(site: Site) -> None:
     message = site.refusal(
         site.slices(2, 2), site.strategy(cuts(1, 2, {**MODEL, "w1.weight": MODEL["wo.weight"]})), None

@@ -103,6 +103,14 @@ def test_a_path_that_is_missing_and_a_file_that_is_none(tmp_path: Path) -> None:
         read(tmp_path)
 
 
+def test_a_counter_of_one_device_says_nothing_of_the_stage(tmp_path: Path) -> None:
+    write_strategies(tmp_path, [{"a.weight": ROWS}])
+    for path in tmp_path.iterdir():
+        write_strategy(path, {"global_step": Cut((1,), ()), "a.weight": ROWS})
+    strategy = read(tmp_path)
+    assert (strategy.world_size, strategy.replicas()[0]) == (8, [0, 4])
+
+
 def test_an_axis_that_the_matrix_lacks(tmp_path: Path) -> None:
     write_strategy(tmp_path / "s_rank_0.ckpt", {"a.weight": Cut((2,), (1, -1))})
     with pytest.raises(StrategyError, match="names an axis that the device matrix"):
@@ -126,4 +134,6 @@ def test_replicas_hold_the_same_slice_and_every_slice_is_held(layout: Layout) ->
 
 def test_what_is_the_optimizers() -> None:
     assert is_weight("model.layers.0.attention.wq.weight")
-    assert not any(map(is_weight, ("adam_m.model.wq.weight", "adam_v.lm_head.weight", "accu_grads.lm_head.weight")))
+    assert not any(
+        map(is_weight, ("adam_m.model.wq.weight", "adam_v.lm_head.weight", "accu_grads.lm_head.weight", "global_step"))
+    )
