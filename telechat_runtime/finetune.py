@@ -100,6 +100,11 @@ def finetune_program(config: FinetuneConfig) -> Program:
         model_name=config.facts.model_name,
         pipeline_stages=config.facts.pipeline_stages,
         notes=config.notes,
+        inputs=tuple(
+            (name, path)
+            for name, path in (("dataset", config.facts.dataset), ("checkpoint", config.facts.checkpoint))
+            if path
+        ),
     )
 
 

@@ -74,6 +74,11 @@ class JobPaths:
         return f"{self.folder}/state.json"
 
     @property
+    def record(self) -> str:
+        """What was run, with which versions, on which data."""
+        return f"{self.folder}/record.json"
+
+    @property
     def supervisor_log(self) -> str:
         """What the supervisor has to say."""
         return f"{self.folder}/supervisor.log"

@@ -130,7 +130,8 @@ class _Run:
         )
 
     def _start(self, name: str) -> None:
-        self._clients[name].start(self._plan.start_request(self._nodes[name]))
+        node = self._nodes[name]
+        self._clients[name].start({**self._plan.start_request(node), "record": self._plan.record(node)})
         self._tell(NodeState(name, JobState.RUNNING))
 
     def _running(self) -> List[str]:

@@ -139,6 +139,11 @@ class NodeClient:
         """Ask what a job left on the node: yaml, strategy files, ranks with checkpoints."""
         return self._call(("job-output", "--job", job_id), {"job_root": job_root}, timeout=_PROBE_SECONDS)
 
+    def record(self, job_id: str, job_root: str, *, replay: bool = False) -> Dict[str, Any]:
+        """Ask for the record of a job; with `replay` also for what is needed to run it again, secrets and all."""
+        request = {"job_root": job_root, "replay": replay}
+        return self._call(("record", "--job", job_id), request, timeout=_START_SECONDS)
+
     def watch(
         self,
         job_id: str,

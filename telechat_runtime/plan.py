@@ -10,6 +10,7 @@ import posixpath
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
+from telechat_runtime import __version__
 from telechat_runtime.command import command_text, job_python, masked, node_argv, shell_text
 from telechat_runtime.job import JobPaths
 from telechat_runtime.logs import metric_rank
@@ -52,6 +53,8 @@ class JobPlan:
     nodes: Tuple[NodePlan, ...]
     results: Tuple[str, ...] = ()
     notes: Tuple[str, ...] = ()
+    inputs: Tuple[Tuple[str, str], ...] = ()
+    device_target: str = ""
 
     @property
     def world_size(self) -> int:
@@ -76,6 +79,22 @@ class JobPlan:
             "files": dict(node.files),
             "output": node.output,
             "grace_seconds": self.grace_seconds,
+        }
+
+    def record(self, node: NodePlan) -> Dict[str, Any]:
+        """Return what the node's record of the job holds beside the request to start."""
+        return {
+            "node": node.node.name,
+            "nodes": [node_identity(part.node) for part in self.nodes],
+            "tree": node.node.tree or None,
+            "device_target": self.device_target,
+            "control_version": __version__,
+            "master_addr": self.master_addr,
+            "master_port": self.master_port,
+            "metric_rank": self.metric_rank,
+            "config_diff": self.config_diff,
+            "results": list(self.results),
+            "inputs": dict(self.inputs),
         }
 
     def as_dict(self) -> Dict[str, Any]:
@@ -128,6 +147,17 @@ class JobPlan:
         return "\n".join(lines)
 
 
+def node_identity(node: Node) -> Dict[str, Any]:
+    """Return what of a node has to be the same for a job to be run again there."""
+    return {
+        "name": node.name,
+        "addr": node.addr,
+        "npu_count": node.npu_count,
+        "container": node.container,
+        "tree": node.tree,
+    }
+
+
 def plan_job(
     *,
     program: Program,
@@ -158,6 +188,8 @@ def plan_job(
         config_diff=program.config_diff,
         nodes=tuple(_node_plan(shape, node, probes[node.name], job_id) for node in cluster.nodes),
         results=program.results,
+        inputs=program.inputs,
+        device_target=cluster.device_target,
         notes=program.notes,
     )
 

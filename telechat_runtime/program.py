@@ -48,7 +48,7 @@ class Program:
     `tree` runs instead of `own` on a node with a TeleChat2 tree. `files` (name in work/, text) lie on every node; one
     of them may be config.yaml, which differs by `config_diff` from the yaml it was made from. `env` is of the program
     itself: telechat_env and --env come after it. `results` are files in work/ of rank 0's node that the control side
-    fetches when the job has succeeded.
+    fetches when the job has succeeded. `inputs` (name, path on the nodes) is what the record takes fingerprints of.
     """
 
     kind: str
@@ -62,6 +62,7 @@ class Program:
     pipeline_stages: int = 1
     results: Tuple[str, ...] = ()
     notes: Tuple[str, ...] = ()
+    inputs: Tuple[Tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

@@ -89,6 +89,13 @@ def checkpoint_info() -> None:
     _answer("checkpoint_info", _read_request())
 
 
+@node.command()
+@click.option("--job", "job_id", required=True, metavar="ID", help="The job whose record it is.")
+def record(job_id: str) -> None:
+    """Tell what a job ran here, with which versions, on which data, and how it ended."""
+    _answer("record", _with_job(_read_request(), job_id))
+
+
 @node.command("job-output")
 @click.option("--job", "job_id", required=True, metavar="ID", help="The job to look at.")
 def job_output(job_id: str) -> None:

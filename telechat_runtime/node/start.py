@@ -16,7 +16,7 @@ from typing import Any, Callable, Dict, Optional
 
 from telechat_runtime.errors import PreflightError, TelechatError
 from telechat_runtime.job import JobPaths, JobState
-from telechat_runtime.node import lease, supervisor
+from telechat_runtime.node import lease, record, supervisor
 from telechat_runtime.node.environment import job_environment
 from telechat_runtime.node.processes import end_job, identify
 from telechat_runtime.node.start_request import checked_paths
@@ -97,6 +97,7 @@ def _write_files(paths: JobPaths, request: Dict[str, Any]) -> None:
         target = os.path.join(paths.work, name)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         write_file(target, text)
+    record.write(paths, request)
 
 
 def _note_failure(paths: JobPaths, job: NodeJob, reason: str) -> None:

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`telechat-run show`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from telechat_runtime.cli.options import interruptible, inventory_options, json_option
+from telechat_runtime.fleet import open_fleet
+from telechat_runtime.fleet_record import job_record
+from telechat_runtime.inventory import InventoryOptions, load_cluster
+
+
+@click.command(short_help="Show the record of a job.")
+@click.argument("job_id")
+@inventory_options
+@json_option
+def show(*, job_id: str, inventory: InventoryOptions, as_json: bool) -> None:
+    """Show what JOB_ID ran, with which yaml, versions, dataset and checkpoint, and how it ended.
+
+    Each node keeps its part, so any machine with the inventory can ask. Values of secret environment variables are
+    masked.
+    """
+    with interruptible() as interrupt, open_fleet(load_cluster(inventory, interrupt)) as clients:
+        record = job_record(job_id, clients, interrupt)
+    click.echo(json.dumps(record.as_dict(), indent=2) if as_json else record.as_text())

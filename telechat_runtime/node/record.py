@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The record of a job on this node, `record.json`: what was run, by which versions, on which data.
+
+`node start` writes it before the job runs; how the job ended stands in state.json. `node record` reads both.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Callable, Dict, Optional
+
+from telechat_runtime.command import masked
+from telechat_runtime.errors import PreflightError, UsageError
+from telechat_runtime.job import JOB_ID, JobPaths
+from telechat_runtime.node import versions
+from telechat_runtime.node.fingerprint import fingerprint
+from telechat_runtime.node.state import job_paths, read_state, utc_now, write_file
+
+_OUTCOME = ("started", "ended", "exit_code", "reason", "failed_rank")
+
+
+def write(paths: JobPaths, request: Dict[str, Any]) -> None:
+    """Write the record of a job that is about to start; secrets of its environment are masked in it."""
+    known = request.get("record") or {}
+    record = {
+        **{name: value for name, value in request.items() if name not in ("files", "record")},
+        **known,
+        "env": masked(request["env"]),
+        "files": sorted(request["files"]),
+        "written": utc_now(),
+        "versions": _versions(request, known),
+        "inputs": {name: fingerprint(path) for name, path in known.get("inputs", {}).items()},
+    }
+    write_file(paths.record, json.dumps(record, indent=1))
+
+
+def run(request: Dict[str, Any], out: Callable[[Dict[str, Any]], None]) -> int:
+    """Write record, outcome and yaml of a job; null for each that this node does not have.
+
+    With `replay` also what `node start` was given, secrets and all, and the inputs as they are now.
+    """
+    job_id = request.get("job_id")
+    if not isinstance(job_id, str) or not JOB_ID.fullmatch(job_id):
+        raise UsageError(f"{job_id!r} is no job id (small letters, digits and -, at most 63)")
+    paths = job_paths(request, job_id)
+    record = _document(paths.record)
+    answer: Dict[str, Any] = {"record": record, "outcome": _outcome(paths), "config": _text(paths.config)}
+    if request.get("replay"):
+        answer["start"] = _document(paths.plan)
+        inputs = (record or {}).get("inputs", {})
+        answer["inputs_now"] = {name: fingerprint(then["path"]) for name, then in inputs.items()}
+    out(answer)
+    return 0
+
+
+def _versions(request: Dict[str, Any], known: Dict[str, Any]) -> Dict[str, Optional[str]]:
+    found = versions.look({"tree": known.get("tree"), "env_script": request.get("env_script")})
+    return {
+        **found["versions"],
+        "telechat-run": found["runtime"]["version"],
+        "runtime sha256": found["runtime"]["sha256"],
+        "python": found["python"],
+        "kernel": found["kernel"],
+    }
+
+
+def _outcome(paths: JobPaths) -> Optional[Dict[str, Any]]:
+    if not os.path.exists(paths.state):
+        return None
+    job = read_state(paths)
+    return {"state": str(job.state), **{name: getattr(job, name) for name in _OUTCOME}}
+
+
+def _document(path: str) -> Optional[Dict[str, Any]]:
+    text = _text(path)
+    if text is None:
+        return None
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise PreflightError(f"{path} can't be read: {error}") from error
+    return document if isinstance(document, dict) else None
+
+
+def _text(path: str) -> Optional[str]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise PreflightError(f"{path} can't be read: {error}") from error
