@@ -138,6 +138,8 @@ def run_job(
 
 def _run(request: Request, plan: JobPlan, at: Preparation) -> Report:
     click.echo(f"job {plan.job_id}: {len(plan.nodes)} nodes, {plan.world_size} workers", err=request.as_json)
+    for note in plan.notes:
+        click.echo(f"note: {note}", err=request.as_json)
     with progress(as_json=request.as_json) as observer:
         return launch(plan, at.clients, observer=observer, interrupt=at.interrupt, all_ranks=request.all_ranks)
 
