@@ -71,7 +71,7 @@ def new_offset(pipeline: Pipeline) -> Union[int, List[int], List[List[int]]]:
     if not pipeline.remainder:
         return 0
     last = pipeline.slots - 1
-    middle_out = sorted(range(pipeline.slots), key=lambda slot: (slot in {0, last}, abs(2 * slot - last), slot))
+    middle_out = sorted(range(pipeline.slots), key=lambda slot: (abs(2 * slot - last), slot))
     chosen = set(middle_out[: pipeline.remainder])
     rows = [
         [int(row * pipeline.stages + stage in chosen) for stage in range(pipeline.stages)]

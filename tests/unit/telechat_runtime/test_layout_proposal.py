@@ -47,7 +47,7 @@ def test_on_the_cards_that_a_yaml_was_made_for_its_own_layout_is_proposed(model:
     st.integers(1, 48),
     st.sampled_from([1, 2, 4, 8]),
     st.sampled_from([512, 8192, 32768, 131072]),
-    st.fixed_dictionaries({}, optional={"mp": st.sampled_from([1, 2, 3, 8]), "pp": st.sampled_from([1, 2, 4])}),
+    st.fixed_dictionaries({}, optional={name: st.sampled_from([1, 2, 3, 4, 8]) for name in ("dp", "mp", "pp")}),
 )
 def test_what_is_proposed_obeys_every_rule_fits_and_keeps_what_was_asked(
     model: str, nodes: int, per_node: int, seq_length: int, fixed: Dict[str, int]
@@ -81,6 +81,13 @@ def test_proposals(model: str, cards: int, layout: Layout) -> None:
     proposal = propose_layout(config, job_of(config, cards))
     assert proposal is not None
     assert proposal.layout == layout
+
+
+def test_a_number_that_was_given_is_kept() -> None:
+    config = config_of("35b")
+    proposal = propose_layout(config, job_of(config, 32), {"dp": 8})
+    assert proposal is not None
+    assert proposal.layout == Layout(dp=8, mp=4, micro_batch_num=32)
 
 
 def test_a_pipeline_gets_four_micro_batches_a_stage() -> None:
