@@ -52,6 +52,7 @@ class LazyGroup(click.Group):
         "merge-lora": ("telechat_runtime.cli.merge_lora", "Merge LoRA weights into the model they were trained on."),
         "nodes": ("telechat_runtime.cli.nodes", "Show the cluster that the inventory describes."),
         "status": ("telechat_runtime.cli.status", "Show who holds the nodes, and their jobs."),
+        "check": ("telechat_runtime.cli.check", "Run MindSpore's and MindFormers' own checks on all nodes."),
         "show": ("telechat_runtime.cli.show", "Show the record of a job."),
         "diff": ("telechat_runtime.cli.diff", "Show how two jobs differ."),
         "replay": ("telechat_runtime.cli.replay", "Run a job again, by its record."),

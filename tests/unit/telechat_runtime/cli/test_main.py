@@ -40,6 +40,7 @@ def test_help_lists_the_commands_in_the_order_of_their_use() -> None:
         "merge-lora",
         "nodes",
         "status",
+        "check",
         "show",
         "diff",
         "replay",
