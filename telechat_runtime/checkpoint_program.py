@@ -34,6 +34,7 @@ def _program(kind: str, module: str, request: Mapping[str, Any]) -> Program:
         own=Entry(words=("-m", f"{_MODULES}.{module}", f"{WORK}/{REQUEST}")),
         processes=Processes.RANK_0,
         files=((REQUEST, json.dumps(request, indent=1)), *_modules()),
+        inputs=(("checkpoint", str(request["checkpoint"])),),
     )
 
 

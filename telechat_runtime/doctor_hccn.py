@@ -47,8 +47,8 @@ def address(facts: NodeFacts) -> Finding:
     if not bare:
         return Finding(Status.OK, "every NPU has an address")
     detail = f"{numbered('NPU', bare)} without an address"
-    if not _leaves_node(facts):
-        return Finding(Status.OK, f"{detail}: one node needs none")
+    if not _needs_network(facts):
+        return Finding(Status.OK, f"{detail}: {_why_not_needed(facts)}")
     return Finding(Status.FAIL, detail, "write address_N and netmask_N to /etc/hccn.conf; hccn_tool -a -cfg recovery")
 
 
@@ -79,8 +79,10 @@ def net_health(facts: NodeFacts) -> Finding:
         return Finding(_severity(facts), detail, next_step)
     if "Init" in words:
         detail = f"{numbered('NPU', words['Init'])}: Init, no address to watch is set"
-        status = Status.WARN if _leaves_node(facts) else Status.OK
-        return Finding(status, detail, "hccn_tool -i NPU -netdetect -s address GATEWAY" if _leaves_node(facts) else "")
+        status = Status.WARN if _needs_network(facts) else Status.OK
+        return Finding(
+            status, detail, "hccn_tool -i NPU -netdetect -s address GATEWAY" if _needs_network(facts) else ""
+        )
     return Finding(Status.OK, "Success on every NPU")
 
 
@@ -108,7 +110,7 @@ def ping(facts: NodeFacts) -> Finding:
     unseen = _unseen(facts)
     if unseen:
         return unseen
-    if not _leaves_node(facts):
+    if len(facts.cluster.nodes) == 1:
         return Finding(Status.OK, "one node: nobody to reach")
     if facts.pings is None:
         return not_seen("the node gave no answer to the order to ping")
@@ -149,9 +151,13 @@ def _devices(facts: NodeFacts) -> Sequence[Mapping[str, Any]]:
     return section["devices"] if section else ()
 
 
-def _leaves_node(facts: NodeFacts) -> bool:
-    return len(facts.cluster.nodes) > 1
+def _needs_network(facts: NodeFacts) -> bool:
+    return len(facts.cluster.nodes) > 1 and facts.cluster.device_target != CPU
+
+
+def _why_not_needed(facts: NodeFacts) -> str:
+    return "one node needs none" if len(facts.cluster.nodes) == 1 else "jobs run on CPU"
 
 
 def _severity(facts: NodeFacts) -> Status:
-    return Status.FAIL if _leaves_node(facts) else Status.WARN
+    return Status.FAIL if _needs_network(facts) else Status.WARN

@@ -114,6 +114,9 @@ def predict_program(spec: PredictSpec, config: Overlay, facts: PredictConfig) ->
         config_diff=config.diff,
         model_name=facts.model_name,
         results=(RESULTS,),
+        inputs=tuple(
+            (name, path) for name, path in (("tokenizer", facts.tokenizer), ("checkpoint", facts.checkpoint)) if path
+        ),
     )
 
 

@@ -52,6 +52,12 @@ def test_one_node_needs_no_network(check: str, ill: Dict[str, Any], status: Stat
     assert getattr(doctor_hccn, check)(with_npu(nodes=1, **ill)).status is status
 
 
+def test_jobs_on_cpu_need_no_network() -> None:
+    bare = server(hccn={"devices": [npu(0, address=None)]})
+    found = doctor_hccn.address(healthy(server=bare, variables={"telechat_device_target": "CPU"}))
+    assert (found.status, found.detail) == (Status.OK, "NPU 0 without an address: jobs run on CPU")
+
+
 def test_lost_pings_are_named_up_to_a_number() -> None:
     pings = tuple(Ping(device, "node1", 7, answered=device > 5) for device in range(8))
     found = doctor_hccn.ping(healthy(pings=pings))
