@@ -83,7 +83,7 @@ def judge(kernel: NextKernel, policy: str, work: Work, *, has_driver: bool, head
     if policy == REBUILD and buildable:
         if headers == "missing":
             return Verdict(problem=_headers_missing(kernel))
-        return Verdict(build=f"build the driver's module for kernel {kernel.release}, which boots next")
+        return Verdict(build=f"build the driver module for kernel {kernel.release}, which boots next")
     if work.reboots:
         return Verdict(problem=_reboot_refused(kernel, buildable=buildable))
     return Verdict(caution=drift_caution(kernel))

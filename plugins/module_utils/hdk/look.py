@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import grp
+import os
 import pwd
 from dataclasses import asdict, replace
 from typing import Any, Dict, List, NamedTuple, Optional
@@ -128,10 +129,11 @@ def answer(settings: Dict[str, Any], run: Run, family: Optional[str], root: str 
         problems += preparation.pop("problems")
         facts.update(preparation)
     verdict = judge_next_kernel(settings, run, family, seen, root)
-    facts.update(builds_module=bool(verdict.build), builds_only=bool(verdict.build and not seen.plan.steps))
+    leftover = packages_left(settings, root) if seen.wish.state == PRESENT and not seen.plan.steps else []
+    facts.update(builds_module=bool(verdict.build), without_steps=not seen.plan.steps)
     return {
         "facts": facts,
-        "pending": _pending(settings, seen, facts, verdict),
+        "pending": _pending(settings, seen, facts, verdict, leftover),
         "problems": problems + [problem for problem in [verdict.problem] if problem],
         "cautions": seen.cautions() + [caution for caution in [verdict.caution] if caution],
     }
@@ -151,11 +153,24 @@ def _going_on(settings: Dict[str, Any], state: Dict[str, Any]) -> Dict[str, Any]
     return {"facts": facts, "pending": {ROLE: f"wait for steps that go on ({at})"}, "problems": [], "cautions": []}
 
 
-def _pending(settings: Dict[str, Any], seen: HdkLook, facts: Dict[str, Any], verdict: Verdict) -> Dict[str, str]:
-    if not seen.plan.steps:
-        return {ROLE: verdict.build} if verdict.build else {}
-    preparations = _preparations(settings, facts) if seen.wish.state == PRESENT else []
+def packages_left(settings: Dict[str, Any], root: str = "/") -> List[str]:
+    """Return the packages that a run left in the folder `discard` when its control side was killed after the steps."""
+    folder = settings.get("discard")
+    try:
+        return sorted(os.listdir(os.path.join(root, folder.lstrip("/")))) if folder else []
+    except FileNotFoundError:
+        return []
+
+
+def _pending(
+    settings: Dict[str, Any], seen: HdkLook, facts: Dict[str, Any], verdict: Verdict, leftover: List[str]
+) -> Dict[str, str]:
     builds = [verdict.build] if verdict.build else []
+    if not seen.plan.steps:
+        removals = [f"remove {', '.join(leftover)}, left in {settings['discard']}"] if leftover else []
+        work = "; ".join([*builds, *removals])
+        return {ROLE: work} if work else {}
+    preparations = _preparations(settings, facts) if seen.wish.state == PRESENT else []
     return {ROLE: "; ".join([*preparations, *facts["plan"], *builds, str(seen.estimate())])}
 
 

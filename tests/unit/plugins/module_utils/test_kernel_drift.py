@@ -138,7 +138,7 @@ def test_a_reboot_that_would_lose_the_npus_is_refused_unless_a_module_is_asked_f
     assert f"boot {NEXT} first" in refused.problem.next_step
     assert "ascend_hdk_next_kernel: rebuild" in refused.problem.next_step
     built = judge(next_one(), "rebuild", work, has_driver=True, headers="installable")
-    assert built == Verdict(build=f"build the driver's module for kernel {NEXT}, which boots next")
+    assert built == Verdict(build=f"build the driver module for kernel {NEXT}, which boots next")
 
 
 def test_a_new_driver_takes_the_old_ones_modules_away():

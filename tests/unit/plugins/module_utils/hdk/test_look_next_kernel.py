@@ -59,7 +59,7 @@ def test_a_converged_server_is_told_of_and_left_alone(installed):
 
 def test_a_build_that_is_asked_for_is_the_role_s_work(installed):
     seen = look(installed, next_kernel="rebuild")
-    assert seen["pending"] == {"ascend_hdk": f"build the driver's module for kernel {NEXT}, which boots next"}
+    assert seen["pending"] == {"ascend_hdk": f"build the driver module for kernel {NEXT}, which boots next"}
     assert (seen["problems"], seen["cautions"], seen["facts"]["plan"]) == ([], [], [])
     assert seen["facts"]["builds_module"]
 
@@ -79,7 +79,7 @@ def test_a_plan_that_would_reboot_into_it_is_refused(host):
 def test_a_plan_that_may_build_says_so_before_its_estimate(host):
     seen = look(host, next_kernel="rebuild")
     assert seen["problems"] == []
-    assert f"; build the driver's module for kernel {NEXT}, which boots next; about " in seen["pending"]["ascend_hdk"]
+    assert f"; build the driver module for kernel {NEXT}, which boots next; about " in seen["pending"]["ascend_hdk"]
 
 
 @pytest.mark.parametrize(("candidate", "problems"), [("1", []), ("(none)", ["kernel_drift"])])
@@ -97,3 +97,13 @@ def test_nobody_asks_for_headers_without_need(installed):
 
 def test_a_server_that_is_to_lose_its_driver_needs_no_module(installed):
     assert look(installed, state="absent", packages={})["cautions"] == []
+
+
+def test_packages_that_a_killed_run_left_are_removed_by_the_next(installed):
+    installed.write(f"lib/modules/{NEXT}/updates/dkms/drv_pcie_host.ko.zst", "")
+    installed.write("var/lib/ascend-hdk/packages/driver.run", "")
+    seen = look(installed, discard="/var/lib/ascend-hdk/packages")
+    assert seen["pending"] == {"ascend_hdk": "remove driver.run, left in /var/lib/ascend-hdk/packages"}
+    assert seen["facts"]["without_steps"]
+    assert look(installed, discard="")["pending"] == {}
+    assert look(installed, discard="/var/lib/ascend-hdk/none")["pending"] == {}
