@@ -45,6 +45,12 @@ class ConfigError(SpecError):
     """The MindFormers yaml, or an override of it, is invalid."""
 
 
+class DataError(TelechatError):
+    """A file of training data, or a tokenizer, is not what it has to be."""
+
+    exit_code = 3
+
+
 class InventoryError(TelechatError):
     """The inventory breaks its contract (inventory/README.md); `problems` holds one message per violation."""
 

@@ -48,6 +48,7 @@ class LazyGroup(click.Group):
     lazy={
         "predict": ("telechat_runtime.cli.predict", "Let a model answer questions."),
         "finetune": ("telechat_runtime.cli.finetune", "Finetune a model on all nodes of the inventory."),
+        "preprocess": ("telechat_runtime.cli.preprocess", "Make training data of JSONL files."),
         "convert": ("telechat_runtime.cli.convert", "Convert a checkpoint from one parallel layout to another."),
         "merge-lora": ("telechat_runtime.cli.merge_lora", "Merge LoRA weights into the model they were trained on."),
         "nodes": ("telechat_runtime.cli.nodes", "Show the cluster that the inventory describes."),
