@@ -144,7 +144,7 @@ def _turns(conversation: str) -> List[Piece]:
     answers = [turn.split(BOT)[-1] for turn in conversation.split(END)[:-1]]
     if not len(questions) == len(answers) == conversation.count(BOT):
         raise MalformedError(
-            f"its {len(questions)} {USER}, {conversation.count(BOT)} {BOT} and {len(answers)} {END} are no pairs of turns"
+            f"its {len(questions)} {USER}, {conversation.count(BOT)} {BOT} and {len(answers)} {END} pair no turns"
         )
     pieces: List[Piece] = []
     for question, answer in zip(questions, answers):
