@@ -93,8 +93,8 @@ class RowFiller:
 
         length = self._packer.row_length
         padding = length - sum(map(len, self._open))
-        row = np.full(length, self._pad, np.int32)
-        labels = np.full(length, IGNORED, np.int32)
+        row: Any = np.full(length, self._pad, np.int32)
+        labels: Any = np.full(length, IGNORED, np.int32)
         place, learned = 0, 0
         if self._left:
             starts = sum(sample.starts for sample in self._open)
