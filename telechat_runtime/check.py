@@ -12,8 +12,9 @@ from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.node.check.judge import Verdict
 from telechat_runtime.node.check.run_check import MARK
 from telechat_runtime.node_client import NodeClient
+from telechat_runtime.node_programs import node_package, node_program
 from telechat_runtime.plan import JobPlan, plan_job
-from telechat_runtime.prepare import NodeLook, new_job_id, node_package, node_program, whoami
+from telechat_runtime.prepare import NodeLook, new_job_id, whoami
 from telechat_runtime.program import WORK, Entry, Processes, Program
 from telechat_runtime.report import Report
 from telechat_runtime.spec import JobOptions

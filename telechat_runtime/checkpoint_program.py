@@ -7,13 +7,12 @@ work folder, where `python -m` finds them first.
 
 from __future__ import annotations
 
-import importlib.resources
 import json
-from typing import Any, Mapping, Tuple
+from typing import Any, Mapping
 
+from telechat_runtime.node_programs import node_package
 from telechat_runtime.program import WORK, Entry, Processes, Program
 
-_PACKAGES = ("telechat_runtime", "telechat_runtime.node", "telechat_runtime.node.checkpoints")
 _MODULES = "telechat_runtime.node.checkpoints"
 REQUEST = "request.json"
 
@@ -33,17 +32,6 @@ def _program(kind: str, module: str, request: Mapping[str, Any]) -> Program:
         kind=kind,
         own=Entry(words=("-m", f"{_MODULES}.{module}", f"{WORK}/{REQUEST}")),
         processes=Processes.RANK_0,
-        files=((REQUEST, json.dumps(request, indent=1)), *_modules()),
+        files=((REQUEST, json.dumps(request, indent=1)), *node_package("checkpoints")),
         inputs=(("checkpoint", str(request["checkpoint"])),),
     )
-
-
-def _modules() -> Tuple[Tuple[str, str], ...]:
-    """Return the modules that the programs import, by their names in the work folder."""
-    files = {}
-    for package in _PACKAGES:
-        folder = importlib.resources.files(package)
-        for module in folder.iterdir():
-            if module.name == "__init__.py" or (package == _MODULES and module.name.endswith(".py")):
-                files[f"{package.replace('.', '/')}/{module.name}"] = module.read_text(encoding="utf-8")
-    return tuple(sorted(files.items()))

@@ -21,12 +21,12 @@ from telechat_runtime.finetune_settings import SPEED_UP_FILE
 from telechat_runtime.finetune_spec import FinetuneSpec
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.node_client import NodeClient
+from telechat_runtime.node_programs import node_program
 from telechat_runtime.plan import JobPlan, plan_job
 from telechat_runtime.prepare import (
     ConfigSource,
     NodeLook,
     new_job_id,
-    node_program,
     shipped_candidates,
     shipped_config,
     whoami,

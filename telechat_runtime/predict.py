@@ -15,6 +15,7 @@ from telechat_runtime.errors import PreflightError, SpecError
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job_file import JobFiles
 from telechat_runtime.node_client import NodeClient
+from telechat_runtime.node_programs import node_package, node_program
 from telechat_runtime.plan import JobPlan, plan_job
 from telechat_runtime.predict_settings import (
     Cards,
@@ -29,8 +30,6 @@ from telechat_runtime.prepare import (
     ConfigSource,
     NodeLook,
     new_job_id,
-    node_package,
-    node_program,
     shipped_candidates,
     shipped_config,
     whoami,

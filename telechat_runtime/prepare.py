@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import getpass
-import importlib.resources
 import secrets
 import socket
 import time
@@ -70,25 +69,6 @@ def new_job_id(job_name: str) -> str:
 def whoami() -> str:
     """Return who starts a job, as `user@control host`: the name that a refused colleague reads."""
     return f"{getpass.getuser()}@{socket.gethostname()}"
-
-
-def node_program(name: str) -> str:
-    """Return the text of a program of telechat_runtime.node that runs by itself, as one file in a job's work folder."""
-    return importlib.resources.files("telechat_runtime.node").joinpath(name).read_text(encoding="utf-8")
-
-
-def node_package(name: str) -> Tuple[Tuple[str, str], ...]:
-    """Return the modules of telechat_runtime.node.<name> as files of a work folder, for a script there.
-
-    The interpreter with MindSpore need not have this package.
-    """
-    packages = ("telechat_runtime", "telechat_runtime.node", f"telechat_runtime.node.{name}")
-    files: Dict[str, str] = {}
-    for package in packages:
-        for module in importlib.resources.files(package).iterdir():
-            if module.name == "__init__.py" or (package == packages[-1] and module.name.endswith(".py")):
-                files[f"{package.replace('.', '/')}/{module.name}"] = module.read_text(encoding="utf-8")
-    return tuple(sorted(files.items()))
 
 
 def shipped_candidates(cluster: Cluster, kind: str, model: Optional[str]) -> Tuple[str, ...]:
