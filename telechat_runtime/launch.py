@@ -21,12 +21,12 @@ from telechat_runtime.executor import FleetError, call_on_all
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job import JobState
 from telechat_runtime.logs import Speed, Step, parse_line
-from telechat_runtime.node_client import NodeClient, Watch
+from telechat_runtime.node_client import NodeClient
 from telechat_runtime.plan import JobPlan, NodePlan
 from telechat_runtime.report import Report
-from telechat_runtime.watcher import FleetWatch, NodeEvent, NodeLost
+from telechat_runtime.resumed_watch import ResumedWatch
+from telechat_runtime.watcher import HEARTBEAT_SECONDS, FleetWatch, NodeEvent, NodeLost
 
-HEARTBEAT_SECONDS = 30.0
 _LAST_LINES = 20
 _LAST_LINES_SECONDS = 10.0
 
@@ -140,12 +140,16 @@ class _Run:
     def _unfinished(self) -> List[str]:
         return [name for name, outcome in self._outcomes.items() if outcome.state is not JobState.SUCCEEDED]
 
-    def _watch_function(self, node: NodePlan, *, all_ranks: bool) -> Callable[[], Watch]:
+    def _watch_function(self, node: NodePlan, *, all_ranks: bool) -> Callable[[], ResumedWatch]:
         wanted = {0, self._plan.metric_rank, self._plan.world_size - 1}
         own = range(node.first_rank, node.first_rank + self._plan.workers_per_node)
         ranks = None if all_ranks else sorted(wanted.intersection(own))
         client = self._clients[node.node.name]
-        return lambda: client.watch(self._plan.job_id, node.paths.job_root, ranks=ranks)
+        job_id, job_root = self._plan.job_id, node.paths.job_root
+        return lambda: ResumedWatch(
+            lambda offsets: client.watch(job_id, job_root, ranks=ranks, offsets=offsets),
+            patience=self._heartbeat_timeout,
+        )
 
     def _take(self, name: str, event: NodeEvent) -> None:
         if self._outcomes[name].state.is_terminal:

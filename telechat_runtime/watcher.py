@@ -7,11 +7,12 @@ import queue
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Protocol, Tuple, Union
 
 from telechat_runtime.errors import TelechatError
-from telechat_runtime.node_client import Watch
 
+HEARTBEAT_SECONDS = 15.0
+"""How long a node may be silent before it counts as lost; a living watch has a heartbeat every two seconds."""
 _POLL_SECONDS = 0.1
 
 
@@ -25,14 +26,24 @@ class NodeLost:
 NodeEvent = Union[Dict[str, Any], NodeLost]
 
 
+class EventStream(Protocol):
+    """The events of one node: a `Watch`, or one that begins again when it breaks off."""
+
+    def events(self) -> Iterator[Dict[str, Any]]:
+        """Yield the node's events."""
+
+    def close(self) -> None:
+        """End them; may be called from any thread."""
+
+
 class FleetWatch:
     """The events of all nodes in one queue; `open_watch` has a function for each node that begins its watch."""
 
-    def __init__(self, open_watch: Mapping[str, Callable[[], Watch]], *, heartbeat_timeout: float) -> None:
+    def __init__(self, open_watch: Mapping[str, Callable[[], EventStream]], *, heartbeat_timeout: float) -> None:
         self._heartbeat_timeout = heartbeat_timeout
         self._events: queue.SimpleQueue[Tuple[str, NodeEvent]] = queue.SimpleQueue()
         self._last_sign: Dict[str, float] = dict.fromkeys(open_watch, time.monotonic())
-        self._watches: List[Watch] = []
+        self._watches: List[EventStream] = []
         self._closed = False
         self._next_look = 0.0
         self._lock = threading.Lock()
@@ -72,7 +83,7 @@ class FleetWatch:
                 return name, NodeLost(f"no sign of life for {self._heartbeat_timeout:g} s")
         return None
 
-    def _follow(self, name: str, begin: Callable[[], Watch]) -> None:
+    def _follow(self, name: str, begin: Callable[[], EventStream]) -> None:
         reason = "its watch ended before the job did"
         try:
             watch = begin()
