@@ -178,7 +178,7 @@ def _check(spec: PreprocessSpec, output: Path) -> None:
         if importlib.util.find_spec(module) is None:
             raise SpecError(
                 f"{module}, which preprocess works with, is not installed here",
-                next_step="run it in a node's container, or install telechat-runtime[preprocess]",
+                next_step="run it in a node's container, or install what pyproject.toml's extra `preprocess` names",
             )
 
 

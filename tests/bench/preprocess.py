@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,53 +57,107 @@ def upstream_tokenizer(path: str) -> Any:
     return Tokenizer()
 
 
-def upstream_way(source: str, model: str, output: str) -> int:
-    """Write the rows of a file of dialogues; return how many ids its records have."""
-    import numpy as np  # noqa: PLC0415
-    from mindspore.mindrecord import FileWriter  # noqa: PLC0415
+Row = tuple[list[int], list[int]]
+Ids = Callable[[str], list[int]]
 
+
+def upstream_way(source: str, model: str, output: str) -> None:
+    """Write the rows of a file, of either shape, as the version of the published script that reads it does."""
     tokenizer = upstream_tokenizer(model)
 
     def ids(text: str) -> list[int]:
-        return tokenizer(text, add_special_tokens=False)["input_ids"]
-
-    def sample(record: dict[str, Any]) -> tuple[list[int], list[int]]:
-        tokens = ids("<_system>") + ids(record["system"])
-        labels = [IGNORED] * len(tokens)
-        for turn in record["dialog"]:
-            mark, content = ids(MARKS[turn["role"]]), ids(turn["content"])
-            tokens += mark + content
-            labels += [IGNORED] * len(mark)
-            if turn["role"] == "bot":
-                end, newline = ids("<_end>"), ids("\n")
-                tokens += end + newline
-                labels += content + end + [IGNORED] * len(newline)
-            else:
-                labels += [IGNORED] * len(content)
-        return tokens, labels
+        found: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+        return found
 
     records = [json.loads(line) for line in Path(source).read_text(encoding="utf-8").splitlines()]
     random.Random(2024).shuffle(records)  # noqa: S311 - an order, not a secret
-    rows, row, total = [], ([], []), 0
+    write(dialogue_rows(records, ids) if "dialog" in records[0] else exchange_rows(records, ids), output)
+
+
+def dialogue_rows(records: list[dict[str, Any]], ids: Ids) -> list[Row]:
+    """Return rows of dialogues, each record tokenized once, padded on the right."""
+    rows: list[Row] = []
+    row: Row = ([], [])
     for record in records:
-        tokens, labels = sample(record)
-        total += len(tokens)
+        tokens, labels = dialogue(record, ids)
         if len(tokens) > MAX_LENGTH + 1:
             continue
         if len(row[0]) + len(tokens) > MAX_LENGTH + 1:
             rows.append(row)
             row = ([], [])
         row = (row[0] + tokens, row[1] + labels)
-    rows.append(row)
+    (pad,) = ids("<_pad>")
+    rests = [MAX_LENGTH + 1 - len(tokens) for tokens, _ in (*rows, row)]
+    return [
+        (tokens + [pad] * rest, labels + [IGNORED] * rest)
+        for (tokens, labels), rest in zip((*rows, row), rests, strict=True)
+    ]
+
+
+def dialogue(record: dict[str, Any], ids: Ids) -> Row:
+    """Return the ids and labels of one dialogue."""
+    tokens = ids("<_system>") + ids(record["system"])
+    labels = [IGNORED] * len(tokens)
+    for turn in record["dialog"]:
+        mark, content = ids(MARKS[turn["role"]]), ids(turn["content"])
+        tokens += mark + content
+        labels += [IGNORED] * len(mark)
+        if turn["role"] == "bot":
+            end, newline = ids("<_end>"), ids("\n")
+            tokens += end + newline
+            labels += content + end + [IGNORED] * len(newline)
+        else:
+            labels += [IGNORED] * len(content)
+    return tokens, labels
+
+
+def exchange_rows(records: list[dict[str, Any]], ids: Ids) -> list[Row]:
+    """Return rows of single questions and answers, padded on the left.
+
+    As that script does, each record is tokenized to know its length, and each row of texts once more.
+    """
+    texts = [f"<_start><_user>{record['input']}<_bot>{record['output']}<_end>" for record in records]
+    groups: list[tuple[int, list[str]]] = [(0, [])]
+    for text in texts:
+        length = len(exchanges([text], ids)[0])
+        used, group = groups[-1]
+        if used + length <= MAX_LENGTH:
+            groups[-1] = (used + length, [*group, text])
+        else:
+            groups.append((length, [text]) if length <= MAX_LENGTH else (0, []))
+    (pad,) = ids("<_pad>")
+    rows = []
+    for used, group in groups:
+        if group:
+            rest = MAX_LENGTH + 1 - used
+            tokens, labels = exchanges(group, ids)
+            rows.append(([pad] * rest + tokens, [IGNORED] * rest + labels))
+    return rows
+
+
+def exchanges(texts: list[str], ids: Ids) -> Row:
+    """Return the ids and labels of some texts of one question and answer each, all <_start> in front."""
+    start, user, bot, end = (ids(token)[0] for token in ("<_start>", "<_user>", "<_bot>", "<_end>"))
+    tokens, labels = [start] * len(texts), [IGNORED] * len(texts)
+    for text in texts:
+        question, answer = text.removeprefix("<_start><_user>").removesuffix("<_end>").split("<_bot>")
+        asked, answered = ids(question), ids(answer)
+        tokens += [user, *asked, bot, *answered, end]
+        labels += [*[IGNORED] * (len(asked) + 2), *answered, end]
+    return tokens, labels
+
+
+def write(rows: list[Row], output: str) -> None:
+    """Write rows one by one."""
+    import numpy as np  # noqa: PLC0415
+    from mindspore.mindrecord import FileWriter  # noqa: PLC0415
+
     writer = FileWriter(output, 1)
     writer.add_schema({name: {"type": "int32", "shape": [-1]} for name in ("input_ids", "labels")}, "rows")
-    (pad,) = ids("<_pad>")
     for tokens, labels in rows:
-        rest = MAX_LENGTH + 1 - len(tokens)
-        columns = {"input_ids": tokens + [pad] * rest, "labels": labels + [IGNORED] * rest}
+        columns = {"input_ids": tokens, "labels": labels}
         writer.write_raw_data([{name: np.asarray(column).astype(np.int32) for name, column in columns.items()}])
     writer.commit()
-    return total
 
 
 def rows_of(file: Path) -> list[tuple[bytes, bytes]]:
@@ -132,7 +187,7 @@ def main() -> int:
     options = parser.parse_args()
     source, tokenizer = (str(Path(path).resolve()) for path in (options.source, options.tokenizer))
     if options.upstream_way:
-        print(upstream_way(source, tokenizer, options.upstream_way))
+        upstream_way(source, tokenizer, options.upstream_way)
         return 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
