@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from telechat_runtime.events import NodeOutcome
 from telechat_runtime.job import JobState
+from telechat_runtime.known_errors import KnownError, known_error
 from telechat_runtime.logs import Speed, Step
 
 _SUCCEEDED = 0
@@ -50,6 +51,7 @@ class Report:
 
     def as_dict(self) -> Dict[str, Any]:
         """Return the report as data."""
+        known = self._known_error()
         return {
             "job_id": self.job_id,
             "state": str(self.state),
@@ -62,6 +64,7 @@ class Report:
             "last_loss": self.last_step.loss if self.last_step else None,
             "samples_per_second_per_npu": self.speed.samples_per_second if self.speed else None,
             "first_failure": self.first_failure,
+            "known_error": {"name": known.name, "cause": known.cause, "remedy": known.remedy} if known else None,
             "nodes": [
                 {
                     "name": outcome.node,
@@ -95,12 +98,21 @@ class Report:
         lines.append(f"  folder    {self.folder} (on each node)")
         return "\n".join(lines)
 
+    def _failed(self) -> Optional[NodeOutcome]:
+        return next((outcome for outcome in self.nodes if outcome.node == self.first_failure), None)
+
+    def _known_error(self) -> Optional[KnownError]:
+        failed = self._failed()
+        return known_error([failed.reason, *failed.last_lines]) if failed else None
+
     def _failure_lines(self) -> List[str]:
-        failed = next((outcome for outcome in self.nodes if outcome.node == self.first_failure), None)
+        failed = self._failed()
         if failed is None:
             return []
         lines = [f"  first to fail: {failed.node}: {failed.reason or 'no reason given'}"]
-        return [*lines, *(f"    | {line}" for line in failed.last_lines)]
+        lines += [f"    | {line}" for line in failed.last_lines]
+        known = self._known_error()
+        return [*lines, f"  known as  {known.name}: {known.cause}", f"  next      {known.remedy}"] if known else lines
 
 
 def duration(seconds: float) -> str:

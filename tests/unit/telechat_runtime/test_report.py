@@ -57,6 +57,21 @@ def test_failure_as_text() -> None:
     ]
 
 
+def test_the_first_failures_known_error_is_explained() -> None:
+    lines = ("Failed to call bind for socket. Errno: 98, Address already in use", "shutdown")
+    nodes = (
+        NodeOutcome(node="node0", node_rank=0, state=JobState.FAILED, reason="the scheduler: down", last_lines=lines),
+        NodeOutcome(node="node1", node_rank=1, state=JobState.FAILED, reason="rank 9 was killed by SIGKILL"),
+    )
+    failed = report(nodes=nodes, first_failure="node0")
+    assert failed.as_dict()["known_error"]["name"] == "port in use"
+    assert failed.as_text().splitlines()[-3:-1] == [
+        "  known as  port in use: the scheduler's port is taken on rank 0's node",
+        "  next      end what listens there, or set another telechat_master_port",
+    ]
+    assert report(nodes=nodes).as_dict()["known_error"] is None
+
+
 def test_a_diverged_loss_is_said() -> None:
     diverged = Step(1, 1, 10, 10, float("nan"), 90, 1e-4)
     assert "the training has diverged" in report(JobState.SUCCEEDED, last_step=diverged).as_text()

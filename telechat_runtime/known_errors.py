@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Errors that jobs are known to end with: the words in a log, what they come from, what to do.
+
+docs/failures.md shows the same table; a contract test compares them. The words of HCCL are those of Huawei's published
+fault texts, no device was seen; those of msrun and MindFormers were seen with 2.7.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Iterable, Optional
+
+
+@dataclass(frozen=True)
+class KnownError:
+    """An error by its name; `words` is a regular expression for a line that reports it."""
+
+    name: str
+    words: str
+    cause: str
+    remedy: str
+
+
+KNOWN_ERRORS = (
+    KnownError(
+        name="HCCL EI0002",
+        words=r"\bEI0002\b",
+        cause="a rank waited in a collective for one that had ended, hung, or was far behind",
+        remedy="look at the rank that ended first; if all are alive and only slow, raise HCCL_EXEC_TIMEOUT by --env",
+    ),
+    KnownError(
+        name="HCCL EI0004",
+        words=r"\bEI0004\b",
+        cause="the rank table is not that of these cards",
+        remedy="unset RANK_TABLE_FILE in telechat_env: msrun needs none",
+    ),
+    KnownError(
+        name="HCCL EI0006",
+        words=r"\bEI0006\b",
+        cause="a rank could not connect to another one over the NPU network in time",
+        remedy="telechat-run doctor pings the NPUs; if one starts late, raise HCCL_CONNECT_TIMEOUT by --env",
+    ),
+    KnownError(
+        name="HCCL EJ0001",
+        words=r"\bEJ0001\b",
+        cause="the card's HCCP process could not start: something of an earlier job is still on the card",
+        remedy="telechat-run doctor shows leftovers; end them, then start again",
+    ),
+    KnownError(
+        name="port in use",
+        words=r"[Aa]ddress already in use|Failed to call bind",
+        cause="the scheduler's port is taken on rank 0's node",
+        remedy="end what listens there, or set another telechat_master_port",
+    ),
+    KnownError(
+        name="workers missing",
+        words=r"some processes in the cluster are not successfully spawned",
+        cause="not all workers joined the scheduler in time",
+        remedy="see the first error of the other nodes; if they only start slowly, raise --cluster-timeout",
+    ),
+    KnownError(
+        name="rank twice",
+        words=r"Repeated registration node",
+        cause="two nodes joined the same scheduler with one rank",
+        remedy="telechat-run status shows another job with this scheduler; stop it",
+    ),
+    KnownError(
+        name="disk full",
+        words=r"No space left on device",
+        cause="a disk that the job writes to is full",
+        remedy="make room in the job root or the output folder, or save fewer checkpoints (keep_checkpoint_max)",
+    ),
+    KnownError(
+        name="out of memory",
+        words=r"[Oo]ut of memory|[Mm]emory not enough",
+        cause="model, activations and batch do not fit",
+        remedy="a smaller --batch-size, a shorter --seq-length, more --mp or --pp, or recomputation (docs/layouts.md)",
+    ),
+    KnownError(
+        name="data workers",
+        words=r"num_parallel_workers exceeds the boundary",
+        cause="the yaml asks for more data workers than the node has CPUs",
+        remedy="--set train_dataset.num_parallel_workers=N, and the same of eval_dataset",
+    ),
+    KnownError(
+        name="resume record missing",
+        words=r"latest_checkpointed_iteration\.txt",
+        cause="the nodes do not see each other's checkpoints, which resuming over nodes needs",
+        remedy="put the checkpoints on storage that all nodes share, and name it in telechat_shared_paths",
+    ),
+    KnownError(
+        name="killed",
+        words=r"was killed by SIGKILL",
+        cause="somebody, or the kernel for want of memory, killed the process",
+        remedy="`dmesg` on the node names what the kernel killed; then fewer data workers, or more memory",
+    ),
+)
+
+
+def known_error(lines: Iterable[str]) -> Optional[KnownError]:
+    """Return the known error that lines of a log report, the first in the table of several; None without one."""
+    text = "\n".join(lines)
+    return next((error for error in KNOWN_ERRORS if re.search(error.words, text)), None)

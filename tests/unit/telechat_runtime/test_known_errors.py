@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lines as logs hold them lead to the error they report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from telechat_runtime.known_errors import KNOWN_ERRORS, known_error
+
+DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "failures.md"
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("RuntimeError: EI0002: The wait execution of the Notify register times out.", "HCCL EI0002"),
+        ("EI0006: Getting socket times out. Reason: Remote Rank did not send the data in time.", "HCCL EI0006"),
+        ("EJ0001: Failed to initialize the HCCP process. Maybe the last training process is running.", "HCCL EJ0001"),
+        ("Failed to call bind for socket. Errno: 98, Address already in use", "port in use"),
+        (
+            "initialize distributed job cluster because some processes in the cluster are not successfully spawned",
+            "workers missing",
+        ),
+        ("Repeated registration node: 0 to the scheduler", "rank twice"),
+        ("OSError: [Errno 28] No space left on device", "disk full"),
+        ("RuntimeError: Memory not enough: current free memory size[0]", "out of memory"),
+        ("ValueError: num_parallel_workers exceeds the boundary between 1 and 2!", "data workers"),
+        ("rank 3 was killed by SIGKILL", "killed"),
+    ],
+)
+def test_a_line_of_a_log_is_known(line: str, name: str) -> None:
+    found = known_error(["INFO all is well", line])
+    assert found is not None
+    assert found.name == name
+
+
+def test_what_a_healthy_start_prints_is_no_error() -> None:
+    assert known_error(["WARNING Topology build timed out., retry(1/240)", ""]) is None
+
+
+def test_of_several_the_more_telling_one_counts() -> None:
+    found = known_error(["rank 0 was killed by SIGKILL", "No space left on device"])
+    assert found is not None
+    assert found.name == "disk full"
+
+
+def test_the_document_shows_the_table() -> None:
+    rows = [line for line in DOCUMENT.read_text(encoding="utf-8").splitlines() if line.startswith("| ")][1:]
+    escaped = {error.name: error.words.replace("|", "\\|") for error in KNOWN_ERRORS}
+    assert rows == [f"| {each.name} | `{escaped[each.name]}` | {each.cause} | {each.remedy} |" for each in KNOWN_ERRORS]
