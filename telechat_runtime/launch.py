@@ -24,7 +24,7 @@ from telechat_runtime.logs import Speed, Step, parse_line
 from telechat_runtime.node_client import NodeClient
 from telechat_runtime.plan import JobPlan, NodePlan
 from telechat_runtime.report import Report
-from telechat_runtime.resumed_watch import ResumedWatch
+from telechat_runtime.resumed_watch import ResumedWatch, watch_job
 from telechat_runtime.watcher import HEARTBEAT_SECONDS, FleetWatch, NodeEvent, NodeLost
 
 _LAST_LINES = 20
@@ -144,12 +144,8 @@ class _Run:
         wanted = {0, self._plan.metric_rank, self._plan.world_size - 1}
         own = range(node.first_rank, node.first_rank + self._plan.workers_per_node)
         ranks = None if all_ranks else sorted(wanted.intersection(own))
-        client = self._clients[node.node.name]
-        job_id, job_root = self._plan.job_id, node.paths.job_root
-        return lambda: ResumedWatch(
-            lambda offsets: client.watch(job_id, job_root, ranks=ranks, offsets=offsets),
-            patience=self._heartbeat_timeout,
-        )
+        client, job_id, job_root = self._clients[node.node.name], self._plan.job_id, node.paths.job_root
+        return lambda: watch_job(client, job_id, job_root, ranks=ranks, patience=self._heartbeat_timeout)
 
     def _take(self, name: str, event: NodeEvent) -> None:
         if self._outcomes[name].state.is_terminal:

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any, Callable, Dict, Iterator, Mapping, Optional
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Sequence
 
 from telechat_runtime.errors import UnreachableError, UntrustedHostError
 from telechat_runtime.job import JobState
-from telechat_runtime.node_client import Watch
+from telechat_runtime.node_client import NodeClient, Watch
 
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 3.0
@@ -76,3 +76,10 @@ class ResumedWatch:
     def _note_offset(self, event: Mapping[str, Any]) -> None:
         if event["event"] == "log":
             self._offsets[event["log"]] = event["offset"]
+
+
+def watch_job(
+    client: NodeClient, job_id: str, job_root: str, *, ranks: Optional[Sequence[int]], patience: float
+) -> ResumedWatch:
+    """Return a watch of a job on one node: log lines of `ranks` (None: all logs), states, heartbeats."""
+    return ResumedWatch(lambda offsets: client.watch(job_id, job_root, ranks=ranks, offsets=offsets), patience=patience)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Dict, Mapping, Optional, Sequence, Set
+from typing import Dict, Optional, Sequence, Set
 
 import click
 
@@ -16,10 +16,10 @@ from telechat_runtime.fleet_status import FleetJob, choose_job, fleet_status
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.inventory import InventoryOptions, load_cluster
 from telechat_runtime.job import JobState
-from telechat_runtime.node_client import NodeClient, Watch
+from telechat_runtime.node_client import NodeClient
 from telechat_runtime.prepare import whoami
 from telechat_runtime.progress import event_text
-from telechat_runtime.resumed_watch import ResumedWatch
+from telechat_runtime.resumed_watch import ResumedWatch, watch_job
 from telechat_runtime.watcher import HEARTBEAT_SECONDS, FleetWatch, NodeLost
 
 
@@ -45,14 +45,11 @@ def _show(
     ranks: Optional[Sequence[int]],
     follow: bool,
 ) -> None:
-    def begin(client: NodeClient, offsets: Mapping[str, int]) -> Watch:
-        return client.watch(job.job_id, client.node.job_root, ranks=ranks, offsets=offsets)
-
-    def resumed(name: str) -> ResumedWatch:
-        return ResumedWatch(functools.partial(begin, clients[name]), patience=HEARTBEAT_SECONDS)
+    def begin(client: NodeClient) -> ResumedWatch:
+        return watch_job(client, job.job_id, client.node.job_root, ranks=ranks, patience=HEARTBEAT_SECONDS)
 
     watch = FleetWatch(
-        {name: functools.partial(resumed, name) for name in job.nodes}, heartbeat_timeout=HEARTBEAT_SECONDS
+        {name: functools.partial(begin, clients[name]) for name in job.nodes}, heartbeat_timeout=HEARTBEAT_SECONDS
     )
     open_nodes: Set[str] = set(job.nodes)
     try:

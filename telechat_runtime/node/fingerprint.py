@@ -14,7 +14,7 @@ from typing import Any, Dict, Iterator, List, Tuple
 MAX_FILES = 4096
 SAMPLED_FILES = 8
 _PIECE = 1 << 20
-_MANIFEST = "dataset.json"
+MANIFEST = "dataset.json"
 
 
 def fingerprint(path: str) -> Dict[str, Any]:
@@ -31,7 +31,7 @@ def _fingerprint(path: str) -> Dict[str, Any]:
     listing = hashlib.sha256()
     for name, stat in files:
         listing.update(f"{name}\0{stat.st_size}\0".encode("utf-8", "surrogateescape"))
-    manifest = os.path.join(path, _MANIFEST)
+    manifest = os.path.join(path, MANIFEST)
     has_manifest = os.path.isfile(manifest)
     sampled = [manifest] if has_manifest else [os.path.join(path, name) if name else path for name in _chosen(files)]
     sample = hashlib.sha256()
@@ -44,7 +44,7 @@ def _fingerprint(path: str) -> Dict[str, Any]:
         "bytes": sum(stat.st_size for _, stat in files),
         "changed": int(max((stat.st_mtime for _, stat in files), default=0)),
         "listing": listing.hexdigest(),
-        "by": _MANIFEST if has_manifest else "first and last MiB",
+        "by": MANIFEST if has_manifest else "first and last MiB",
         "sample": sample.hexdigest(),
     }
 

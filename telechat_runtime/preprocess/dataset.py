@@ -21,6 +21,7 @@ from typing import Any, Callable, Dict, Iterator, List, Sequence, TextIO, Tuple
 
 from telechat_runtime.errors import DataError, SpecError
 from telechat_runtime.interrupt import Interrupt
+from telechat_runtime.node.fingerprint import MANIFEST
 from telechat_runtime.preprocess.encoding import Encode, Encoded, Encoder, Vocabulary, load_tokenizer
 from telechat_runtime.preprocess.lines import LineIndex, index_file, read_lines
 from telechat_runtime.preprocess.mindrecord import MAX_SHARDS, DatasetWriter
@@ -29,7 +30,6 @@ from telechat_runtime.preprocess.rows import Row, RowFiller, samples
 from telechat_runtime.preprocess.statistics import Statistics
 from telechat_runtime.preprocess.workers import OrderedWorkers
 
-MANIFEST = "dataset.json"
 LEFT_OUT = "left_out.jsonl"
 _CHUNK_BYTES = 1 << 18
 _CHUNK_RECORDS = 256
@@ -60,6 +60,11 @@ class PreprocessSpec:
     workers: int = 1
     on_error: OnError = OnError.STOP
 
+    @property
+    def row_length(self) -> int:
+        """Return the ids of a row."""
+        return self.max_length + 1
+
 
 def make_dataset(spec: PreprocessSpec, interrupt: Interrupt, progress: Progress) -> Dict[str, Any]:
     """Make the dataset and return its manifest.
@@ -77,14 +82,15 @@ def make_dataset(spec: PreprocessSpec, interrupt: Interrupt, progress: Progress)
     index = LineIndex([index_file(path, interrupt) for path in spec.inputs])
     shape = _shape(index, spec)
     vocabulary.check(shape)
-    statistics = Statistics(row_length=spec.max_length + 1)
+    statistics = Statistics(row_length=spec.row_length)
     folder = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}."))
     try:
         run = _Run(spec=spec, index=index, shape=shape, vocabulary=vocabulary, encode=encode, statistics=statistics)
         files, fingerprint = run.write(folder, interrupt, progress)
         manifest = _manifest(run, files, fingerprint)
-        _write_text(folder / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
-        folder.chmod(_FOLDER_MODE)
+        text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+        (folder / MANIFEST).write_text(text, encoding="utf-8")
+        _make_readable(folder)
         if output.is_dir():
             output.rmdir()
         folder.rename(output)
@@ -109,7 +115,7 @@ class _Run:
         with ExitStack() as stack:
             workers = stack.enter_context(OrderedWorkers(self.spec.workers, self._encoder(order)))
             # Behind the workers' fork: MindSpore starts threads, and takes seconds that they work in meanwhile.
-            writer = DatasetWriter(folder, shards=self.spec.shards, row_length=self.spec.max_length + 1)
+            writer = DatasetWriter(folder, shards=self.spec.shards, row_length=self.spec.row_length)
             left_out = stack.enter_context((folder / LEFT_OUT).open("w", encoding="utf-8"))
             special = self.vocabulary.special
             filler = RowFiller(self.shape, self.spec.max_length, pad=special[PAD], start=special.get(START, 0))
@@ -126,7 +132,6 @@ class _Run:
             names = writer.finish()
         for file in self.index.files:
             file.check_unchanged()
-        (folder / LEFT_OUT).chmod(_FILE_MODE)
         return names, writer.fingerprint
 
     def _encoder(self, order: array[int]) -> Callable[[], Callable[[Tuple[int, int]], Encoded]]:
@@ -151,8 +156,7 @@ class _Run:
 
     def _malformed(self, record: int, reason: str, left_out: TextIO) -> None:
         if self.spec.on_error is OnError.STOP:
-            path, line = self.index.where(record)
-            raise DataError(f"{path}:{line} {reason}", next_step="mend the line, or leave such out by --on-error skip")
+            raise _malformed(self.index, record, reason)
         self.statistics.malformed += 1
         self._leave_out(record, reason, left_out)
 
@@ -191,11 +195,13 @@ def _shape(index: LineIndex, spec: PreprocessSpec) -> Shape:
                 return shape_of(parse_object(read_lines(descriptors, index, [record])[0]))
             except MalformedError as error:
                 if spec.on_error is OnError.STOP:
-                    path, line = index.where(record)
-                    raise DataError(
-                        f"{path}:{line} {error}", next_step="mend the line, or leave such out by --on-error skip"
-                    ) from error
+                    raise _malformed(index, record, str(error)) from error
     raise DataError(f"{', '.join(spec.inputs)} has no record", next_step="see docs/preprocess.md for the two shapes")
+
+
+def _malformed(index: LineIndex, record: int, reason: str) -> DataError:
+    path, line = index.where(record)
+    return DataError(f"{path}:{line} {reason}", next_step="mend the line, or leave such out by --on-error skip")
 
 
 def _chunks(index: LineIndex, order: Sequence[int]) -> Iterator[Tuple[int, int]]:
@@ -214,7 +220,7 @@ def _manifest(run: _Run, files: List[str], fingerprint: str) -> Dict[str, Any]:
     spec = run.spec
     return {
         "max_length": spec.max_length,
-        "row_length": spec.max_length + 1,
+        "row_length": spec.row_length,
         "shape": str(run.shape),
         "seed": spec.seed,
         "files": files,
@@ -229,6 +235,8 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
-    path.chmod(_FILE_MODE)
+def _make_readable(folder: Path) -> None:
+    """Let jobs of other users read it: mkdtemp and MindRecord make theirs for one user alone."""
+    for file in folder.iterdir():
+        file.chmod(_FILE_MODE)
+    folder.chmod(_FOLDER_MODE)

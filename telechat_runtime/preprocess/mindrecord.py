@@ -14,7 +14,6 @@ FILE_NAME = "dataset.mindrecord"
 MAX_SHARDS = 1000
 _SCHEMA = {"input_ids": {"type": "int32", "shape": [-1]}, "labels": {"type": "int32", "shape": [-1]}}
 _BATCH_IDS = 1 << 20
-_READABLE = 0o644
 
 
 class DatasetWriter:
@@ -70,8 +69,6 @@ class DatasetWriter:
             self._writer.commit()
         except Exception as error:
             raise _failed(error) from error
-        for file in self._folder.iterdir():
-            file.chmod(_READABLE)  # MindRecord makes them 0600, which shuts out a job of another user
         return sorted(file.name for file in self._folder.glob(f"{FILE_NAME}*") if file.suffix != ".db")
 
     def _flush(self) -> None:

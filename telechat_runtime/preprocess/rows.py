@@ -11,7 +11,6 @@ from telechat_runtime.preprocess.packing import Packer, Place
 from telechat_runtime.preprocess.records import Shape
 
 IGNORED = -100
-_INT32_BYTES = 4
 
 
 @dataclass(frozen=True)

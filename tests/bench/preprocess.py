@@ -12,16 +12,14 @@ import argparse
 import json
 import random
 import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.bench.timing import medians, seconds
+
 MAX_LENGTH = 8192
 IGNORED = -100
 SPECIAL = "<_start> <_end> <_pad> <_user> <_bot> <_system> <tool_call> </tool_call> <tool_response> </tool_response>"
@@ -170,13 +168,6 @@ def rows_of(file: Path) -> list[tuple[bytes, bytes]]:
     return rows
 
 
-def seconds(argv: list[str]) -> float:
-    """Run a command that has to succeed and return how long it took."""
-    began = time.monotonic()
-    subprocess.run(argv, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return time.monotonic() - began
-
-
 def main() -> int:
     """Measure and print one line."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.preprocess", description=__doc__)
@@ -208,7 +199,7 @@ def main() -> int:
             folder.mkdir()
             pairs.append((seconds(slow), seconds(fast)))
         same = rows_of(folder / "slow") == rows_of(folder / "fast" / "dataset.mindrecord")
-    theirs, ours = (statistics.median(column) for column in zip(*pairs, strict=True))
+    theirs, ours = medians(pairs)
     print(f"preprocess: {theirs / ours:.1f} x the upstream way ({theirs:.2f} s : {ours:.2f} s), rows the same: {same}")
     return 0 if same else 1
 

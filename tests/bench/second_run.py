@@ -8,21 +8,12 @@ run in turn, so that whatever else the machine does hits both; the medians are c
 from __future__ import annotations
 
 import argparse
-import statistics
-import subprocess
 import sys
-import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.bench.timing import medians, seconds
+
 BIN = Path(sys.executable).parent
-
-
-def seconds(argv: list[str]) -> float:
-    """Run a command that has to succeed and return how long it took."""
-    began = time.monotonic()
-    subprocess.run(argv, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
-    return time.monotonic() - began
 
 
 def main() -> int:
@@ -34,7 +25,7 @@ def main() -> int:
     ping = [str(BIN / "ansible"), "-i", options.inventory, "ascend", "-m", "ansible.builtin.ping"]
     play = [str(BIN / "ansible-playbook"), "-i", options.inventory, "site.yml"]
     pairs = [(seconds(ping), seconds(play)) for _ in range(options.rounds)]
-    pinged, played = (statistics.median(column) for column in zip(*pairs, strict=True))
+    pinged, played = medians(pairs)
     print(f"site.yml with nothing to do: {played / pinged:.2f} x ping ({played:.2f} s : {pinged:.2f} s)")
     return 0
 

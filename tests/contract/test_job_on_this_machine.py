@@ -17,6 +17,8 @@ from typing import Any, Dict, List
 
 import pytest
 
+from tests.this_machine import write_inventory
+
 PROGRAM = [sys.executable, "-m", "telechat_runtime"]
 TREE_PROGRAM = """\
 import os, sys, time
@@ -43,18 +45,7 @@ class Machine:
         self.write_inventory()
 
     def write_inventory(self, **env: str) -> None:
-        variables: Dict[str, Any] = {
-            "telechat_container_name": "",
-            "telechat_runtime_path": "",
-            "telechat_python": "",
-            "telechat_tree": str(self.folder / "tree"),
-            "telechat_job_root": str(self.folder / "root"),
-            "telechat_device_target": "CPU",
-            "telechat_env": env,
-        }
-        host = {"ansible_connection": "local", "ascend_node_addr": "127.0.0.1", "ascend_npu_count": 1}
-        document = {"ascend": {"hosts": {"here": host}, "vars": variables}}
-        (self.folder / "hosts.yml").write_text(json.dumps(document))
+        write_inventory(self.folder, telechat_tree=str(self.folder / "tree"), telechat_env=env)
 
     def command(self, name: str, *words: str) -> List[str]:
         return [*PROGRAM, name, "-i", str(self.folder / "hosts.yml"), *words]

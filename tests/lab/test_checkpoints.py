@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.this_machine import write_inventory
 from tests.unit.telechat_runtime.node.checkpoint_files import (
     Cut,
     Tensor,
@@ -71,16 +72,7 @@ class Machine:
     def __init__(self, folder: Path, python: Path) -> None:
         self.folder = folder
         self.jobs = folder / "jobs"
-        self._inventory = folder / "hosts.yml"
-        host = {"ansible_connection": "local", "ascend_node_addr": "127.0.0.1", "ascend_npu_count": 1}
-        common = {
-            "telechat_container_name": "",
-            "telechat_runtime_path": "",
-            "telechat_python": str(python),
-            "telechat_job_root": str(self.jobs),
-            "telechat_device_target": "CPU",
-        }
-        self._inventory.write_text(json.dumps({"ascend": {"hosts": {"here": host}, "vars": common}}))
+        self._inventory = write_inventory(folder, telechat_python=str(python), telechat_job_root=str(self.jobs))
 
     def run(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
         argv = [sys.executable, "-m", "telechat_runtime", *map(str, words), "-i", str(self._inventory), "--json"]

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,34 +10,19 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.this_machine import write_inventory
+
 pytestmark = pytest.mark.cpu
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIM = ROOT / "lab" / "workload" / "cpu_shim"
-INVENTORY = {
-    "ascend": {
-        "hosts": {
-            "this-machine": {"ansible_connection": "local", "ansible_host": "127.0.0.1", "ascend_npu_count": 1},
-        },
-        "vars": {
-            "telechat_container_name": "",
-            "telechat_runtime_path": "",
-            "telechat_device_target": "CPU",
-        },
-    }
-}
 
 
 @pytest.fixture
 def words(mindspore_python: Path, dataset: Path, tmp_path: Path) -> list[str]:
     """Return a finetune on this machine alone, as JSON."""
-    inventory = json.loads(json.dumps(INVENTORY))
-    inventory["ascend"]["vars"] |= {
-        "telechat_python": str(mindspore_python),
-        "telechat_job_root": str(tmp_path / "root"),
-    }
-    (tmp_path / "hosts.yml").write_text(yaml.safe_dump(inventory))
-    options = ["-i", str(tmp_path / "hosts.yml"), "--config", str(ROOT / "lab" / "workload" / "finetune_tiny.yaml")]
+    inventory = write_inventory(tmp_path, telechat_python=str(mindspore_python))
+    options = ["-i", str(inventory), "--config", str(ROOT / "lab" / "workload" / "finetune_tiny.yaml")]
     options += ["--dataset", str(dataset), "--method", "lora", "--env", f"PYTHONPATH={SHIM}", "--json"]
     return [sys.executable, "-m", "telechat_runtime", "finetune", *options]
 

@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from telechat_runtime.config import overlay
-from telechat_runtime.spec import parse_override
+from tests.this_machine import write_inventory
 
 pytestmark = pytest.mark.cpu
 
@@ -37,39 +36,6 @@ build_context(config)
 build_parallel_config(config)
 save_checkpoint(build_network(config.model), sys.argv[2])
 """
-# The same of the TeleChat2 tree's own model.
-SAVE_TREE = """
-import sys
-from mindformers import build_context
-from mindformers.core.parallel_config import build_parallel_config
-from mindformers.tools.register import MindFormerConfig
-from mindspore import save_checkpoint, set_seed
-from telechat_runtime.node.predict.model import model_classes
-set_seed(1)
-config = MindFormerConfig(sys.argv[1])
-build_context(config)
-build_parallel_config(config)
-settings = config.model.model_config
-settings.parallel_config, settings.moe_config = config.parallel_config, config.moe_config
-configuration, model = model_classes(sys.argv[3])
-save_checkpoint(model(configuration(**settings)), sys.argv[2])
-"""
-# What makes the 7B yaml one that CPU computes in seconds.
-TINY_TREE = (
-    *(
-        f"model.model_config.{name}=float32"
-        for name in ("compute_dtype", "res_dtype", "rotary_dtype", "param_init_type")
-    ),
-    *(f"model.model_config.{name}=False" for name in ("use_flash_attention", "use_past", "is_dynamic")),
-    *("model.model_config.seq_length=128", "model.model_config.hidden_size=64", "model.model_config.num_layers=2"),
-    *(
-        "model.model_config.num_heads=4",
-        "model.model_config.vocab_size=2048",
-        "model.model_config.intermediate_size=128",
-    ),
-    *("+model.model_config.router_dense_type=float32", "parallel.parallel_mode=0", "context.max_device_memory=4GB"),
-    "context.device_target=CPU",
-)
 READ_ARRAYS = """
 import json, sys
 import numpy
@@ -99,8 +65,8 @@ class Machine:
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr
         return [json.loads(line) for line in (self.folder / "out.jsonl").read_text(encoding="utf-8").splitlines()]
 
-    def run(self, code: str, *words: str, path: str = str(SHIM)) -> str:
-        env = {**os.environ, "PYTHONPATH": path}
+    def run(self, code: str, *words: str) -> str:
+        env = {**os.environ, "PYTHONPATH": str(SHIM)}
         return subprocess.run(
             [self.python, "-c", code, *words], cwd=self.folder, env=env, text=True, capture_output=True, check=True
         ).stdout
@@ -109,16 +75,7 @@ class Machine:
 @pytest.fixture(scope="module")
 def machine(mindspore_python: Path, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Machine:
     folder = tmp_path_factory.mktemp("predict")
-    variables = {
-        "telechat_container_name": "",
-        "telechat_runtime_path": "",
-        "telechat_python": str(mindspore_python),
-        "telechat_job_root": str(folder / "root"),
-        "telechat_device_target": "CPU",
-    }
-    host = {"ansible_connection": "local", "ascend_node_addr": "127.0.0.1", "ascend_npu_count": 2}
-    inventory = {"ascend": {"hosts": {"this-machine": host}, "vars": variables}}
-    (folder / "hosts.yml").write_text(json.dumps(inventory))
+    write_inventory(folder, npus=2, telechat_python=str(mindspore_python))
     machine = Machine(folder, mindspore_python, dataset / "tokenizer.model", folder / "weights.ckpt")
     machine.run(SAVE, str(CONFIG), str(machine.weights))
     return machine
@@ -165,27 +122,3 @@ def test_weights_of_another_model_are_refused(machine: Machine) -> None:
     done = machine.predict("--input", "hello", "--set", "model.model_config.num_layers=3")
     assert done.returncode == 1
     assert "weights of the model, model.layers.2." in done.stdout
-
-
-def test_the_telechat2_tree_answers(machine: Machine, tmp_path: Path) -> None:
-    """Needs a checkout of the tree (TELECHAT_TREE), and what its operators lack on CPU (TELECHAT_TREE_CPU_SHIM)."""
-    tree, shim = os.environ.get("TELECHAT_TREE"), os.environ.get("TELECHAT_TREE_CPU_SHIM")
-    if not tree or not shim:
-        pytest.skip("TELECHAT_TREE and TELECHAT_TREE_CPU_SHIM name no checkout of the tree and no CPU shim for it")
-    shipped = Path(tree) / "research/telechat2/predict_telechat_7b.yaml"
-    tiny = overlay(shipped.read_text(), [], [parse_override(text) for text in TINY_TREE], source="7b").text
-    (tmp_path / "tiny.yaml").write_text(tiny)
-    weights = tmp_path / "tree.ckpt"
-    machine.run(SAVE_TREE, str(tmp_path / "tiny.yaml"), str(weights), tree, path=f"{tree}:{shim}:{ROOT}")
-    hosts = json.loads((machine.folder / "hosts.yml").read_text())
-    hosts["ascend"]["vars"]["telechat_tree"] = tree
-    (tmp_path / "hosts.yml").write_text(json.dumps(hosts))
-    words = ["-i", "hosts.yml", "--model", "7b", "--checkpoint", str(weights), "--tokenizer", str(machine.tokenizer)]
-    words += ["--env", f"PYTHONPATH={shim}", "--system", "hi", "--input", "hello", "--max-new-tokens", "4", "--json"]
-    sets = [word for text in TINY_TREE if not text.startswith("+") for word in ("--set", text)]
-    argv = [sys.executable, "-m", "telechat_runtime", "predict", *words, *sets]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(argv, cwd=tmp_path, env=env, text=True, capture_output=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    (answer,) = json.loads(done.stdout)["answers"]
-    assert (answer["question"], answer["new_tokens"]) == ("hello", 4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,8 @@ def test_the_rows_are_the_rules_for_any_number_of_workers_and_shards(
     assert manifests["one"]["sha256_of_rows"] == manifests["many"]["sha256_of_rows"]
     assert manifests["many"]["files"] == ["dataset.mindrecord0", "dataset.mindrecord1"]
     assert manifests["one"]["inputs"][0]["sha256"] == hashlib.sha256(source.read_bytes()).hexdigest()
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "many").iterdir()} == {0o644}
+    assert stat.S_IMODE((tmp_path / "many").stat().st_mode) == 0o755
     found = look(str(tmp_path / "many"))
     assert (found["rows"], found["row_lengths"], found["problem"]) == (len(expected), [MAX_LENGTH + 1], None)
 

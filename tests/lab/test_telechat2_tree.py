@@ -17,12 +17,16 @@ from typing import Any
 
 import pytest
 
+from telechat_runtime.config import overlay
+from telechat_runtime.spec import parse_override
+from tests.this_machine import write_inventory
+
 pytestmark = pytest.mark.cpu
 
 ROOT = Path(__file__).resolve().parents[2]
 SEQ_LENGTH = 128
 # What makes the 7B model one that CPU computes in seconds.
-TINY_MODEL = {
+_TINY = {
     **dict.fromkeys(("compute_dtype", "res_dtype", "rotary_dtype", "param_init_type"), "float32"),
     "use_flash_attention": "False",
     "hidden_size": "64",
@@ -31,6 +35,7 @@ TINY_MODEL = {
     "vocab_size": "2048",
     "intermediate_size": "128",
 }
+TINY_MODEL = {f"model.model_config.{name}": value for name, value in _TINY.items()}
 # CPU has no semi-auto parallel mode and no data queue; its data workers are as many as its cores.
 ON_CPU = {
     "context.device_target": "CPU",
@@ -50,6 +55,28 @@ TRAINING = {
     "eval_dataset.num_parallel_workers": "1",
     "callbacks": json.dumps([{"type": "MFLossMonitor"}, {"type": "CheckpointMonitor", "prefix": "tiny"}]),
 }
+ANSWERING = {
+    "model.model_config.use_past": "False",
+    "model.model_config.is_dynamic": "False",
+    "model.model_config.seq_length": str(SEQ_LENGTH),
+}
+# Random weights of the tree's own model, as a training would save them.
+SAVE_TREE = """
+import sys
+from mindformers import build_context
+from mindformers.core.parallel_config import build_parallel_config
+from mindformers.tools.register import MindFormerConfig
+from mindspore import save_checkpoint, set_seed
+from telechat_runtime.node.predict.model import model_classes
+set_seed(1)
+config = MindFormerConfig(sys.argv[1])
+build_context(config)
+build_parallel_config(config)
+settings = config.model.model_config
+settings.parallel_config, settings.moe_config = config.parallel_config, config.moe_config
+configuration, model = model_classes(sys.argv[3])
+save_checkpoint(model(configuration(**settings)), sys.argv[2])
+"""
 
 
 @dataclass(frozen=True)
@@ -57,7 +84,10 @@ class TreeMachine:
     """This machine as an inventory of one node with the tree."""
 
     folder: Path
+    python: Path
+    tree: Path
     shim: str
+    tokenizer: Path
 
     def run(self, command: str, *words: str, sets: dict[str, str] | None = None, env: bool = True) -> dict[str, Any]:
         argv = [sys.executable, "-m", "telechat_runtime", command, "-i", "hosts.yml", "--json", *words]
@@ -79,13 +109,19 @@ class TreeMachine:
 
     def finetune(self, *words: str, **sets: str) -> tuple[dict[str, Any], Path]:
         """Train one epoch on one card; return the report and the last weights."""
-        model = {f"model.model_config.{name}": value for name, value in TINY_MODEL.items()}
         options = ["--model", "7b", "--dataset", str(self.folder / "rows"), "--seq-length", str(SEQ_LENGTH)]
         options += ["--epochs", "1", "--batch-size", "2", "--npus-per-node", "1", *words]
-        report = self.run("finetune", *options, sets={**model, **ON_CPU, **TRAINING, **sets})
+        report = self.run("finetune", *options, sets={**TINY_MODEL, **ON_CPU, **TRAINING, **sets})
         job = self.folder / "root" / "jobs" / report["job_id"]
         saved = (job / "work" / "output" / "checkpoint_network" / "rank_0").glob("*.ckpt")
         return report, max(saved, key=lambda path: path.stat().st_mtime_ns)
+
+    def answer(self, *words: str) -> dict[str, Any]:
+        """Ask one question, to be answered in four tokens."""
+        options = ["--model", "7b", "--tokenizer", str(self.tokenizer), "--input", "hello", "--max-new-tokens", "4"]
+        (answer,) = self.run("predict", *options, *words, sets={**TINY_MODEL, **ON_CPU, **ANSWERING})["answers"]
+        found: dict[str, Any] = answer
+        return found
 
 
 @pytest.fixture(scope="module")
@@ -94,23 +130,14 @@ def machine(mindspore_python: Path, dataset: Path, tmp_path_factory: pytest.Temp
     if not tree or not shim:
         pytest.skip("TELECHAT_TREE and TELECHAT_TREE_CPU_SHIM name no checkout of the tree and no CPU shim for it")
     folder = tmp_path_factory.mktemp("tree")
-    variables = {
-        "telechat_container_name": "",
-        "telechat_runtime_path": "",
-        "telechat_python": str(mindspore_python),
-        "telechat_job_root": str(folder / "root"),
-        "telechat_device_target": "CPU",
-        "telechat_tree": tree,
-    }
-    host = {"ansible_connection": "local", "ansible_host": "127.0.0.1", "ascend_npu_count": 1}
-    (folder / "hosts.yml").write_text(json.dumps({"ascend": {"hosts": {"this-machine": host}, "vars": variables}}))
+    write_inventory(folder, telechat_python=str(mindspore_python), telechat_tree=tree)
     argv = [mindspore_python, "-m", "telechat_runtime", "preprocess", "--input", dataset / "dialogues.jsonl"]
     argv += ["--tokenizer", dataset / "tokenizer.model", "--max-length", str(SEQ_LENGTH), "--output", folder / "rows"]
     subprocess.run(argv, cwd=ROOT, check=True, capture_output=True, timeout=300)
-    return TreeMachine(folder, shim)
+    return TreeMachine(folder, mindspore_python, Path(tree), shim, dataset / "tokenizer.model")
 
 
-def test_preprocess_finetune_lora_merge_and_predict(machine: TreeMachine, dataset: Path) -> None:
+def test_preprocess_finetune_lora_merge_and_predict(machine: TreeMachine) -> None:
     report, weights = machine.finetune()
     assert report["state"] == "SUCCEEDED"
     lora, _ = machine.finetune(
@@ -118,13 +145,24 @@ def test_preprocess_finetune_lora_merge_and_predict(machine: TreeMachine, datase
         **{"model.model_config.pet_config.compute_dtype": "float32"},
     )
     merged = machine.run("merge-lora", lora["job_id"], env=False)["result"]
-    model = {f"model.model_config.{name}": value for name, value in TINY_MODEL.items()}
-    model |= {f"model.model_config.{name}": "False" for name in ("use_past", "is_dynamic")}
-    words = ["--model", "7b", "--checkpoint", merged, "--tokenizer", str(dataset / "tokenizer.model"), "--raw"]
-    answered = machine.run(
-        *("predict", *words, "--input", "hello", "--max-new-tokens", "4"),
-        sets={**model, **ON_CPU, "model.model_config.seq_length": str(SEQ_LENGTH)},
-    )
-    (answer,) = answered["answers"]
+    answer = machine.answer("--checkpoint", merged, "--raw")
     assert answer["question"] == "hello"
     assert 0 < answer["new_tokens"] <= 4
+
+
+def test_the_trees_own_model_answers(machine: TreeMachine) -> None:
+    shipped = machine.tree / "research/telechat2/predict_telechat_7b.yaml"
+    sets = {**TINY_MODEL, **ON_CPU, **ANSWERING, "+model.model_config.router_dense_type": "float32"}
+    overrides = [parse_override(f"{name}={value}") for name, value in sets.items()]
+    tiny, weights = machine.folder / "tiny.yaml", machine.folder / "tree.ckpt"
+    tiny.write_text(overlay(shipped.read_text(), [], overrides, source="7b").text)
+    subprocess.run(
+        [machine.python, "-c", SAVE_TREE, tiny, weights, machine.tree],
+        cwd=machine.folder,
+        env={**os.environ, "PYTHONPATH": f"{machine.tree}:{machine.shim}:{ROOT}"},
+        capture_output=True,
+        check=True,
+        timeout=300,
+    )
+    answer = machine.answer("--checkpoint", str(weights), "--system", "hi")
+    assert (answer["question"], answer["new_tokens"]) == ("hello", 4)
