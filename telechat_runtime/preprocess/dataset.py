@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Sequence, TextIO, Tuple
 
-from telechat_runtime.errors import DataError, SpecError
+from telechat_runtime.errors import DataError, JobFailedError, SpecError
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.node.fingerprint import MANIFEST
 from telechat_runtime.preprocess.encoding import Encode, Encoded, Encoder, Vocabulary, load_tokenizer
@@ -83,9 +83,20 @@ def make_dataset(spec: PreprocessSpec, interrupt: Interrupt, progress: Progress)
     shape = _shape(index, spec)
     vocabulary.check(shape)
     statistics = Statistics(row_length=spec.row_length)
+    run = _Run(spec=spec, index=index, shape=shape, vocabulary=vocabulary, encode=encode, statistics=statistics)
+    try:
+        return _make_folder(run, output, interrupt, progress)
+    except OSError as error:
+        raise JobFailedError(
+            f"{output} can't be made: {error}",
+            next_step="see whether the disk is full; nothing was left behind",
+        ) from error
+
+
+def _make_folder(run: _Run, output: Path, interrupt: Interrupt, progress: Progress) -> Dict[str, Any]:
+    """Write everything beside the output folder and give it its name when it is whole; return the manifest."""
     folder = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}."))
     try:
-        run = _Run(spec=spec, index=index, shape=shape, vocabulary=vocabulary, encode=encode, statistics=statistics)
         files, fingerprint = run.write(folder, interrupt, progress)
         manifest = _manifest(run, files, fingerprint)
         text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
@@ -129,10 +140,19 @@ class _Run:
             last = filler.finish()
             if last is not None:
                 self._add(writer, last)
+            self._check_rows()
             names = writer.finish()
         for file in self.index.files:
             file.check_unchanged()
         return names, writer.fingerprint
+
+    def _check_rows(self) -> None:
+        if self.statistics.rows == 0:
+            raise DataError(
+                f"none of the {len(self.index)} records is in a row: {self.statistics.too_long} are too long for "
+                f"--max-length {self.spec.max_length}, {self.statistics.malformed} are malformed",
+                next_step="give a greater --max-length, or mend the file",
+            )
 
     def _encoder(self, order: array[int]) -> Callable[[], Callable[[Tuple[int, int]], Encoded]]:
         def prepare() -> Callable[[Tuple[int, int]], Encoded]:
