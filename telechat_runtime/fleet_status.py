@@ -71,6 +71,18 @@ class FleetJob:
         return any(not state.is_terminal for state in self.states.values())
 
     @property
+    def state(self) -> JobState:
+        """The job's state as a whole: what has failed, has failed as a whole."""
+        states = set(self.states.values())
+        order = (JobState.FAILED, JobState.LOST, JobState.STOPPED, JobState.STARTING, JobState.RUNNING)
+        return next((state for state in order if state in states), JobState.SUCCEEDED)
+
+    @property
+    def kind(self) -> str:
+        """What it does: finetune, predict …."""
+        return str(next(iter(self.nodes.values()))["kind"])
+
+    @property
     def owner(self) -> str:
         """Who started it."""
         return str(next(iter(self.nodes.values()))["owner"])
@@ -82,7 +94,14 @@ class FleetJob:
 
     def as_dict(self) -> Dict[str, Any]:
         """Return the job as data."""
-        return {"job_id": self.job_id, "owner": self.owner, "started": self.started, "nodes": dict(self.nodes)}
+        return {
+            "job_id": self.job_id,
+            "kind": self.kind,
+            "owner": self.owner,
+            "state": str(self.state),
+            "started": self.started,
+            "nodes": dict(self.nodes),
+        }
 
 
 def fleet_status(clients: Mapping[str, NodeClient], interrupt: Interrupt) -> FleetStatus:

@@ -151,13 +151,21 @@ class NodeClient:
         *,
         ranks: Optional[Sequence[int]],
         offsets: Optional[Mapping[str, int]] = None,
+        tail: Optional[int] = None,
+        since: Optional[float] = None,
     ) -> Watch:
-        """Follow a job: log lines of `ranks` (None: all logs) from the byte `offsets` on, states, heartbeats."""
+        """Follow a job: log lines of `ranks` (None: all logs) from the byte `offsets` on, states, heartbeats.
+
+        A log without an offset begins with its last `tail` lines, or with what is not older than `since` (Unix time);
+        where each begins is the first event then.
+        """
         request = {
             "job_root": job_root,
             "ranks": None if ranks is None else list(ranks),
             "offsets": dict(offsets or {}),
             "until_eof": True,
+            "tail": tail,
+            "since": since,
         }
         argv = node_argv(self.node, "watch", "--job", job_id)
         return Watch(self._transport.stream(argv, _document(request)), self._explain)

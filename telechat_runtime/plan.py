@@ -38,6 +38,15 @@ class NodePlan:
 
 
 @dataclass(frozen=True)
+class Peers:
+    """Where rank 0's supervisor hears those of the other nodes, and how long it waits for them to join."""
+
+    addr: str
+    port: int
+    join_seconds: int
+
+
+@dataclass(frozen=True)
 class JobPlan:
     """The whole job; `metric_rank` is the worker whose loss counts, `results` and `notes` as its Program has them."""
 
@@ -55,6 +64,7 @@ class JobPlan:
     notes: Tuple[str, ...] = ()
     inputs: Tuple[Tuple[str, str], ...] = ()
     device_target: str = ""
+    peers: Optional[Peers] = None
 
     @property
     def world_size(self) -> int:
@@ -79,6 +89,7 @@ class JobPlan:
             "files": dict(node.files),
             "output": node.output,
             "grace_seconds": self.grace_seconds,
+            "peers": {**vars(self.peers), "names": [part.node.name for part in self.nodes]} if self.peers else None,
         }
 
     def record(self, node: NodePlan) -> Dict[str, Any]:
@@ -191,7 +202,16 @@ def plan_job(
         inputs=program.inputs,
         device_target=cluster.device_target,
         notes=program.notes,
+        peers=peers_of(cluster, probes, join_seconds=options.cluster_timeout) if is_one_cluster else None,
     )
+
+
+def peers_of(cluster: Cluster, probes: Mapping[str, NodeProbe], *, join_seconds: int) -> Optional[Peers]:
+    """Return how the nodes of one msrun cluster hear each other; a single one has nobody to hear."""
+    port = probes[cluster.master.name].peers_port
+    if len(cluster.nodes) == 1 or port is None:
+        return None
+    return Peers(addr=cluster.master.addr, port=port, join_seconds=join_seconds)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ class Lease:
 
 @dataclass(frozen=True)
 class NodeProbe:
-    """A node's answer to `node probe`."""
+    """A node's answer to `node probe`: `free_port` is for msrun's scheduler, `peers_port` for the supervisors."""
 
     job_root: str
     hostname: str
@@ -34,6 +34,7 @@ class NodeProbe:
     lease: Optional[Lease]
     paths: Tuple[Tuple[str, Optional[str]], ...]
     free_port: Optional[int]
+    peers_port: Optional[int]
     tree_has_entry: bool
     read: Tuple[Tuple[str, Optional[str]], ...]
     python: Optional[str]
@@ -73,6 +74,7 @@ def parse_probe(node: Node, answer: Mapping[str, Any], *, with_data: bool = Fals
             lease=Lease(lease["job_id"], lease["owner"], str(lease["since"])) if lease else None,
             paths=tuple(answer["paths"].items()),
             free_port=answer["port"]["free"] if answer["port"] else None,
+            peers_port=answer["port"]["peers"] if answer["port"] else None,
             tree_has_entry=bool(answer["tree"] and answer["tree"]["run_mindformer"]),
             read=tuple(answer["read"].items()),
             python=python["path"] if python else None,
@@ -111,6 +113,6 @@ def _problems(cluster: Cluster, node: Node, probe: NodeProbe, *, needs_port: boo
         problems.append(f"only {probe.free_bytes >> 20} MiB free in {probe.job_root}; a job needs at least 1024")
     if len(cluster.nodes) > 1 and not probe.resolves:
         problems.append(f"its own host name {probe.hostname!r} does not resolve; add it to /etc/hosts")
-    if needs_port and node is cluster.master and probe.free_port is None:
+    if needs_port and node is cluster.master and None in (probe.free_port, probe.peers_port):
         problems.append(f"port {cluster.master_port} (telechat_master_port) and the ports after it are taken")
     return problems

@@ -10,9 +10,10 @@ from telechat_runtime.fleet_record import record_answers
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job import JobPaths
 from telechat_runtime.node_client import NodeClient
-from telechat_runtime.plan import JobPlan, NodePlan, node_identity
+from telechat_runtime.plan import JobPlan, NodePlan, node_identity, peers_of
 from telechat_runtime.prepare import NodeLook, new_job_id, whoami
 from telechat_runtime.record import JobRecord, changed_inputs, make_record
+from telechat_runtime.spec import DEFAULT_CLUSTER_TIMEOUT
 from telechat_runtime.topology import Cluster, Node
 
 _MASTER_PORT = "--master_port="
@@ -52,6 +53,7 @@ def prepare_replay(
         results=tuple(first["results"]),
         notes=tuple(changed_inputs(record.nodes)),
         device_target=cluster.device_target,
+        peers=peers_of(cluster, probes, join_seconds=_join_seconds(record, cluster)) if port is not None else None,
         inputs=tuple((name, found["path"]) for name, found in first["inputs"].items()),
     )
 
@@ -90,6 +92,11 @@ def _start(record: JobRecord, node: Node) -> Dict[str, Any]:
     if start is None:
         raise SpecError(f"{node.name} has no plan.json of {record.job_id} any more: it can't be replayed")
     return start
+
+
+def _join_seconds(record: JobRecord, cluster: Cluster) -> int:
+    known = _start(record, cluster.master).get("peers") or {}
+    return int(known.get("join_seconds", DEFAULT_CLUSTER_TIMEOUT))
 
 
 def _node_plan(node: Node, start: Mapping[str, Any], old_id: str, new_id: str, port: Optional[int]) -> NodePlan:

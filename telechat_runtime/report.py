@@ -129,6 +129,8 @@ def _node_line(outcome: NodeOutcome) -> str:
     line = f"  {outcome.node:<9} {outcome.state}"
     if outcome.exit_code:
         line += f" (exit code {outcome.exit_code})"
+    if outcome.state in (JobState.STOPPED, JobState.LOST) and outcome.reason:
+        line += f": {outcome.reason}"
     if outcome.left:
         line += f", still running: {', '.join(str(pid) for pid in outcome.left)}"
     return line

@@ -18,15 +18,15 @@ _LONGEST_PAUSE_SECONDS = 3.0
 class ResumedWatch:
     """The events of a job on one node over as many connections as it takes.
 
-    `begin` opens a watch from byte offsets on, by log name. After `patience` seconds without an event it gives up. A
-    node whose container has stopped, or whose key has changed, is not asked again: its job is gone, or it is not that
-    node.
+    `begin` opens a watch from byte offsets on, by log name, and gets None until there was an event. After `patience`
+    seconds without one it gives up. A node whose container has stopped, or whose key has changed, is not asked again:
+    its job is gone, or it is not that node.
     """
 
-    def __init__(self, begin: Callable[[Mapping[str, int]], Watch], *, patience: float) -> None:
+    def __init__(self, begin: Callable[[Optional[Mapping[str, int]]], Watch], *, patience: float) -> None:
         self._begin = begin
         self._patience = patience
-        self._offsets: Dict[str, int] = {}
+        self._offsets: Optional[Dict[str, int]] = None
         self._watch: Optional[Watch] = None
         self._closed = threading.Event()
         self._lock = threading.Lock()
@@ -64,7 +64,7 @@ class ResumedWatch:
                 self._watch.close()
 
     def _open(self) -> Watch:
-        watch = self._begin(dict(self._offsets))
+        watch = self._begin(None if self._offsets is None else dict(self._offsets))
         with self._lock:
             if self._watch is not None:
                 self._watch.close()
@@ -74,12 +74,29 @@ class ResumedWatch:
         return watch
 
     def _note_offset(self, event: Mapping[str, Any]) -> None:
+        offsets = self._offsets or {}
         if event["event"] == "log":
-            self._offsets[event["log"]] = event["offset"]
+            offsets[event["log"]] = event["offset"]
+        elif event["event"] == "begin":
+            offsets.update(event["offsets"])
+        self._offsets = offsets
 
 
 def watch_job(
-    client: NodeClient, job_id: str, job_root: str, *, ranks: Optional[Sequence[int]], patience: float
+    client: NodeClient,
+    job_id: str,
+    job_root: str,
+    *,
+    ranks: Optional[Sequence[int]],
+    patience: float,
+    tail: Optional[int] = None,
+    since: Optional[float] = None,
 ) -> ResumedWatch:
-    """Return a watch of a job on one node: log lines of `ranks` (None: all logs), states, heartbeats."""
-    return ResumedWatch(lambda offsets: client.watch(job_id, job_root, ranks=ranks, offsets=offsets), patience=patience)
+    """Return a watch of a job on one node; see NodeClient.watch for what it brings and where its logs begin."""
+
+    def begin(offsets: Optional[Mapping[str, int]]) -> Watch:
+        if offsets is None:
+            return client.watch(job_id, job_root, ranks=ranks, tail=tail, since=since)
+        return client.watch(job_id, job_root, ranks=ranks, offsets=offsets)
+
+    return ResumedWatch(begin, patience=patience)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any, Callable, Optional, TypeVar
 
@@ -14,6 +15,7 @@ from telechat_runtime.cli.job_options import (
     Request,
     config_options,
     config_source,
+    detach_option,
     job_options,
     run_job,
 )
@@ -112,10 +114,12 @@ _LAYOUT_OPTIONS = (
 @click.option(
     "--learning-rate", type=click.FloatRange(min=0, min_open=True), help="Override lr_schedule.learning_rate."
 )
+@detach_option
 @job_options("finetune")
 def finetune(
     *,
     request: Request,
+    detach: bool,
     config_file: Optional[str],
     model: Optional[str],
     speed_up_file: Optional[str],
@@ -124,7 +128,7 @@ def finetune(
     """Finetune a model on all nodes of the inventory.
 
     Looks at every node, makes a plan, starts msrun on all nodes at once, shows the logs of the first and the last rank,
-    and ends with the truth in its exit code. When one node fails, all are stopped.
+    and ends with the truth in its exit code. When one node fails, all are stopped, with or without this command.
     """
     source = config_source(config_file, model)
     spec = FinetuneSpec(model=model, speed_up=_read(speed_up_file) if speed_up_file else "", **wishes)
@@ -132,7 +136,7 @@ def finetune(
     def plan(at: Preparation) -> JobPlan:
         return prepare(spec, request.options, at.cluster, at.clients, source=source, interrupt=at.interrupt)
 
-    run_job(request, plan)
+    run_job(dataclasses.replace(request, detach=detach), plan)
 
 
 def _read(name: str) -> str:

@@ -19,7 +19,7 @@ from telechat_runtime.events import Observer
 from telechat_runtime.fleet import open_fleet
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.inventory import InventoryOptions, load_cluster
-from telechat_runtime.launch import launch
+from telechat_runtime.launch import launch, start_detached
 from telechat_runtime.node_client import NodeClient
 from telechat_runtime.plan import JobPlan
 from telechat_runtime.prepare import ConfigSource
@@ -47,6 +47,7 @@ class Request:
     all_ranks: bool
     dry_run: bool
     as_json: bool
+    detach: bool = False
 
 
 def job_options(job_name: str, *, npus: str = "all") -> Callable[[F], Callable[..., Any]]:
@@ -125,6 +126,9 @@ def run_job(
             if request.dry_run:
                 click.echo(json.dumps(plan.as_dict(), indent=2) if request.as_json else plan.as_text())
                 return
+            if request.detach:
+                _start_detached(request, plan, preparation)
+                return
             report = _run(request, plan, preparation)
             if report.exit_code != 0:
                 break
@@ -132,14 +136,28 @@ def run_job(
                 click.echo(report.as_text(), err=request.as_json)
         if finish is not None and report.exit_code == 0:
             more = finish(plan, preparation, report)
-    _show(report, more, as_json=request.as_json)
+    show_report(report, more, as_json=request.as_json)
     click.get_current_context().exit(report.exit_code)
 
 
-def _run(request: Request, plan: JobPlan, at: Preparation) -> Report:
+def _start_detached(request: Request, plan: JobPlan, at: Preparation) -> None:
+    _introduce(request, plan)
+    with progress(as_json=request.as_json) as observer:
+        start_detached(plan, at.clients, observer=observer, interrupt=at.interrupt)
+    if request.as_json:
+        click.echo(json.dumps({"job_id": plan.job_id, "nodes": [node.node.name for node in plan.nodes]}, indent=2))
+    else:
+        click.echo(f"it runs on without this command; watch it with `telechat-run attach {plan.job_id}`")
+
+
+def _introduce(request: Request, plan: JobPlan) -> None:
     click.echo(f"job {plan.job_id}: {len(plan.nodes)} nodes, {plan.world_size} workers", err=request.as_json)
     for note in plan.notes:
         click.echo(f"note: {note}", err=request.as_json)
+
+
+def _run(request: Request, plan: JobPlan, at: Preparation) -> Report:
+    _introduce(request, plan)
     with progress(as_json=request.as_json) as observer:
         return launch(plan, at.clients, observer=observer, interrupt=at.interrupt, all_ranks=request.all_ranks)
 
@@ -158,12 +176,24 @@ def progress(*, as_json: bool) -> Iterator[Observer]:
         live.stop()
 
 
-def _show(report: Report, more: Mapping[str, Any], *, as_json: bool) -> None:
+def show_report(report: Report, more: Optional[Mapping[str, Any]] = None, *, as_json: bool) -> None:
+    """Write how a job went, and what its command has to show besides."""
+    more = more or {}
     if as_json:
         click.echo(json.dumps({**report.as_dict(), **more}, indent=2))
         return
     click.echo("\n".join([report.as_text(), *(f"  {name:<9} {value}" for name, value in more.items())]))
 
+
+all_ranks_option = click.option(
+    "--all-ranks", is_flag=True, help="Show the logs of all ranks; by default those of the first and the last."
+)
+detach_option = click.option(
+    "-d",
+    "--detach",
+    is_flag=True,
+    help="Start the job and leave it to its nodes, which stop it everywhere when one fails; see attach, jobs, stop.",
+)
 
 _CONFIG_OPTIONS = (
     click.option(
@@ -227,11 +257,7 @@ def _options(job_name: str, npus: str) -> tuple[Callable[[Any], Any], ...]:
             show_envvar=True,
             help="Seconds between SIGTERM and SIGKILL when a job is stopped.",
         ),
-        click.option(
-            "--all-ranks",
-            is_flag=True,
-            help="Show the logs of all ranks; by default those of the first and the last.",
-        ),
+        all_ranks_option,
         click.option(
             "--dry-run",
             is_flag=True,

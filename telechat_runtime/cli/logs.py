@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from typing import Dict, Optional, Sequence, Set
 
 import click
 
 from telechat_runtime.cli.options import interruptible, inventory_options
+from telechat_runtime.cli.since import SINCE_HELP, parse_since
 from telechat_runtime.errors import InterruptedByUserError, UnreachableError
 from telechat_runtime.events import LogLine
 from telechat_runtime.fleet import open_fleet
@@ -27,26 +29,42 @@ from telechat_runtime.watcher import HEARTBEAT_SECONDS, FleetWatch, NodeLost
 @click.argument("job_id", required=False)
 @inventory_options
 @click.option("--rank", "ranks", type=click.IntRange(min=0), multiple=True, help="Only this rank; may be repeated.")
+@click.option("--since", callback=parse_since, metavar="WHEN", help=SINCE_HELP)
+@click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Begin with the last N lines of each log.")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended.")
-def logs(*, job_id: Optional[str], inventory: InventoryOptions, ranks: Sequence[int], follow: bool) -> None:
+def logs(
+    *,
+    job_id: Optional[str],
+    inventory: InventoryOptions,
+    ranks: Sequence[int],
+    since: Optional[float],
+    tail: Optional[int],
+    follow: bool,
+) -> None:
     """Show the logs of JOB_ID with the prefix [node rank]; without it, of the only active job that is yours."""
     with interruptible() as interrupt:
         cluster = load_cluster(inventory, interrupt)
         with open_fleet(cluster) as clients:
             job = choose_job(fleet_status(clients, interrupt), job_id, whoami())
-            _show(job, clients, interrupt, ranks=ranks or None, follow=follow)
+            begin = _Begin(ranks=ranks or None, since=since, tail=tail)
+            _show(job, clients, interrupt, begin, follow=follow)
+
+
+@dataclass(frozen=True)
+class _Begin:
+    """Which logs, and where each begins."""
+
+    ranks: Optional[Sequence[int]]
+    since: Optional[float]
+    tail: Optional[int]
 
 
 def _show(
-    job: FleetJob,
-    clients: Dict[str, NodeClient],
-    interrupt: Interrupt,
-    *,
-    ranks: Optional[Sequence[int]],
-    follow: bool,
+    job: FleetJob, clients: Dict[str, NodeClient], interrupt: Interrupt, logs_from: _Begin, *, follow: bool
 ) -> None:
     def begin(client: NodeClient) -> ResumedWatch:
-        return watch_job(client, job.job_id, client.node.job_root, ranks=ranks, patience=HEARTBEAT_SECONDS)
+        job_root = client.node.job_root
+        return watch_job(client, job.job_id, job_root, patience=HEARTBEAT_SECONDS, **vars(logs_from))
 
     watch = FleetWatch(
         {name: functools.partial(begin, clients[name]) for name in job.nodes}, heartbeat_timeout=HEARTBEAT_SECONDS

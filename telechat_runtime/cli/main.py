@@ -53,6 +53,8 @@ class LazyGroup(click.Group):
         "merge-lora": ("telechat_runtime.cli.merge_lora", "Merge LoRA weights into the model they were trained on."),
         "nodes": ("telechat_runtime.cli.nodes", "Show the cluster that the inventory describes."),
         "status": ("telechat_runtime.cli.status", "Show who holds the nodes, and their jobs."),
+        "jobs": ("telechat_runtime.cli.jobs", "List the jobs of all nodes."),
+        "attach": ("telechat_runtime.cli.attach", "Watch a job that runs already."),
         "check": ("telechat_runtime.cli.check", "Run MindSpore's and MindFormers' own checks on all nodes."),
         "show": ("telechat_runtime.cli.show", "Show the record of a job."),
         "diff": ("telechat_runtime.cli.diff", "Show how two jobs differ."),

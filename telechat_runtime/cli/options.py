@@ -8,10 +8,11 @@ import functools
 import os
 import signal
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator, TypeVar
+from typing import Any, Callable, Iterator, Mapping, TypeVar
 
 import click
 
+from telechat_runtime.errors import TelechatError
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.inventory import InventoryOptions
 from telechat_runtime.topology import DEFAULT_GROUP
@@ -74,6 +75,14 @@ def inventory_options(command: F) -> Callable[..., Any]:
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Write the result as one JSON document on stdout.")
+
+
+def exit_with(errors: Mapping[str, TelechatError]) -> None:
+    """Say why nodes gave no answer, and end the command with the first one's exit code; go on when all answered."""
+    for error in errors.values():
+        click.echo(f"telechat-run: error: {error}", err=True)
+    if errors:
+        click.get_current_context().exit(next(iter(errors.values())).exit_code)
 
 
 @contextmanager

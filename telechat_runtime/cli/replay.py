@@ -7,7 +7,7 @@ import re
 
 import click
 
-from telechat_runtime.cli.job_options import Preparation, Request, run_job
+from telechat_runtime.cli.job_options import Preparation, Request, all_ranks_option, detach_option, run_job
 from telechat_runtime.cli.options import inventory_options, json_option
 from telechat_runtime.inventory import InventoryOptions
 from telechat_runtime.plan import JobPlan
@@ -20,12 +20,13 @@ _STAMP = re.compile(r"-\d{8}-\d{6}-[0-9a-f]{6}$")
 @click.command(short_help="Run a job again, by its record.")
 @click.argument("job_id")
 @inventory_options
-@click.option(
-    "--all-ranks", is_flag=True, help="Show the logs of all ranks; by default those of the first and the last."
-)
+@all_ranks_option
+@detach_option
 @click.option("--dry-run", is_flag=True, help="Show the exact command of each node, and start nothing.")
 @json_option
-def replay(*, job_id: str, inventory: InventoryOptions, all_ranks: bool, dry_run: bool, as_json: bool) -> None:
+def replay(
+    *, job_id: str, inventory: InventoryOptions, all_ranks: bool, detach: bool, dry_run: bool, as_json: bool
+) -> None:
     """Run JOB_ID again: the same commands, environment and files on the same nodes, under a new job id.
 
     Refused when the nodes are not those it ran on. Says when dataset or checkpoint have changed since.
@@ -38,6 +39,7 @@ def replay(*, job_id: str, inventory: InventoryOptions, all_ranks: bool, dry_run
         all_ranks=all_ranks,
         dry_run=dry_run,
         as_json=as_json,
+        detach=detach,
     )
 
     def plan(at: Preparation) -> JobPlan:

@@ -7,7 +7,7 @@ import json
 
 import click
 
-from telechat_runtime.cli.options import interruptible, inventory_options, json_option
+from telechat_runtime.cli.options import exit_with, interruptible, inventory_options, json_option
 from telechat_runtime.fleet import open_fleet
 from telechat_runtime.fleet_status import FleetStatus, fleet_status
 from telechat_runtime.inventory import InventoryOptions, load_cluster
@@ -20,7 +20,7 @@ _SHOWN_JOBS = 10
 @inventory_options
 @json_option
 def status(*, inventory: InventoryOptions, as_json: bool) -> None:
-    """Show who holds the nodes, and the latest jobs on them.
+    """Show who holds the nodes, and the latest jobs on them; `telechat-run jobs` lists all.
 
     Ends with 4 when a node could not be asked; the others are shown all the same.
     """
@@ -29,10 +29,7 @@ def status(*, inventory: InventoryOptions, as_json: bool) -> None:
         with open_fleet(cluster) as clients:
             found = fleet_status(clients, interrupt)
     click.echo(json.dumps(found.as_dict(), indent=2) if as_json else _text(found))
-    for error in found.errors.values():
-        click.echo(f"telechat-run: error: {error}", err=True)
-    if found.errors:
-        click.get_current_context().exit(next(iter(found.errors.values())).exit_code)
+    exit_with(found.errors)
 
 
 def _text(found: FleetStatus) -> str:

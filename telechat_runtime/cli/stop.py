@@ -8,7 +8,7 @@ from typing import Optional
 
 import click
 
-from telechat_runtime.cli.options import interruptible, inventory_options, json_option
+from telechat_runtime.cli.options import exit_with, interruptible, inventory_options, json_option
 from telechat_runtime.fleet import open_fleet
 from telechat_runtime.fleet_status import choose_job, fleet_status, stop_job
 from telechat_runtime.inventory import InventoryOptions, load_cluster
@@ -28,14 +28,18 @@ _LEFT_BEHIND = 1
     show_default=True,
     help="Seconds between SIGTERM and SIGKILL.",
 )
+@click.option("--force", is_flag=True, help="SIGKILL at once, as --grace 0.")
 @json_option
-def stop(*, job_id: Optional[str], inventory: InventoryOptions, grace: int, as_json: bool) -> None:
-    """Stop JOB_ID on all nodes; without it, the only active job that is yours."""
+def stop(*, job_id: Optional[str], inventory: InventoryOptions, grace: int, force: bool, as_json: bool) -> None:
+    """Stop JOB_ID on all nodes; without it, the only active job that is yours.
+
+    Ends with 1 when processes outlive it, which are named, and with 4 when a node could not be asked.
+    """
     with interruptible() as interrupt:
         cluster = load_cluster(inventory, interrupt)
         with open_fleet(cluster) as clients:
             job = choose_job(fleet_status(clients, interrupt), job_id, whoami())
-            result = stop_job(job, clients, grace_seconds=grace, interrupt=interrupt)
+            result = stop_job(job, clients, grace_seconds=0 if force else grace, interrupt=interrupt)
     if as_json:
         document = {
             "job_id": result.job_id,
@@ -48,9 +52,6 @@ def stop(*, job_id: Optional[str], inventory: InventoryOptions, grace: int, as_j
             click.echo(f"{name}: {answer['state']}, {len(answer['ended'])} processes ended")
     for name, pids in result.left:
         click.echo(f"telechat-run: error: {name}: still running: {', '.join(str(pid) for pid in pids)}", err=True)
-    for error in result.errors.values():
-        click.echo(f"telechat-run: error: {error}", err=True)
-    if result.errors:
-        click.get_current_context().exit(next(iter(result.errors.values())).exit_code)
+    exit_with(result.errors)
     if result.left:
         click.get_current_context().exit(_LEFT_BEHIND)

@@ -7,6 +7,8 @@ import os
 import re
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
+from telechat_runtime.node.log_positions import since_position, tail_position
+
 _WORKER_LOG = re.compile(r"worker_(\d+)\.log")
 _CHUNK_BYTES = 1 << 16
 # A progress bar without line ends must not grow without bound in memory: longer lines come in pieces.
@@ -22,6 +24,20 @@ class LogFollower:
         self._folder = folder
         self._ranks = None if ranks is None else frozenset(ranks)
         self._offsets: Dict[str, int] = dict(offsets)
+
+    def skip(self, *, tail: Optional[int] = None, since: Optional[float] = None) -> Dict[str, int]:
+        """Leave out, of each log that is there, all but the last `tail` lines, or what is older than `since`.
+
+        Return where each of them is read from. A log with an offset goes on from there.
+        """
+        for name in self._names():
+            if name in self._offsets:
+                continue
+            path = os.path.join(self._folder, name)
+            begins = [tail_position(path, tail)] if tail is not None else []
+            begins += [since_position(path, since)] if since is not None else []
+            self._offsets[name] = max(begins, default=0)
+        return dict(self._offsets)
 
     def read(self, *, last: bool = False) -> Iterator[Dict[str, Any]]:
         """Yield a log event for every whole line that is new; with `last` also for a line without an end.

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import socket
@@ -77,7 +78,8 @@ def _port(wanted: Optional[int]) -> Optional[Dict[str, Optional[int]]]:
     if wanted is None:
         return None
     candidates = range(wanted, min(wanted + _PORTS_TRIED, _LAST_PORT + 1))
-    return {"wanted": wanted, "free": next((port for port in candidates if _is_free(port)), None)}
+    free = itertools.chain((port for port in candidates if _is_free(port)), itertools.repeat(None))
+    return {"wanted": wanted, "free": next(free), "peers": next(free)}
 
 
 def _is_free(port: int) -> bool:

@@ -24,7 +24,7 @@ def write(paths: JobPaths, request: Dict[str, Any]) -> None:
     """Write the record of a job that is about to start; secrets of its environment are masked in it."""
     known = request.get("record") or {}
     record = {
-        **{name: value for name, value in request.items() if name not in ("files", "record")},
+        **{name: value for name, value in request.items() if name not in ("files", "record", "peers")},
         **known,
         "env": masked(request["env"]),
         "files": sorted(request["files"]),

@@ -10,7 +10,9 @@ from telechat_runtime.errors import UsageError
 from telechat_runtime.job import JOB_ID, JobPaths
 from telechat_runtime.node.state import job_paths
 
-_NEEDED: Dict[str, Union[Type[Any], Tuple[Type[Any], ...]]] = {
+_Kind = Union[Type[Any], Tuple[Type[Any], ...]]
+_PEERS: Dict[str, _Kind] = {"addr": str, "port": int, "names": list, "token": str, "join_seconds": (int, float)}
+_NEEDED: Dict[str, _Kind] = {
     "job_id": str,
     "owner": str,
     "kind": str,
@@ -34,7 +36,7 @@ def checked_paths(request: Dict[str, Any]) -> JobPaths:
     if not JOB_ID.fullmatch(request["job_id"]):
         raise UsageError(f"{request['job_id']!r} is no job id (small letters, digits and -, at most 63)")
     paths = job_paths(request, request["job_id"])
-    problems = [*_wrong_command(request), *_wrong_files(paths, request)]
+    problems = [*_wrong_command(request), *_wrong_files(paths, request), *_wrong_peers(request)]
     if problems:
         raise UsageError("\n".join(problems))
     return paths
@@ -63,3 +65,14 @@ def _wrong_files(paths: JobPaths, request: Dict[str, Any]) -> List[str]:
         elif not isinstance(text, str):
             problems.append(f"the file {name!r} has no text")
     return problems
+
+
+def _wrong_peers(request: Dict[str, Any]) -> List[str]:
+    peers = request.get("peers")
+    if peers is None:
+        return []
+    if not isinstance(peers, dict) or not all(isinstance(peers.get(name), kind) for name, kind in _PEERS.items()):
+        return [f"peers does not hold {', '.join(_PEERS)}, each of its type"]
+    if request.get("node_rank") not in range(len(peers["names"])):
+        return [f"node_rank {request.get('node_rank')!r} is none of the {len(peers['names'])} nodes that peers names"]
+    return []

@@ -25,7 +25,8 @@ _LOST = "its supervisor is gone: it was killed, or the container or node went do
 class NodeJob:
     """What is known of a job on this node; times are ISO 8601 in UTC, `exit_code` is msrun's.
 
-    `supervisor` is who answers for the job: `node start` itself until it has left a supervisor behind.
+    `supervisor` is who answers for the job: `node start` itself until it has left a supervisor behind. `cause` is the
+    node whose end has ended this one's part, if another one did.
     """
 
     job_id: str
@@ -37,6 +38,7 @@ class NodeJob:
     exit_code: Optional[int] = None
     reason: str = ""
     failed_rank: Optional[int] = None
+    cause: str = ""
     heartbeat: float = 0.0
     supervisor: Optional[Identity] = None
     processes: Tuple[Dict[str, Any], ...] = ()
@@ -59,6 +61,7 @@ class NodeJob:
             "exit_code": self.exit_code,
             "reason": self.reason,
             "failed_rank": self.failed_rank,
+            "cause": self.cause,
         }
 
 

@@ -11,7 +11,7 @@ from telechat_runtime.job import JobPaths, JobState
 from telechat_runtime.node import lease
 from telechat_runtime.node.state import NodeJob, job_paths, read_state
 
-_SHOWN = ("job_id", "kind", "owner", "started", "ended", "exit_code", "reason", "failed_rank")
+_SHOWN = ("job_id", "kind", "owner", "started", "ended", "exit_code", "reason", "failed_rank", "cause")
 
 
 def run(request: Dict[str, Any], out: Callable[[Dict[str, Any]], None]) -> int:

@@ -29,7 +29,7 @@ def run(request: Dict[str, Any], out: Callable[[Dict[str, Any]], None]) -> int:
     ended, left = _end(paths, grace_seconds)
     job = _settle(paths)
     everyone = sorted({*job.ended_pids, *ended})
-    out({"job_id": job.job_id, "state": str(job.state), "ended": everyone, "left": left})
+    out({**job.as_event(), "event": "stopped", "job_id": job.job_id, "ended": everyone, "left": left})
     return 0
 
 

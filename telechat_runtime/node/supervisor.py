@@ -15,10 +15,12 @@ import sys
 import time
 from dataclasses import replace
 from types import FrameType
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, NamedTuple, Optional
 
+from telechat_runtime.errors import PreflightError
 from telechat_runtime.job import JobPaths, JobState
 from telechat_runtime.node import failure, orphans
+from telechat_runtime.node.peers import PeerEnd, Peers, peer_group
 from telechat_runtime.node.processes import end_job, identify
 from telechat_runtime.node.state import NodeJob, utc_now, write_state
 from telechat_runtime.node.workers import SCHEDULER, Crash, Workers
@@ -70,16 +72,23 @@ def supervise(
         log("the kernel does not let this process adopt orphans; processes that end may stay as zombies")
     job = replace(job, supervisor=identify(os.getpid()))
     program = request["argv"][0]
+    peers: Optional[Peers] = None
     try:
         write_state(paths, job)
+        group = peer_group(request)
+        peers = Peers(group) if group else None
         msrun = _start_msrun(paths, request, environment)
-    except (OSError, ValueError) as error:
+    except (PreflightError, OSError, ValueError) as error:
         reason = f"{program} can't be started: {getattr(error, 'strerror', None) or error}"
+        next_step = f"check telechat_python; PATH was {environment['PATH']}"
+        if isinstance(error, PreflightError):
+            reason, next_step = error.message, error.next_step
         _write_last_state(paths, job.becoming(JobState.FAILED, reason=reason), patience=0)
-        started({"error": reason, "next_step": f"check telechat_python; PATH was {environment['PATH']}"})
+        started({"error": reason, "next_step": next_step})
+        _part(peers, JobState.FAILED, reason)
         return 1
     log(f"started {' '.join(request['argv'])}")
-    supervision = _Supervision(paths, job.becoming(JobState.RUNNING), request, msrun, stop)
+    supervision = _Supervision(paths, job.becoming(JobState.RUNNING), request, msrun, stop, peers)
     supervision.beat()
     started({"pid": os.getpid()})
     return supervision.run()
@@ -96,6 +105,12 @@ def _start_msrun(paths: JobPaths, request: Dict[str, Any], environment: Dict[str
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+
+
+def _part(peers: Optional[Peers], state: JobState, reason: str) -> None:
+    if peers is not None:
+        peers.announce(state, reason)
+        peers.close()
 
 
 def _write_last_state(paths: JobPaths, job: NodeJob, *, patience: float = _LAST_STATE_SECONDS) -> None:
@@ -121,6 +136,15 @@ def hold_node_for(job: NodeJob) -> None:
         _, left = end_job(job.job_id, 0)
 
 
+class _End(NamedTuple):
+    """How the job ends on this node; `cause` is the node that made it, when another one did."""
+
+    state: JobState
+    reason: str
+    failed_rank: Optional[int] = None
+    cause: str = ""
+
+
 class _Supervision:
     """The life of one job after its start; `msrun` is the job itself when it has one process only."""
 
@@ -131,11 +155,13 @@ class _Supervision:
         request: Dict[str, Any],
         msrun: subprocess.Popen[bytes],
         stop: StopSignal,
+        peers: Optional[Peers],
     ) -> None:
         self._paths = paths
         self._job = job
         self._msrun = msrun
         self._stop = stop
+        self._peers = peers
         self._grace_seconds = float(request["grace_seconds"])
         single = _SINGLE_WORKER_LOG.fullmatch(request["output"])
         self._single_rank = int(single[1]) if single else None
@@ -153,7 +179,7 @@ class _Supervision:
     def run(self) -> int:
         """Wait for the end, whoever brings it, and write the last state. Return 0 when the job succeeded."""
         next_beat = next_look = 0.0
-        while self._msrun.poll() is None and not self._stop.asked and not self._is_stuck_on_a_crash():
+        while self._msrun.poll() is None and not self._is_to_end():
             now = time.monotonic()
             is_new = False
             if now >= next_look:
@@ -169,6 +195,12 @@ class _Supervision:
         hold_node_for(self._job)
         return 0 if self._job.state is JobState.SUCCEEDED else 1
 
+    def _is_to_end(self) -> bool:
+        return self._stop.asked or self._peer_end() is not None or self._is_stuck_on_a_crash()
+
+    def _peer_end(self) -> Optional[PeerEnd]:
+        return self._peers.end if self._peers is not None else None
+
     def _is_stuck_on_a_crash(self) -> bool:
         if self._workers.crash is None:
             return False
@@ -177,29 +209,41 @@ class _Supervision:
 
     def _finish(self) -> None:
         self._workers.poll()
-        exit_code = self._msrun.poll()
-        stopped = self._stop.asked and exit_code is None and self._workers.crash is None
-        log("stopping on request" if stopped else f"msrun ended with {exit_code}, the first crash is {self._crash()}")
+        end = self._end()
+        log(f"{end.state}: {end.reason or 'ok'}")
+        if self._peers is not None:
+            # Before anything is ended here: the others need not wait for the grace of this node's workers.
+            self._peers.announce(end.state, end.reason)
         ended, left = end_job(self._job.job_id, self._grace_seconds)
-        if exit_code is None:
-            exit_code = self._msrun.poll()
+        exit_code = self._msrun.poll()
         orphans.reap(self._msrun.pid)
-        changes: Dict[str, Any] = {
-            "exit_code": exit_code,
-            "ended_pids": tuple(ended),
-            "left_pids": tuple(left),
-            "heartbeat": time.time(),
-            "processes": (),
-        }
-        if stopped:
-            self._job = self._job.becoming(JobState.STOPPED, reason="stopped on request", **changes)
-        elif exit_code == 0 and self._crash() is None:
-            self._job = self._job.becoming(JobState.SUCCEEDED, **changes)
-        else:
-            found = self._failure(exit_code)
-            self._job = self._job.becoming(JobState.FAILED, reason=found.reason, failed_rank=found.rank, **changes)
-        log(f"{self._job.state}: {self._job.reason or 'ok'}; ended {ended}, left {left}")
+        self._job = self._job.becoming(
+            end.state,
+            reason=end.reason,
+            failed_rank=end.failed_rank,
+            cause=end.cause,
+            exit_code=exit_code,
+            ended_pids=tuple(ended),
+            left_pids=tuple(left),
+            heartbeat=time.time(),
+            processes=(),
+        )
+        log(f"msrun ended with {exit_code}; ended {ended}, left {left}")
         _write_last_state(self._paths, self._job)
+        if self._peers is not None:
+            self._peers.close()
+
+    def _end(self) -> _End:
+        """Return what has ended the job here; the workers may still run."""
+        exit_code, crash, peer_end = self._msrun.poll(), self._crash(), self._peer_end()
+        if exit_code is None and crash is None:
+            if peer_end is not None and not self._stop.asked:
+                return _End(JobState.STOPPED, peer_end.text, cause=peer_end.node)
+            return _End(JobState.STOPPED, "stopped on request")
+        if exit_code == 0 and crash is None:
+            return _End(JobState.SUCCEEDED, "")
+        found = self._failure(exit_code)
+        return _End(JobState.FAILED, found.reason, failed_rank=found.rank)
 
     def _crash(self) -> Optional[Crash]:
         """Return the first crash; a job of one process has no msrun between it and the supervisor."""

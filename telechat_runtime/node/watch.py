@@ -28,6 +28,9 @@ def run(request: Dict[str, Any], out: Callable[[Dict[str, Any]], None]) -> int:
 def _watch(request: Dict[str, Any], out: Callable[[Dict[str, Any]], None]) -> None:
     paths = job_paths(request, request["job_id"])
     follower = LogFollower(paths.logs, ranks=request.get("ranks"), offsets=request.get("offsets") or {})
+    tail, since = request.get("tail"), request.get("since")
+    if tail is not None or since is not None:
+        out({"event": "begin", "offsets": follower.skip(tail=tail, since=since)})
     shown = None
     next_heartbeat = 0.0
     while True:

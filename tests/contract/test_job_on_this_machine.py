@@ -198,6 +198,65 @@ def test_a_job_outlives_a_control_side_that_dies(machine: Machine, number: signa
     assert machine.workers() == []
 
 
+def detached(machine: Machine, **env: str) -> str:
+    """Start a job that this command leaves, and return its id once it has made its steps."""
+    machine.write_inventory(**env)
+    started = machine.run(machine.finetune("--detach"))
+    assert started.returncode == 0, started.stderr
+    (folder,) = machine.jobs.iterdir()
+    assert f"`telechat-run attach {folder.name}`" in started.stdout
+    log = folder / "logs" / "worker_0.log"
+    deadline = time.monotonic() + 60
+    while not (log.exists() and "step:[    3/    3]" in log.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return folder.name
+
+
+def test_attach_follows_a_detached_job_to_its_end(machine: Machine) -> None:
+    job_id = detached(machine, LINGER="3")
+    attached = machine.run(machine.command("attach"))
+    assert attached.returncode == 0, attached.stderr
+    assert f"job {job_id}: SUCCEEDED after" in attached.stdout
+    assert "  loss      8.5 (step 1) -> 6.5 (step 3 of 3)" in attached.stdout
+    again = machine.run(machine.command("attach", job_id, "--json"))
+    assert again.returncode == 0
+    assert json.loads(again.stdout)["state"] == "SUCCEEDED"
+    assert "no node has a job 'finetune-0'" in machine.run(machine.command("attach", "finetune-0")).stderr
+
+
+def test_ctrl_c_in_attach_leaves_the_job(machine: Machine) -> None:
+    job_id = detached(machine, LINGER="60")
+    process = machine.start(machine.command("attach"))
+    wait_for(process, "step 3/3")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"job {job_id} runs on" in err
+    assert len(machine.workers()) == 1
+    assert [job["job_id"] for job in json.loads(machine.run(machine.command("jobs", "--active", "--json")).stdout)] == [
+        job_id
+    ]
+    assert machine.run(machine.command("stop", "--force")).returncode == 0
+    assert machine.workers() == []
+    assert json.loads(machine.run(machine.command("jobs", "--active", "--json")).stdout) == []
+
+
+def test_logs_begin_where_it_is_asked(machine: Machine) -> None:
+    job_id = detached(machine)
+    log = machine.jobs / job_id / "logs" / "worker_0.log"
+    whole = log.read_text().splitlines()
+    tail = machine.run(machine.command("logs", job_id, "--tail", "2"))
+    assert tail.stdout.splitlines() == [f"[here rank0] {line}" for line in whole[-2:]]
+    log.write_text("2020-01-01 10:00:00,1 old\nTraceback\n2020-01-01 12:00:00,1 new\nnewer\n")
+    since = machine.run(machine.command("logs", job_id, "--since", "2020-01-01T11:00"))
+    assert since.stdout.splitlines() == ["[here rank0] 2020-01-01 12:00:00,1 new", "[here rank0] newer"]
+    assert machine.run(machine.command("logs", job_id, "--since", "1d")).stdout == ""
+    wrong = machine.run(machine.command("logs", job_id, "--since", "yesterday"))
+    assert wrong.returncode == 2
+    assert "'yesterday' is neither a span as 10m nor a time" in wrong.stderr
+
+
 def test_a_missing_dataset_starts_nothing(machine: Machine) -> None:
     (machine.folder / "data").rmdir()
     done = machine.run(machine.finetune())

@@ -159,6 +159,45 @@ def test_the_first_failure_stops_the_other_node(cluster: Cluster) -> None:
     assert cluster.workers() == []
 
 
+def test_a_detached_job_is_stopped_by_its_nodes_when_one_fails_and_attach_tells_it(cluster: Cluster) -> None:
+    started = cluster.finetune("--detach", "--json", FAILING_RANK="2", LINGER="100")
+    assert started.returncode == 0, started.stderr
+    job_id = json.loads(started.stdout)["job_id"]
+    states = [cluster.folder / f"root{index}" / "jobs" / job_id / "state.json" for index in (0, 1)]
+    deadline = time.monotonic() + 60
+    while any(json.loads(state.read_text())["state"] == "RUNNING" for state in states):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert cluster.workers() == []
+    first, second = (json.loads(state.read_text()) for state in states)
+    assert (second["state"], second["failed_rank"], second["cause"]) == ("FAILED", 2, "")
+    assert (first["state"], first["cause"]) == ("STOPPED", "node1")
+    assert first["reason"] == "node1 failed: rank 2: RuntimeError: chip on fire"
+    attached = cluster.run("attach", job_id, "--json")
+    report = json.loads(attached.stdout)
+    assert attached.returncode == 1
+    assert (report["state"], report["first_failure"]) == ("FAILED", "node1")
+    assert report["nodes"][1]["last_lines"][-1] == "RuntimeError: chip on fire"
+    listed = cluster.run("jobs")
+    assert listed.returncode == 0
+    assert [line.split()[:2] for line in listed.stdout.splitlines()[1:]] == [[job_id, "finetune"]]
+    assert "FAILED" in listed.stdout
+    assert "t0ken" not in (cluster.folder / "root0" / "jobs" / job_id / "record.json").read_text()
+
+
+def test_attach_wants_every_node_of_the_job(cluster: Cluster) -> None:
+    job_id = json.loads(cluster.finetune("--detach", "--json", LINGER="100").stdout)["job_id"]
+    limited = cluster.run("attach", job_id, "--limit", "node1")
+    assert limited.returncode == 3
+    assert f"node0 of job {job_id} is not in the inventory" in limited.stderr
+    stopped = cluster.run("stop", "--limit", "node1", "--force")
+    assert stopped.returncode == 0, stopped.stderr
+    attached = cluster.run("attach", job_id)
+    assert attached.returncode == 1
+    assert "node0     STOPPED (exit code -15): node1 stopped on request" in attached.stdout
+    assert cluster.workers() == []
+
+
 def test_a_changed_host_key_starts_nothing_anywhere(cluster: Cluster) -> None:
     other = asyncssh.generate_private_key("ssh-ed25519")
     first, second = cluster.servers

@@ -30,6 +30,7 @@ def node_probe(**changes: Any) -> NodeProbe:
         "lease": None,
         "paths": (),
         "free_port": 8118,
+        "peers_port": 8119,
         "tree_has_entry": False,
         "read": (),
         "python": "/opt/ms/bin/python3",

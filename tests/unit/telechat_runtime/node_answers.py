@@ -59,7 +59,7 @@ def inside(**changes: Any) -> Dict[str, Any]:
                 "hostname": "node",
                 "resolves": True,
                 "free_bytes": 1 << 40,
-                "port": {"wanted": 8118, "free": 8118},
+                "port": {"wanted": 8118, "free": 8118, "peers": 8119},
                 "lease": None,
                 "read": {"/var/lib/telechat/verified.json": VERIFIED},
             },

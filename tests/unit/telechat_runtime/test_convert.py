@@ -34,7 +34,9 @@ def probe(request: Dict[str, Any]) -> Dict[str, Any]:
         "resolves": True,
         "lease": None,
         "paths": dict.fromkeys(request["paths"], "file"),
-        "port": {"wanted": request["port"], "free": request["port"]} if request["port"] else None,
+        "port": {"wanted": request["port"], "free": request["port"], "peers": request["port"] + 1}
+        if request["port"]
+        else None,
         "tree": {"path": request["tree"], "run_mindformer": True} if request["tree"] else None,
         "read": {path: PUBLISHED["7b"] if path == TREE_YAML else None for path in request["read"]},
         "python": {"path": "/opt/ms/bin/python3", "version": "3.10"},

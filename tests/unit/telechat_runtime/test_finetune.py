@@ -32,7 +32,9 @@ def node(*, missing: str = "", lease: Any = None, shipped: Optional[str] = None)
             "resolves": True,
             "lease": lease,
             "paths": {path: None if path == missing else "dir" for path in request["paths"]},
-            "port": {"wanted": request["port"], "free": request["port"] + 1} if request["port"] else None,
+            "port": {"wanted": request["port"], "free": request["port"] + 1, "peers": request["port"] + 2}
+            if request["port"]
+            else None,
             "tree": {"path": request["tree"], "run_mindformer": True} if request["tree"] else None,
             "read": {path: shipped if path == TREE_YAML else None for path in request["read"]},
             "python": {"path": "/opt/ms/bin/python3", "version": "3.10"},

@@ -53,7 +53,9 @@ class Site:
             "resolves": True,
             "lease": None,
             "paths": {path: None if path in self.missing else "dir" for path in request["paths"]},
-            "port": {"wanted": request["port"], "free": request["port"]} if request["port"] else None,
+            "port": {"wanted": request["port"], "free": request["port"], "peers": request["port"] + 1}
+            if request["port"]
+            else None,
             "tree": {"path": request["tree"], "run_mindformer": True},
             "read": {path: self.yaml.get(path) for path in request["read"]},
             "python": {"path": "/usr/bin/python3", "version": "3.10"},

@@ -88,9 +88,8 @@ def test_the_first_and_the_last_rank_are_watched() -> None:
     fleet = Fleet(node(state("SUCCEEDED", 0)), node(state("SUCCEEDED", 0)))
     fleet.launch()
     requests = [fleet.nodes[name].asked[1][1] for name in ("node0", "node1")]
-    assert requests == [
-        {"job_root": "/var/lib/telechat", "ranks": ranks, "offsets": {}, "until_eof": True} for ranks in ([0], [15])
-    ]
+    common = {"job_root": "/var/lib/telechat", "offsets": {}, "until_eof": True, "tail": None, "since": None}
+    assert requests == [{**common, "ranks": ranks} for ranks in ([0], [15])]
 
 
 def test_all_ranks_on_request() -> None:

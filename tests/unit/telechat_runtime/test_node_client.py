@@ -81,10 +81,20 @@ def test_what_stands_before_the_answer_is_passed_over() -> None:
 
 def test_watch_yields_events_and_passes_over_other_lines() -> None:
     transport = ScriptedTransport({}, ["a banner", "[1]", log("x"), state("SUCCEEDED", 0)])
-    watch = NodeClient(NODE, transport).watch("finetune-1", "/root", ranks=[0], offsets={"worker_0.log": 7})
+    watch = NodeClient(NODE, transport).watch("finetune-1", "/root", ranks=[0], offsets={"worker_0.log": 7}, tail=3)
     assert list(watch.events()) == [log("x"), state("SUCCEEDED", 0)]
     assert transport.asked == [
-        ("watch", {"job_root": "/root", "ranks": [0], "offsets": {"worker_0.log": 7}, "until_eof": True})
+        (
+            "watch",
+            {
+                "job_root": "/root",
+                "ranks": [0],
+                "offsets": {"worker_0.log": 7},
+                "until_eof": True,
+                "tail": 3,
+                "since": None,
+            },
+        )
     ]
 
 

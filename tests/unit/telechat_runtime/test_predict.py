@@ -50,7 +50,9 @@ class Site:
             "resolves": True,
             "lease": None,
             "paths": {path: None if path == self.missing else kinds.get(path, "dir") for path in request["paths"]},
-            "port": {"wanted": request["port"], "free": request["port"]} if request["port"] else None,
+            "port": {"wanted": request["port"], "free": request["port"], "peers": request["port"] + 1}
+            if request["port"]
+            else None,
             "tree": {"path": request["tree"], "run_mindformer": True} if request["tree"] else None,
             "read": {path: self.shipped if path == SHIPPED else None for path in request["read"]},
             "python": {"path": "/usr/bin/python3", "version": "3.10"},

@@ -15,7 +15,7 @@ ANSWER: Dict[str, Any] = {
     "resolves": True,
     "lease": {"job_id": "finetune-1", "owner": "ada@bastion", "since": "2026-11-23T10:00:00Z"},
     "paths": {"/data": "dir", "/missing": None},
-    "port": {"wanted": 8118, "free": 8119},
+    "port": {"wanted": 8118, "free": 8119, "peers": 8120},
     "tree": {"path": "/tree", "run_mindformer": True},
     "read": {"/tree/a.yaml": "a: 1\n"},
     "python": {"path": "/opt/ms/bin/python3", "version": "3.10.14"},
@@ -42,6 +42,7 @@ def test_answer() -> None:
         lease=Lease("finetune-1", "ada@bastion", "2026-11-23T10:00:00Z"),
         paths=(("/data", "dir"), ("/missing", None)),
         free_port=8119,
+        peers_port=8120,
         tree_has_entry=True,
         read=(("/tree/a.yaml", "a: 1\n"),),
     )

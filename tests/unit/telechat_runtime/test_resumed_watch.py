@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Optional
 
 import pytest
 
@@ -24,9 +24,9 @@ class Connections:
 
     def __init__(self, *connections: Any) -> None:
         self._connections = list(connections)
-        self.asked: List[Mapping[str, int]] = []
+        self.asked: List[Optional[Mapping[str, int]]] = []
 
-    def begin(self, offsets: Mapping[str, int]) -> Watch:
+    def begin(self, offsets: Optional[Mapping[str, int]]) -> Watch:
         self.asked.append(offsets)
         now = self._connections.pop(0)
         if isinstance(now, TelechatError):
@@ -41,7 +41,14 @@ def test_a_watch_that_breaks_off_goes_on_after_its_last_line_of_each_log() -> No
     found = list(ResumedWatch(node.begin, patience=30).events())
     assert [event.get("line") for event in found] == ["one", "other", "two", None]
     known = {"worker_0.log": 4, "worker_1.log": 6}
-    assert node.asked == [{}, known, known]
+    assert node.asked == [None, known, known]
+
+
+def test_where_the_logs_begin_is_asked_once() -> None:
+    begin = {"event": "begin", "offsets": {"worker_0.log": 90}}
+    node = Connections(UnreachableError("can't connect"), [begin], [END])
+    list(ResumedWatch(node.begin, patience=30).events())
+    assert node.asked == [None, None, {"worker_0.log": 90}]
 
 
 def test_a_node_that_stays_out_of_reach_is_given_up_with_the_reason() -> None:

@@ -41,6 +41,8 @@ def test_help_lists_the_commands_in_the_order_of_their_use() -> None:
         "merge-lora",
         "nodes",
         "status",
+        "jobs",
+        "attach",
         "check",
         "show",
         "diff",

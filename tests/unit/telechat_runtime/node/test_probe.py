@@ -52,21 +52,23 @@ def test_paths_are_files_folders_or_missing(tmp_path: Path) -> None:
 def test_a_taken_port_moves_to_the_next_free_one(tmp_path: Path, taken_port: int) -> None:
     found = answer(tmp_path, port=taken_port)["port"]
     assert found["wanted"] == taken_port
-    assert found["free"] > taken_port
+    assert found["peers"] > found["free"] > taken_port
 
 
 def test_a_free_port_is_kept(tmp_path: Path) -> None:
     with closing(socket.socket()) as listener:
         listener.bind(("", 0))
         port = listener.getsockname()[1]
-    assert answer(tmp_path, port=port)["port"] == {"wanted": port, "free": port}
+    found = answer(tmp_path, port=port)["port"]
+    assert (found["wanted"], found["free"]) == (port, port)
+    assert found["peers"] > port
 
 
 def test_no_port_above_the_last_is_offered(tmp_path: Path) -> None:
     with closing(socket.socket()) as listener:
         listener.bind(("", 65535))
         listener.listen()
-        assert answer(tmp_path, port=65535)["port"] == {"wanted": 65535, "free": None}
+        assert answer(tmp_path, port=65535)["port"] == {"wanted": 65535, "free": None, "peers": None}
 
 
 def test_a_host_name_that_does_not_resolve_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,7 +96,14 @@ def test_a_job_that_has_ended_stays_as_it_is(node: LocalNode) -> None:
     job_id = node.start("exit 0")
     state = node.wait_for_end(job_id)
     answer = node.stop(job_id)
-    assert answer.document == {"job_id": job_id, "state": "SUCCEEDED", "ended": state["ended_pids"], "left": []}
+    assert answer.document == {
+        "event": "stopped",
+        "job_id": job_id,
+        **{name: state[name] for name in ("state", "exit_code", "reason", "failed_rank", "cause")},
+        "ended": state["ended_pids"],
+        "left": [],
+    }
+    assert state["state"] == "SUCCEEDED"
     assert node.state(job_id) == state
 
 

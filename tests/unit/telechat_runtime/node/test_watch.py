@@ -63,6 +63,7 @@ def test_a_failure_is_told_with_rank_and_reason(node: LocalNode) -> None:
         "exit_code": last["exit_code"],
         "reason": "rank 0: KeyError: layers",
         "failed_rank": 0,
+        "cause": "",
     }
 
 

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A running job as the control side sees it: takes the nodes' events, and knows in the end how the job went."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections import deque
+from typing import Any, Callable, Deque, Dict, List, Mapping, Optional, Tuple
+
+from telechat_runtime.events import LogLine, NodeOutcome, NodeState, Observer, Training
+from telechat_runtime.job import JobState
+from telechat_runtime.logs import Speed, Step, parse_line
+from telechat_runtime.node_client import NodeClient
+from telechat_runtime.plan import JobPlan, NodePlan
+from telechat_runtime.report import Report
+from telechat_runtime.resumed_watch import ResumedWatch, watch_job
+from telechat_runtime.watcher import FleetWatch, NodeEvent, NodeLost
+
+_LAST_LINES = 20
+_LAST_LINES_SECONDS = 10.0
+
+
+class JobView:
+    """Keeps every node's outcome, the first failure, and the progress of the worker whose loss counts."""
+
+    def __init__(self, plan: JobPlan, clients: Mapping[str, NodeClient], observer: Observer) -> None:
+        self.plan = plan
+        self.clients = clients
+        self.tell = observer
+        self.nodes: Dict[str, NodePlan] = {node.node.name: node for node in plan.nodes}
+        self.outcomes = {
+            name: NodeOutcome(node=name, node_rank=node.node.rank, state=JobState.STARTING)
+            for name, node in self.nodes.items()
+        }
+        self.first_failure: Optional[str] = None
+        self._first_step: Optional[Step] = None
+        self._last_step: Optional[Step] = None
+        self._speed: Optional[Speed] = None
+
+    def running(self) -> List[str]:
+        """Return the nodes whose part has not ended."""
+        return [name for name, outcome in self.outcomes.items() if not outcome.state.is_terminal]
+
+    def watch(self, *, all_ranks: bool, patience: float, tail: Optional[int] = None) -> FleetWatch:
+        """Begin to follow the nodes that still run; logs from `tail` lines before their end on, None: from the start.
+
+        Followed are the logs of the first and the last rank and of the one whose loss counts, or with `all_ranks` all.
+        """
+
+        def begin(node: NodePlan) -> Callable[[], ResumedWatch]:
+            wanted = {0, self.plan.metric_rank, self.plan.world_size - 1}
+            own = range(node.first_rank, node.first_rank + self.plan.workers_per_node)
+            ranks = None if all_ranks else sorted(wanted.intersection(own))
+            client, job_id, job_root = self.clients[node.node.name], self.plan.job_id, node.paths.job_root
+            return lambda: watch_job(client, job_id, job_root, ranks=ranks, patience=patience, tail=tail)
+
+        return FleetWatch({name: begin(self.nodes[name]) for name in self.running()}, heartbeat_timeout=patience)
+
+    def take(self, name: str, event: NodeEvent) -> None:
+        """Take an event of a node's watch."""
+        if self.outcomes[name].state.is_terminal:
+            return
+        if isinstance(event, NodeLost):
+            self._take_end(name, JobState.LOST, {"reason": event.reason})
+        elif event["event"] == "log":
+            self._take_line(name, event)
+        elif event["event"] == "state":
+            state = JobState(event["state"])
+            if state.is_terminal:
+                self._take_end(name, state, event)
+
+    def note_end(self, name: str, state: JobState, event: Mapping[str, Any]) -> None:
+        """Note how a node's part has ended."""
+        self.outcomes[name] = dataclasses.replace(
+            self.outcomes[name],
+            state=state,
+            exit_code=event.get("exit_code"),
+            reason=event.get("reason") or "",
+            failed_rank=event.get("failed_rank"),
+        )
+        self.tell(NodeState(name, state, self.outcomes[name].reason))
+
+    def note_left(self, name: str, left: Tuple[int, ...]) -> None:
+        """Note which processes outlived a stop."""
+        self.outcomes[name] = dataclasses.replace(self.outcomes[name], left=left)
+
+    def add_last_lines(self) -> None:
+        """Put the last lines of the rank that failed first into the outcome of its node."""
+        if self.first_failure is None:
+            return
+        failed = self.outcomes[self.first_failure]
+        if failed.failed_rank is not None:
+            lines = self._read_last_lines(self.nodes[failed.node], failed.failed_rank)
+            self.outcomes[failed.node] = dataclasses.replace(failed, last_lines=lines)
+
+    def report(self, seconds: float, *, interrupted: bool) -> Report:
+        """Return how the job went."""
+        return Report(
+            job_id=self.plan.job_id,
+            folder=self.plan.nodes[0].paths.folder,
+            seconds=seconds,
+            interrupted=interrupted,
+            nodes=tuple(self.outcomes.values()),
+            first_failure=self.first_failure,
+            first_step=self._first_step,
+            last_step=self._last_step,
+            speed=self._speed,
+        )
+
+    def _take_end(self, name: str, state: JobState, event: Mapping[str, Any]) -> None:
+        self.note_end(name, state, event)
+        if state is not JobState.SUCCEEDED and self.first_failure is None:
+            # A node that ends with another one is not the first, even if it is the first to say so.
+            cause = event.get("cause")
+            self.first_failure = cause if cause in self.nodes else name
+
+    def _take_line(self, name: str, event: Mapping[str, Any]) -> None:
+        line, rank = event["line"], event.get("rank")
+        self.tell(LogLine(node=name, rank=rank, log=event["log"], text=line))
+        if rank != self.plan.metric_rank:
+            return
+        found = parse_line(line)
+        if isinstance(found, Step):
+            self._first_step = self._first_step or found
+            self._last_step = found
+        elif isinstance(found, Speed):
+            self._speed = found
+        if found is not None:
+            self.tell(Training(found))
+
+    def _read_last_lines(self, node: NodePlan, rank: int) -> Tuple[str, ...]:
+        name = node.node.name
+        client, job_id, job_root = self.clients[name], self.plan.job_id, node.paths.job_root
+        watch = FleetWatch(
+            {name: lambda: client.watch(job_id, job_root, ranks=[rank], tail=_LAST_LINES)},
+            heartbeat_timeout=_LAST_LINES_SECONDS,
+        )
+        lines: Deque[str] = deque(maxlen=_LAST_LINES)
+        deadline = time.monotonic() + _LAST_LINES_SECONDS
+        try:
+            while time.monotonic() < deadline:
+                item = watch.poll()
+                if item is None:
+                    continue
+                event = item[1]
+                if isinstance(event, NodeLost) or (event["event"] == "state" and JobState(event["state"]).is_terminal):
+                    break
+                if event["event"] == "log":
+                    lines.append(event["line"])
+        finally:
+            watch.close()
+        return tuple(lines)

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nodes of one job that hear each other over real sockets."""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+import time
+from contextlib import closing
+from typing import Callable, Iterator, List, Tuple
+
+import pytest
+
+from telechat_runtime.errors import PreflightError
+from telechat_runtime.job import JobState
+from telechat_runtime.node.peers import PeerEnd, PeerGroup, Peers, peer_group
+from tests.unit.telechat_runtime.node.local_node import wait_until
+
+NAMES = ("node0", "node1", "node2")
+Join = Callable[..., Peers]
+
+
+@pytest.fixture
+def group() -> PeerGroup:
+    with closing(socket.socket()) as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    return PeerGroup(names=NAMES, rank=0, addr="127.0.0.1", port=port, token="t0ken", join_seconds=60)
+
+
+@pytest.fixture
+def join(group: PeerGroup) -> Iterator[Join]:
+    joined: List[Peers] = []
+
+    def begin(rank: int, **changes: object) -> Peers:
+        joined.append(Peers(dataclasses.replace(group, rank=rank, **changes)))
+        return joined[-1]
+
+    yield begin
+    for peers in joined:
+        peers.close()
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
+@pytest.mark.parametrize("failing", [0, 1])
+def test_who_fails_ends_all_others(join: Join, order: Tuple[int, ...], failing: int) -> None:
+    peers = {rank: join(rank) for rank in order}
+    peers[failing].announce(JobState.FAILED, "rank 9: chip on fire")
+    others = [peers[rank] for rank in order if rank != failing]
+    wait_until(lambda: all(each.end for each in others))
+    expected = PeerEnd(NAMES[failing], JobState.FAILED, "rank 9: chip on fire")
+    assert [each.end for each in others] == [expected, expected]
+    assert expected.text == f"{NAMES[failing]} failed: rank 9: chip on fire"
+    assert peers[failing].end is None
+
+
+def test_the_first_end_counts(join: Join) -> None:
+    peers = [join(rank) for rank in range(3)]
+    peers[1].announce(JobState.FAILED, "first")
+    wait_until(lambda: peers[0].end and peers[2].end)
+    peers[2].announce(JobState.STOPPED, "because of the first")
+    peers[0].announce(JobState.STOPPED, "because of the first")
+    time.sleep(0.3)
+    assert {each.end.reason for each in (peers[0], peers[2]) if each.end} == {"first"}
+
+
+def test_last_words_are_heard_and_a_good_end_is_no_silence(join: Join, group: PeerGroup) -> None:
+    hub, spoke = join(0, silence_seconds=1), join(2, silence_seconds=1)
+    leaving = Peers(dataclasses.replace(group, rank=1))
+    leaving.announce(JobState.SUCCEEDED, "")
+    leaving.close()
+    time.sleep(2.5)
+    assert (hub.end, spoke.end) == (None, None)
+
+
+def test_who_disappears_is_lost_to_all(join: Join, group: PeerGroup) -> None:
+    hub, spoke = join(0, silence_seconds=1), join(2, silence_seconds=1)
+    gone = Peers(dataclasses.replace(group, rank=1))
+    wait_until(lambda: hub._last_sign[1] is not None)
+    gone.close()
+    wait_until(lambda: hub.end and spoke.end)
+    assert hub.end == spoke.end == PeerEnd("node1", JobState.LOST, "has given no sign of life for 1 s")
+
+
+def test_a_rank_0_that_disappears_is_lost(join: Join, group: PeerGroup) -> None:
+    hub = Peers(group)
+    spoke = join(1, silence_seconds=1)
+    wait_until(lambda: spoke._last_sign[0] is not None)
+    hub.close()
+    wait_until(lambda: spoke.end)
+    assert spoke.end == PeerEnd("node0", JobState.LOST, "has given no sign of life for 1 s")
+
+
+def test_who_never_joins_is_missed_after_its_time(join: Join) -> None:
+    hub = join(0, join_seconds=0.5)
+    wait_until(lambda: hub.end)
+    assert hub.end
+    assert hub.end.text == "node1 has not joined the job for 0.5 s"
+
+
+@pytest.mark.parametrize("hello", [b'{"token": "wrong", "rank": 1}', b'{"token": "t0ken", "rank": 7}', b"GET /", b"[]"])
+def test_a_stranger_is_not_listened_to(join: Join, group: PeerGroup, hello: bytes) -> None:
+    hub = join(0)
+    with socket.create_connection((group.addr, group.port)) as stranger:
+        stranger.sendall(hello + b'\n{"rank": 1, "state": "FAILED", "reason": "a lie"}\n')
+        stranger.settimeout(30)
+        assert stranger.recv(1) == b""
+    assert hub.end is None
+
+
+def test_a_link_that_breaks_is_taken_up_again(join: Join) -> None:
+    hub, spoke = join(0), join(1)
+    wait_until(lambda: 1 in hub._writers)
+    hub._loop.call_soon_threadsafe(hub._writers[1].transport.abort)
+    spoke.announce(JobState.FAILED, "later")
+    wait_until(lambda: hub.end)
+
+
+def test_a_port_that_is_taken_is_told(group: PeerGroup) -> None:
+    with closing(socket.socket()) as listener:
+        listener.bind((group.addr, group.port))
+        listener.listen()
+        with pytest.raises(PreflightError, match=f"can't be heard on 127.0.0.1:{group.port}: .*in use"):
+            Peers(group)
+
+
+def test_a_job_without_other_nodes_has_no_group() -> None:
+    assert peer_group({"node_rank": 0, "peers": None}) is None
+    assert peer_group({"node_rank": 0}) is None
