@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""With this folder on PYTHONPATH, MindFormers' training step and its greedy generation run on CPU.
+"""With this folder on PYTHONPATH, MindFormers' training step, resumption and greedy generation run on CPU.
 
 Python imports this module at every start, so it imports next to nothing: a patch is applied when, and only if, the
 program itself imports the module that it mends. A patch does nothing unless MindSpore's device target is CPU.
@@ -51,8 +51,23 @@ def _mend_greedy_choice(module: ModuleType) -> None:
     cls.__init__ = init_with_cpu_argmax
 
 
+def _mend_barrier(module: ModuleType) -> None:
+    """Let workers wait for each other by a sum over all of them; CPU has no kernel for Barrier, which resuming takes."""
+    barrier = module.barrier
+
+    def barrier_by_sum(*args: Any, **kwargs: Any) -> Any:
+        from mindspore import Tensor, context, ops  # noqa: PLC0415 - here, the program has imported it
+
+        if context.get_context("device_target") != "CPU":
+            return barrier(*args, **kwargs)
+        return ops.AllReduce()(Tensor([1.0])).asnumpy()
+
+    module.barrier = barrier_by_sum  # type: ignore[attr-defined]
+
+
 # Module -> what mends it once it has been loaded.
 PATCHES: dict[str, Callable[[ModuleType], None]] = {
+    "mindspore.communication.comm_func": _mend_barrier,
     "mindspore.nn.wrap.loss_scale": _mend_overflow_check,
     "mindformers.generation.text_generator": _mend_greedy_choice,
 }

@@ -32,8 +32,26 @@ GENERATE = """
 from mindformers.generation import text_generator
 print(text_generator.GenerationMixin("model").argmax)
 """
+TENSOR = """
+class Tensor:
+    def __init__(self, data):
+        self.data = data
+    def asnumpy(self):
+        return f"sum of {self.data}"
+"""
+BARRIER = """
+def barrier(group=None):
+    return "NPU kernel"
+"""
+WAIT = """
+from mindspore.communication.comm_func import barrier
+print(barrier())
+"""
 OPS = """
 argmax = "CPU kernel"
+class AllReduce:
+    def __call__(self, tensor):
+        return tensor
 class MultitypeFuncGraph:
     def __init__(self, name):
         self.name = name
@@ -58,10 +76,12 @@ def python(code: str, *, path: list[Path], **env: str) -> subprocess.CompletedPr
 def framework(tmp_path: Path) -> Path:
     """A package with the few names of MindSpore that the shim touches."""
     files = {
-        "mindspore/__init__.py": "",
+        "mindspore/__init__.py": TENSOR,
         "mindspore/context.py": CONTEXT,
         "mindspore/ops.py": OPS,
         "mindspore/common/__init__.py": "dtype = None\n",
+        "mindspore/communication/__init__.py": "",
+        "mindspore/communication/comm_func.py": BARRIER,
         "mindspore/nn/__init__.py": "",
         "mindspore/nn/wrap/__init__.py": "",
         "mindspore/nn/wrap/loss_scale.py": LOSS_SCALE,
@@ -89,6 +109,12 @@ def test_on_an_npu_nothing_changes(framework: Path) -> None:
 def test_the_greedy_choice_is_replaced_on_cpu_only(framework: Path, target: str, kernel: str) -> None:
     result = python(GENERATE, path=[SHIM, framework], TARGET=target)
     assert result.stdout.splitlines() == [kernel], result.stderr
+
+
+@pytest.mark.parametrize(("target", "way"), [("CPU", "sum of [1.0]"), ("Ascend", "NPU kernel")])
+def test_the_barrier_is_replaced_on_cpu_only(framework: Path, target: str, way: str) -> None:
+    result = python(WAIT, path=[SHIM, framework], TARGET=target)
+    assert result.stdout.splitlines() == [way], result.stderr
 
 
 def test_other_programs_see_nothing_of_it() -> None:
