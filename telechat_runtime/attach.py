@@ -86,7 +86,7 @@ def recorded_plan(
         workers_per_node=first["local_worker_num"],
         master_addr=first["master_addr"],
         master_port=first["master_port"],
-        grace_seconds=first["grace_seconds"],
+        options=record.options,
         metric_rank=first["metric_rank"],
         config_diff=first["config_diff"],
         nodes=tuple(

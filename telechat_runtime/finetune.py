@@ -33,10 +33,11 @@ from telechat_runtime.prepare import (
 )
 from telechat_runtime.probe import NodeProbe
 from telechat_runtime.program import RESEARCH, TREE, WORK, Entry, Program
+from telechat_runtime.resume_choice import Resume
 from telechat_runtime.spec import JobOptions
 from telechat_runtime.topology import Cluster
 
-_KIND = "finetune"
+KIND = "finetune"
 _LORA = "lora"
 _CONFIG = ("--config", f"{WORK}/config.yaml")
 
@@ -49,19 +50,22 @@ def prepare(
     *,
     source: Optional[ConfigSource],
     interrupt: Interrupt,
+    resume: Optional[Resume] = None,
+    job_id: str = "",
 ) -> JobPlan:
     """Look at all nodes and make the plan; without a `source` the yaml of `spec.model` is taken from rank 0's tree.
 
-    Raises SpecError, ConfigError, UnreachableError or PreflightError.
+    A training that goes on from another job's step takes that job's yaml as source. Raises SpecError, ConfigError,
+    UnreachableError or PreflightError.
     """
     workers = Workers(
         device_target=cluster.device_target,
         per_node=cluster.workers_per_node(options.npus_per_node),
         nodes=len(cluster.nodes),
     )
-    nodes = NodeLook(cluster, clients, interrupt, needs_port=workers.count > 1)
+    nodes = NodeLook(cluster, clients, interrupt, needs_port=workers.count > 1, npus=workers.per_node)
     if source is not None:
-        config = finetune_config(spec, source, workers)
+        config = finetune_config(spec, source, workers, resume)
         probes = nodes.look(config.node_paths, data=_question(config, cluster))
     else:
         candidates = _candidates(spec, cluster)
@@ -69,12 +73,12 @@ def prepare(
         question = DataQuestion(spec.dataset, spec.checkpoint, _shared(cluster))
         probes = nodes.look(given, read=candidates, data=question)
         shipped = shipped_config(
-            cluster, probes, candidates, kind=_LORA if spec.method == _LORA else _KIND, model=spec.model
+            cluster, probes, candidates, kind=_LORA if spec.method == _LORA else KIND, model=spec.model
         )
         config = finetune_config(spec, shipped, workers)
         if config.node_paths != given:
             probes = nodes.look(config.node_paths, data=_question(config, cluster))
-    job_id = new_job_id(options.job_name)
+    job_id = job_id or new_job_id(options.job_name)
     return plan_job(
         program=finetune_program(_judged(config, probes, cluster, workers, job_id)),
         options=options,
@@ -82,6 +86,8 @@ def prepare(
         probes=probes,
         job_id=job_id,
         owner=whoami(),
+        links=resume.links if resume else None,
+        resumes=resume.job_id if resume else "",
     )
 
 
@@ -89,7 +95,7 @@ def finetune_program(config: FinetuneConfig) -> Program:
     """Return what trains by that yaml: the tree's own run_mindformer.py, or ours for MindFormers wheels."""
     speed_up = ((SPEED_UP_FILE, config.spec.speed_up),) if config.spec.speed_up else ()
     return Program(
-        kind=_KIND,
+        kind=KIND,
         own=Entry(
             words=(f"{WORK}/run_mindformer.py", *_CONFIG),
             files=(("run_mindformer.py", node_program("run_mindformer.py")),),
@@ -103,14 +109,14 @@ def finetune_program(config: FinetuneConfig) -> Program:
         inputs=tuple(
             (name, path)
             for name, path in (("dataset", config.facts.dataset), ("checkpoint", config.facts.checkpoint))
-            if path
+            if path.startswith("/")
         ),
     )
 
 
 def _candidates(spec: FinetuneSpec, cluster: Cluster) -> List[str]:
     """Return where the tree may have the yaml; LoRA has one of its own for most models, else the full one serves."""
-    kinds = (_LORA, _KIND) if spec.method == _LORA else (_KIND,)
+    kinds = (_LORA, KIND) if spec.method == _LORA else (KIND,)
     return [path for kind in kinds for path in shipped_candidates(cluster, kind, spec.model)]
 
 
@@ -120,7 +126,8 @@ def _shared(cluster: Cluster) -> tuple[str, ...]:
 
 def _question(config: FinetuneConfig, cluster: Cluster) -> DataQuestion:
     dataset = config.facts.dataset if reads_mindrecord(config.values) else ""
-    return DataQuestion(dataset, config.facts.checkpoint, _shared(cluster))
+    checkpoint = config.facts.checkpoint if config.facts.checkpoint.startswith("/") else ""
+    return DataQuestion(dataset, checkpoint, _shared(cluster))
 
 
 def _judged(

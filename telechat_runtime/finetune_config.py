@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from telechat_runtime.config import ConfigFacts, Overlay, Setting, config_facts, config_values, overlay
 from telechat_runtime.errors import ConfigError, SpecError
@@ -14,6 +14,7 @@ from telechat_runtime.finetune_spec import FinetuneSpec
 from telechat_runtime.layout import NAMES, Job, check
 from telechat_runtime.layout_settings import check_lists, choose_layout
 from telechat_runtime.prepare import ConfigSource
+from telechat_runtime.resume_choice import Resume
 from telechat_runtime.spec import Override
 from telechat_runtime.training_config import TrainingConfig, read_training_config
 
@@ -69,14 +70,18 @@ class FinetuneConfig:
         )
 
 
-def finetune_config(spec: FinetuneSpec, source: ConfigSource, workers: Workers) -> FinetuneConfig:
+def finetune_config(
+    spec: FinetuneSpec, source: ConfigSource, workers: Workers, resume: Optional[Resume] = None
+) -> FinetuneConfig:
     """Return the yaml with its layout chosen. Raises SpecError or ConfigError.
 
     A layout is proposed in place of one that does not fit for a yaml of the tree, which was made for other cards, and
     where the user gave numbers; a yaml of the user's own is refused, with the proposal as next step.
     """
     before = config_values(source.text, source=source.name)
-    settings = finetune_settings(spec, before, device_target=workers.device_target, world_size=workers.count)
+    settings = finetune_settings(
+        spec, before, device_target=workers.device_target, world_size=workers.count, resume=resume
+    )
     asked, others = _asked(spec)
     base = _base(spec, source, settings, others)
     job = _job(spec, base, workers)
@@ -87,7 +92,7 @@ def finetune_config(spec: FinetuneSpec, source: ConfigSource, workers: Workers) 
         values={},
     )  # fmt: skip
     config = empty.having([*settings, *chosen.settings], chosen.notes)
-    _check_paths(config)
+    _check_paths(config, is_resumed=resume is not None)
     check_lists(config.training)
     if config.training.cuts_model and config.training.has_layout and workers.count > 1:
         check(config.training.layout, _job(spec, config.training, workers), next_step="change what --set gives")
@@ -143,7 +148,7 @@ def _job(spec: FinetuneSpec, config: TrainingConfig, workers: Workers) -> Job:
     )
 
 
-def _check_paths(config: FinetuneConfig) -> None:
+def _check_paths(config: FinetuneConfig, *, is_resumed: bool) -> None:
     facts, spec = config.facts, config.spec
     if not facts.dataset:
         if spec.dataset:
@@ -151,7 +156,8 @@ def _check_paths(config: FinetuneConfig) -> None:
                 f"{config.source.name} has no train_dataset.data_loader, so nothing would read the dataset"
             )
         raise SpecError("the job has no dataset", next_step="give --dataset with the MindRecord folder on the nodes")
-    for what, path in (("dataset", facts.dataset), ("checkpoint", facts.checkpoint)):
+    checkpoint = "" if is_resumed else facts.checkpoint
+    for what, path in (("dataset", facts.dataset), ("checkpoint", checkpoint)):
         if path and not path.startswith("/"):
             raise SpecError(f"the yaml's {what} {path!r} is a relative path", next_step=f"give it with --{what}")
     speed_up = config.training.load_balance

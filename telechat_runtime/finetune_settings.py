@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, List, Mapping
+from typing import Any, Dict, Iterator, List, Mapping, Optional
 
 from telechat_runtime.config import Setting
 from telechat_runtime.errors import ConfigError
 from telechat_runtime.finetune_spec import FinetuneSpec, theta_of
+from telechat_runtime.resume_choice import LINKS, Resume
 from telechat_runtime.training_config import DEFAULT_TARGET_MODULES
 
 SPEED_UP_FILE = "parallel_speed_up.json"
@@ -28,7 +29,12 @@ _LORA = (
 
 
 def finetune_settings(
-    spec: FinetuneSpec, values: Mapping[str, Any], *, device_target: str, world_size: int
+    spec: FinetuneSpec,
+    values: Mapping[str, Any],
+    *,
+    device_target: str,
+    world_size: int,
+    resume: Optional[Resume] = None,
 ) -> List[Setting]:
     """Return what a finetune sets, whatever the yaml says; `values` is the yaml as plain data.
 
@@ -36,9 +42,9 @@ def finetune_settings(
     """
     settings: List[Setting] = [
         Setting("run_mode", "finetune"),
-        Setting("output_dir", "./output"),
         Setting("context.device_target", device_target),
         Setting("use_parallel", world_size > 1),
+        *(_resume(resume, values) if resume else [Setting("output_dir", "./output")]),
     ]
     if spec.dataset:
         # In the shipped files the second is an alias of the first; in others a copy, and the one that is read.
@@ -55,6 +61,20 @@ def finetune_settings(
     if spec.speed_up:
         settings.append(Setting(SPEED_UP_KEY, f"./{SPEED_UP_FILE}"))
     return [*settings, *_method(spec, values), *_sequence(spec)]
+
+
+def _resume(resume: Resume, values: Mapping[str, Any]) -> Iterator[Setting]:
+    """Let each rank load its own file, by name: MindFormers then needs neither shared storage nor a record of its own.
+
+    The output stays where the job before had it.
+    """
+    yield Setting("load_checkpoint", f"./{LINKS}")
+    yield Setting("resume_training", resume.name)
+    for name, off in (("auto_trans_ckpt", False), ("src_strategy_path_or_dir", "")):
+        if values.get(name):
+            yield Setting(name, off)
+    if values.get("load_ckpt_format", "ckpt") != resume.file_format:
+        yield Setting("load_ckpt_format", resume.file_format)
 
 
 def _method(spec: FinetuneSpec, values: Mapping[str, Any]) -> Iterator[Setting]:

@@ -36,8 +36,21 @@ class InventoryOptions:
     ask_vault_password: bool = False
 
 
+@dataclass(frozen=True)
+class Clusters:
+    """All nodes of the inventory's group, and those of --limit, which have ranks of their own."""
+
+    everyone: Cluster
+    limited: Cluster
+
+
 def load_cluster(options: InventoryOptions, interrupt: Interrupt) -> Cluster:
     """Return the cluster of the inventory's group, narrowed to --limit. Raises InventoryError."""
+    return load_clusters(options, interrupt).limited
+
+
+def load_clusters(options: InventoryOptions, interrupt: Interrupt) -> Clusters:
+    """Return the cluster of the inventory's group, whole and narrowed to --limit. Raises InventoryError."""
     for source in options.sources:
         if "," not in source and not Path(source).exists():
             raise InventoryError([f"the inventory {source!r} does not exist"])
@@ -57,9 +70,8 @@ def load_cluster(options: InventoryOptions, interrupt: Interrupt) -> Cluster:
     _check_group(everything, options.group)
     _check_limit(everything, options.limit)
     cluster = cluster_from_hostvars(options.group, group_hosts(everything, options.group), _hostvars(everything))
-    if options.limit:
-        cluster = cluster.limited_to(group_hosts(listings[options.limit], options.group))
-    return cluster
+    limited = cluster.limited_to(group_hosts(listings[options.limit], options.group)) if options.limit else cluster
+    return Clusters(everyone=cluster, limited=limited)
 
 
 def inventory_argv(options: InventoryOptions, limit: str) -> List[str]:

@@ -140,7 +140,7 @@ class _Run:
 
     def _stop(self, names: Sequence[str]) -> None:
         try:
-            self._stop_within(names, self._plan.grace_seconds, self._interrupt)
+            self._stop_within(names, self._plan.options.grace_seconds, self._interrupt)
         except InterruptedByUserError:
             self._tell(Notice("stopping without grace"))
             self._stop_within(names, 0, Interrupt())

@@ -139,6 +139,11 @@ class NodeClient:
         """Ask what a job left on the node: yaml, strategy files, ranks with checkpoints."""
         return self._call(("job-output", "--job", job_id), {"job_root": job_root}, timeout=_PROBE_SECONDS)
 
+    def saved_steps(self, job_id: str, *, ranks: Sequence[int], output: str) -> Dict[str, Any]:
+        """Ask which steps of a job are saved on the node for those ranks, and which of their files are whole."""
+        request = {"job_root": self.node.job_root, "ranks": list(ranks), "output": output}
+        return self._call(("saved-steps", "--job", job_id), request, timeout=_HEADERS_SECONDS)
+
     def record(self, job_id: str, job_root: str, *, replay: bool = False) -> Dict[str, Any]:
         """Ask for the record of a job; with `replay` also for what is needed to run it again, secrets and all."""
         request = {"job_root": job_root, "replay": replay}

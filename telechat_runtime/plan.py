@@ -15,6 +15,7 @@ from telechat_runtime.command import command_text, job_python, masked, node_argv
 from telechat_runtime.job import JobPaths
 from telechat_runtime.logs import metric_rank
 from telechat_runtime.msrun import check_master_addr, msrun_argv, python_name, worker_env
+from telechat_runtime.peers import Peers, job_peers
 from telechat_runtime.probe import NodeProbe
 from telechat_runtime.program import Processes, Program
 from telechat_runtime.spec import JobOptions
@@ -25,7 +26,10 @@ _MSRUN_LOG = "msrun.log"
 
 @dataclass(frozen=True)
 class NodePlan:
-    """What one node is told to do; `path` goes before PATH, a None in `env` unsets a variable."""
+    """What one node is told to do; `path` goes before PATH, a None in `env` unsets a variable.
+
+    `links` are made in the job's work folder: name, and the file it points to.
+    """
 
     node: Node
     first_rank: int
@@ -35,20 +39,15 @@ class NodePlan:
     path: Tuple[str, ...]
     files: Tuple[Tuple[str, str], ...]
     output: str
-
-
-@dataclass(frozen=True)
-class Peers:
-    """Where rank 0's supervisor hears those of the other nodes, and how long it waits for them to join."""
-
-    addr: str
-    port: int
-    join_seconds: int
+    links: Tuple[Tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class JobPlan:
-    """The whole job; `metric_rank` is the worker whose loss counts, `results` and `notes` as its Program has them."""
+    """The whole job; `metric_rank` is the worker whose loss counts, `results` and `notes` as its Program has them.
+
+    `resumes` is the job whose training it goes on with.
+    """
 
     job_id: str
     owner: str
@@ -56,7 +55,7 @@ class JobPlan:
     workers_per_node: int
     master_addr: str
     master_port: Optional[int]
-    grace_seconds: int
+    options: JobOptions
     metric_rank: int
     config_diff: str
     nodes: Tuple[NodePlan, ...]
@@ -65,6 +64,7 @@ class JobPlan:
     inputs: Tuple[Tuple[str, str], ...] = ()
     device_target: str = ""
     peers: Optional[Peers] = None
+    resumes: str = ""
 
     @property
     def world_size(self) -> int:
@@ -87,8 +87,10 @@ class JobPlan:
             "path": list(node.path),
             "env_script": node.node.env_script or None,
             "files": dict(node.files),
+            "links": dict(node.links),
             "output": node.output,
-            "grace_seconds": self.grace_seconds,
+            "grace_seconds": self.options.grace_seconds,
+            "options": self.options.as_dict(),
             "peers": {**vars(self.peers), "names": [part.node.name for part in self.nodes]} if self.peers else None,
         }
 
@@ -106,6 +108,7 @@ class JobPlan:
             "config_diff": self.config_diff,
             "results": list(self.results),
             "inputs": dict(self.inputs),
+            "resumes": self.resumes,
         }
 
     def as_dict(self) -> Dict[str, Any]:
@@ -124,6 +127,7 @@ class JobPlan:
                     **self.start_request(node),
                     "name": node.node.name,
                     "env": masked(dict(node.env)),
+                    "options": {**self.options.as_dict(), "env": masked(dict(self.options.env))},
                     "files": sorted(dict(node.files)),
                     "folder": node.paths.folder,
                     "start_command": node_argv(node.node, "start"),
@@ -148,6 +152,7 @@ class JobPlan:
                 f"  files    {' '.join(f'work/{name}' for name, _ in node.files)}",
                 f"  start    {shell_text(node_argv(node.node, 'start'))}",
             ]
+            lines += [f"  link     work/{name} -> {source}" for name, source in node.links]
             if node.node.env_script:
                 lines.append(f"  source   {node.node.env_script}")
             lines.append(f"  command  {command_text(node.argv, dict(node.env), node.path)}")
@@ -177,6 +182,8 @@ def plan_job(
     probes: Mapping[str, NodeProbe],
     job_id: str,
     owner: str,
+    links: Optional[Mapping[str, Tuple[Tuple[str, str], ...]]] = None,
+    resumes: str = "",
 ) -> JobPlan:
     """Make the plan of a job that runs `program`; `probes` has an answer of every node that takes part."""
     cluster = program.processes.cluster(cluster)
@@ -194,24 +201,20 @@ def plan_job(
         workers_per_node=workers,
         master_addr=cluster.master.addr,
         master_port=port,
-        grace_seconds=options.grace_seconds,
+        options=options,
         metric_rank=metric_rank(world_size, program.pipeline_stages),
         config_diff=program.config_diff,
-        nodes=tuple(_node_plan(shape, node, probes[node.name], job_id) for node in cluster.nodes),
+        nodes=tuple(
+            _node_plan(shape, node, probes[node.name], job_id, (links or {}).get(node.name, ()))
+            for node in cluster.nodes
+        ),
         results=program.results,
         inputs=program.inputs,
         device_target=cluster.device_target,
         notes=program.notes,
-        peers=peers_of(cluster, probes, join_seconds=options.cluster_timeout) if is_one_cluster else None,
+        peers=job_peers(cluster, probes, options) if is_one_cluster else None,
+        resumes=resumes,
     )
-
-
-def peers_of(cluster: Cluster, probes: Mapping[str, NodeProbe], *, join_seconds: int) -> Optional[Peers]:
-    """Return how the nodes of one msrun cluster hear each other; a single one has nobody to hear."""
-    port = probes[cluster.master.name].peers_port
-    if len(cluster.nodes) == 1 or port is None:
-        return None
-    return Peers(addr=cluster.master.addr, port=port, join_seconds=join_seconds)
 
 
 @dataclass(frozen=True)
@@ -229,7 +232,9 @@ class _Shape:
         return self.workers * len(self.cluster.nodes)
 
 
-def _node_plan(shape: _Shape, node: Node, probe: NodeProbe, job_id: str) -> NodePlan:
+def _node_plan(
+    shape: _Shape, node: Node, probe: NodeProbe, job_id: str, links: Tuple[Tuple[str, str], ...]
+) -> NodePlan:
     paths = JobPaths(probe.job_root, job_id)
     python = probe.python or job_python(node)
     first_rank = node.rank * shape.workers
@@ -245,6 +250,7 @@ def _node_plan(shape: _Shape, node: Node, probe: NodeProbe, job_id: str) -> Node
         path=(posixpath.dirname(python),) if python.startswith("/") else (),
         files=shape.program.node_files(node),
         output=_MSRUN_LOG if shape.port is not None else posixpath.basename(paths.worker_log(first_rank)),
+        links=links,
     )
 
 

@@ -69,7 +69,7 @@ def prepare(
     config = overlay(source.text, settings, spec.overrides, source=source.name)
     facts = predict_config(config.text, source=source.name)
     paths = _paths(spec, facts)
-    look = NodeLook(cards.cluster, clients, interrupt, needs_port=cards.world_size > 1)
+    look = NodeLook(cards.cluster, clients, interrupt, needs_port=cards.world_size > 1, npus=cards.per_node)
     probes = look.look(list(paths), data=DataQuestion(checkpoint=facts.checkpoint))
     _check_kinds(probes, paths)
     job_id = new_job_id(options.job_name)

@@ -18,7 +18,7 @@ from telechat_runtime.node_client import NodeClient
 from telechat_runtime.probe import NodeProbe, check_probes, parse_probe, probe_request
 from telechat_runtime.program import RESEARCH
 from telechat_runtime.spec import MODELS
-from telechat_runtime.topology import Cluster
+from telechat_runtime.topology import ON_NPU, Cluster
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,25 @@ class ConfigSource:
 
 
 class NodeLook:
-    """Looks at all nodes of a cluster; `needs_port` when the job has an msrun scheduler."""
+    """Looks at all nodes of a cluster; `needs_port` when the job has an msrun scheduler.
+
+    `npus` is how many NPUs the job takes of each node; they have to be healthy.
+    """
 
     def __init__(
-        self, cluster: Cluster, clients: Mapping[str, NodeClient], interrupt: Interrupt, *, needs_port: bool
+        self,
+        cluster: Cluster,
+        clients: Mapping[str, NodeClient],
+        interrupt: Interrupt,
+        *,
+        needs_port: bool,
+        npus: int = 0,
     ) -> None:
         self._cluster = cluster
         self._clients = clients
         self._interrupt = interrupt
         self._needs_port = needs_port
+        self._npus = npus if cluster.device_target == ON_NPU else 0
 
     def look(
         self, paths: Sequence[str], read: Sequence[str] = (), *, data: Optional[DataQuestion] = None
@@ -51,13 +61,15 @@ class NodeLook:
 
         def probe(name: str) -> NodeProbe:
             client = self._clients[name]
-            is_master = client.node == self._cluster.master
+            is_master = name == self._cluster.master.name
             port = self._cluster.master_port if is_master and self._needs_port else None
-            request = probe_request(client.node, paths=paths, port=port, read=read if is_master else (), data=data)
+            asked = read if is_master else ()
+            chips = bool(self._npus)
+            request = probe_request(client.node, paths=paths, port=port, read=asked, data=data, chips=chips)
             return parse_probe(client.node, client.probe(request), with_data=data is not None)
 
         probes = call_on_all(names, probe, doing="looking at the nodes", interrupt=self._interrupt)
-        check_probes(self._cluster, probes, needs_port=self._needs_port)
+        check_probes(self._cluster, probes, needs_port=self._needs_port, npus=self._npus)
         return probes
 
 

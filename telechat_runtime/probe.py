@@ -13,6 +13,8 @@ from telechat_runtime.topology import Cluster, Node
 
 # A job folder holds logs, and by default the checkpoints: with less than this not even the logs are safe.
 MIN_FREE_BYTES = 1 << 30
+_HEALTHY = "OK"
+_MEND = "nothing was started; mend this and run it again, or leave nodes out: --exclude NAME, --nodes NUMBER"
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,23 @@ class Lease:
     job_id: str
     owner: str
     since: str
+
+
+@dataclass(frozen=True)
+class ChipsLook:
+    """The health of a node's NPUs in npu-smi's words, by NPU id; `error` says why nothing is known."""
+
+    health: Tuple[Tuple[int, str], ...]
+    error: Optional[str]
+
+    def problems(self, npus: int) -> List[str]:
+        """Return what forbids a job on the first `npus` of them."""
+        if self.error:
+            return [f"the NPUs can't be seen: {self.error}"]
+        found = [f"NPU {npu} is in {health}" for npu, health in self.health[:npus] if health != _HEALTHY]
+        if len(self.health) < npus:
+            found.append(f"{len(self.health)} NPUs answer, the job takes {npus}")
+        return found
 
 
 @dataclass(frozen=True)
@@ -40,6 +59,7 @@ class NodeProbe:
     python: Optional[str]
     free_bytes: int
     data: DataLook = NO_DATA
+    chips: Optional[ChipsLook] = None
 
 
 def probe_request(
@@ -49,6 +69,7 @@ def probe_request(
     port: Optional[int],
     read: Sequence[str],
     data: Optional[DataQuestion] = None,
+    chips: bool = False,
 ) -> Dict[str, Any]:
     """Return the document that `node probe` reads."""
     return {
@@ -58,6 +79,7 @@ def probe_request(
         "paths": list(paths),
         "port": port,
         "read": list(read),
+        "chips": chips,
         **(data.as_request() if data else {}),
     }
 
@@ -80,6 +102,7 @@ def parse_probe(node: Node, answer: Mapping[str, Any], *, with_data: bool = Fals
             python=python["path"] if python else None,
             free_bytes=int(answer["free_bytes"]),
             data=parse_data(answer) if with_data else NO_DATA,
+            chips=_chips(answer["chips"]),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise UnreachableError(
@@ -88,22 +111,39 @@ def parse_probe(node: Node, answer: Mapping[str, Any], *, with_data: bool = Fals
         ) from error
 
 
-def check_probes(cluster: Cluster, probes: Mapping[str, NodeProbe], *, needs_port: bool) -> None:
-    """Raise PreflightError that names every problem of every node."""
+def _chips(answer: Optional[Mapping[str, Any]]) -> Optional[ChipsLook]:
+    if answer is None:
+        return None
+    return ChipsLook(
+        health=tuple((int(chip["npu_id"]), str(chip["health"])) for chip in answer["chips"]), error=answer["error"]
+    )
+
+
+def check_probes(cluster: Cluster, probes: Mapping[str, NodeProbe], *, needs_port: bool, npus: int = 0) -> None:
+    """Raise PreflightError that names every problem of every node; `npus` of each are used."""
     problems = [
         f"{node.name}: {problem}"
         for node in cluster.nodes
-        for problem in _problems(cluster, node, probes[node.name], needs_port=needs_port)
+        for problem in [
+            *unfit(probes[node.name], npus),
+            *_problems(cluster, node, probes[node.name], needs_port=needs_port),
+        ]
     ]
     if problems:
-        raise PreflightError("\n".join(problems), next_step="nothing was started; mend this and run it again")
+        raise PreflightError("\n".join(problems), next_step=_MEND)
+
+
+def unfit(probe: NodeProbe, npus: int) -> List[str]:
+    """Return why a node takes no job now, whatever the job: it is busy, or of the `npus` wanted one is not healthy."""
+    problems = probe.chips.problems(npus) if probe.chips else []
+    if probe.lease:
+        lease = probe.lease
+        problems.insert(0, f"busy: {lease.owner} runs job {lease.job_id} on it since {lease.since}")
+    return problems
 
 
 def _problems(cluster: Cluster, node: Node, probe: NodeProbe, *, needs_port: bool) -> List[str]:
     problems: List[str] = []
-    if probe.lease:
-        lease = probe.lease
-        problems.append(f"busy: {lease.owner} runs job {lease.job_id} on it since {lease.since}")
     problems += [f"{path} does not exist" for path, kind in probe.paths if kind is None]
     if probe.python is None:
         problems.append(f"no interpreter {job_python(node)!r} (telechat_python)")

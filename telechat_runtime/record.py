@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Mapping, Tuple
 
 from telechat_runtime.command import command_text
 from telechat_runtime.errors import SpecError
+from telechat_runtime.spec import JobOptions, job_options_of
 
 _JOB = "{job}"
 _HASH_SHOWN = 12
@@ -27,6 +28,11 @@ class JobRecord:
         """The record of the node of the lowest rank."""
         record: Mapping[str, Any] = next(iter(self.nodes.values()))["record"]
         return record
+
+    @property
+    def options(self) -> JobOptions:
+        """The options that the job was started with; secrets of `env` are masked."""
+        return job_options_of(self.first["options"])
 
     @property
     def config(self) -> str:

@@ -10,10 +10,11 @@ from telechat_runtime.fleet_record import record_answers
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job import JobPaths
 from telechat_runtime.node_client import NodeClient
-from telechat_runtime.plan import JobPlan, NodePlan, node_identity, peers_of
+from telechat_runtime.peers import job_peers
+from telechat_runtime.plan import JobPlan, NodePlan, node_identity
 from telechat_runtime.prepare import NodeLook, new_job_id, whoami
 from telechat_runtime.record import JobRecord, changed_inputs, make_record
-from telechat_runtime.spec import DEFAULT_CLUSTER_TIMEOUT
+from telechat_runtime.spec import job_options_of
 from telechat_runtime.topology import Cluster, Node
 
 _MASTER_PORT = "--master_port="
@@ -39,6 +40,7 @@ def prepare_replay(
     moved = [node.name for node in cluster.nodes if probes[node.name].job_root != _start(record, node)["job_root"]]
     if moved:
         raise SpecError(f"telechat_job_root of {', '.join(moved)} is another one than when {job_id} ran")
+    options = job_options_of(_start(record, cluster.master)["options"])
     return JobPlan(
         job_id=new_id,
         owner=whoami(),
@@ -46,14 +48,15 @@ def prepare_replay(
         workers_per_node=first["local_worker_num"],
         master_addr=first["master_addr"],
         master_port=port,
-        grace_seconds=first["grace_seconds"],
+        options=options,
         metric_rank=first["metric_rank"],
         config_diff=first["config_diff"],
         nodes=tuple(_node_plan(node, _start(record, node), job_id, new_id, port) for node in cluster.nodes),
         results=tuple(first["results"]),
         notes=tuple(changed_inputs(record.nodes)),
         device_target=cluster.device_target,
-        peers=peers_of(cluster, probes, join_seconds=_join_seconds(record, cluster)) if port is not None else None,
+        peers=job_peers(cluster, probes, options) if port is not None else None,
+        resumes=first["resumes"],
         inputs=tuple((name, found["path"]) for name, found in first["inputs"].items()),
     )
 
@@ -94,11 +97,6 @@ def _start(record: JobRecord, node: Node) -> Dict[str, Any]:
     return start
 
 
-def _join_seconds(record: JobRecord, cluster: Cluster) -> int:
-    known = _start(record, cluster.master).get("peers") or {}
-    return int(known.get("join_seconds", DEFAULT_CLUSTER_TIMEOUT))
-
-
 def _node_plan(node: Node, start: Mapping[str, Any], old_id: str, new_id: str, port: Optional[int]) -> NodePlan:
     def renewed(text: str) -> str:
         return text.replace(old_id, new_id)
@@ -114,4 +112,5 @@ def _node_plan(node: Node, start: Mapping[str, Any], old_id: str, new_id: str, p
         path=tuple(start["path"]),
         files=tuple((name, renewed(text)) for name, text in start["files"].items()),
         output=start["output"],
+        links=tuple(start["links"].items()),
     )

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Optional, Tuple
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 from telechat_runtime.errors import SpecError
 
@@ -15,6 +15,10 @@ MODELS = ("7b", "35b", "115b", "39b-a12b")
 # msrun's own default is 600 s; the TeleChat2 guide passes 300 for two servers.
 DEFAULT_CLUSTER_TIMEOUT = 300
 DEFAULT_GRACE_SECONDS = 10
+DEFAULT_HEARTBEAT_TIMEOUT = 15
+# Twenty usual steps, and at least ten minutes: writing a checkpoint of a large model takes some.
+DEFAULT_HANG_FACTOR = 20.0
+DEFAULT_HANG_FLOOR = 600
 
 
 @dataclass(frozen=True)
@@ -28,19 +32,37 @@ class Override:
 
 @dataclass(frozen=True)
 class JobOptions:
-    """What can be asked of a job of any kind."""
+    """What can be asked of a job of any kind.
+
+    A job hangs when no step has come for `hang_factor` times the usual step, but not before `hang_floor` seconds; a
+    factor of 0 means that nobody looks.
+    """
 
     job_name: str
     env: Tuple[Tuple[str, str], ...] = ()
     npus_per_node: Optional[int] = None
     cluster_timeout: int = DEFAULT_CLUSTER_TIMEOUT
     grace_seconds: int = DEFAULT_GRACE_SECONDS
+    heartbeat_timeout: int = DEFAULT_HEARTBEAT_TIMEOUT
+    hang_factor: float = DEFAULT_HANG_FACTOR
+    hang_floor: int = DEFAULT_HANG_FLOOR
 
     def __post_init__(self) -> None:
         if not JOB_NAME.fullmatch(self.job_name):
             raise SpecError(
                 f"--job-name {self.job_name!r} is invalid: up to 32 small letters, digits and -, not starting with -"
             )
+
+    def as_dict(self) -> Dict[str, Any]:
+        """Return the options as data, secrets of `env` and all."""
+        return {**asdict(self), "env": dict(self.env)}
+
+
+def job_options_of(document: Mapping[str, Any]) -> JobOptions:
+    """Return the options that as_dict has written; what an older telechat-run did not write is as by default."""
+    known = {field.name for field in fields(JobOptions)}
+    values = {name: value for name, value in document.items() if name in known}
+    return JobOptions(**{**values, "env": tuple(values.get("env", {}).items())})
 
 
 def check_node_path(option: str, path: str) -> None:

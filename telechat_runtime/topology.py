@@ -19,6 +19,7 @@ from telechat_runtime.ssh_options import SshOptions, parse_ssh_args
 DEFAULT_GROUP = "ascend"
 DEFAULT_MASTER_PORT = 8118
 MAX_NPUS = 64
+ON_NPU = "Ascend"
 
 _ABSOLUTE = re.compile(r"/[^\n]*")
 _ABSOLUTE_OR_HOME = re.compile(r"(/|~$|~/)[^\n]*")
@@ -102,6 +103,12 @@ class Cluster:
             )
         nodes = tuple(dataclasses.replace(node, rank=rank) for rank, node in enumerate(kept))
         return dataclasses.replace(self, nodes=nodes)
+
+    def seated(self, hosts: Sequence[str]) -> Cluster:
+        """Return the sub-cluster of those hosts with the ranks in the order given."""
+        nodes = {node.name: node for node in self.nodes}
+        seats = tuple(dataclasses.replace(nodes[name], rank=rank) for rank, name in enumerate(hosts))
+        return dataclasses.replace(self, nodes=seats)
 
     def as_dict(self) -> Dict[str, Any]:
         """Return the cluster as data: for --json, and for the description that the roles write on a node."""
@@ -243,9 +250,7 @@ def _port(reader: HostVars) -> int:
 
 
 def _device_target(reader: HostVars) -> str:
-    return reader.text(
-        "telechat_device_target", default="Ascend", pattern=re.compile("Ascend|CPU"), rule="Ascend or CPU"
-    )
+    return reader.text("telechat_device_target", default=ON_NPU, pattern=re.compile("Ascend|CPU"), rule="Ascend or CPU")
 
 
 def _common(readers: Sequence[HostVars], variable: str, values: Sequence[Any], problems: List[str]) -> Any:

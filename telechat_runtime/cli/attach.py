@@ -9,8 +9,9 @@ import click
 
 from telechat_runtime.attach import attach as follow
 from telechat_runtime.attach import recorded_plan
-from telechat_runtime.cli.job_options import all_ranks_option, progress, show_report
+from telechat_runtime.cli.job_options import all_ranks_option
 from telechat_runtime.cli.options import interruptible, inventory_options, json_option
+from telechat_runtime.cli.run_job import progress, show_report
 from telechat_runtime.fleet import open_fleet
 from telechat_runtime.fleet_status import choose_job, fleet_status
 from telechat_runtime.inventory import InventoryOptions, load_cluster

@@ -10,14 +10,8 @@ import click
 
 from telechat_runtime.checkpoint_spec import ConvertSpec
 from telechat_runtime.cli.finetune import layout_options
-from telechat_runtime.cli.job_options import (
-    POSITIVE,
-    Preparation,
-    Request,
-    config_source,
-    job_options,
-    run_job,
-)
+from telechat_runtime.cli.job_options import POSITIVE, Request, config_source, job_options
+from telechat_runtime.cli.run_job import Preparation, run_job
 from telechat_runtime.convert import prepare, prepare_strategy, verified
 from telechat_runtime.errors import UsageError
 from telechat_runtime.finetune_spec import FinetuneSpec

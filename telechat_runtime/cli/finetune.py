@@ -11,19 +11,19 @@ import click
 
 from telechat_runtime.cli.job_options import (
     POSITIVE,
-    Preparation,
     Request,
     config_options,
     config_source,
     detach_option,
     job_options,
-    run_job,
 )
+from telechat_runtime.cli.resume_job import resume_job
+from telechat_runtime.cli.run_job import Preparation, run_job
 from telechat_runtime.errors import SpecError
 from telechat_runtime.finetune import prepare
 from telechat_runtime.finetune_spec import METHODS, PRETRAIN_SEQ_LENGTH, TRANSFORMS, FinetuneSpec
 from telechat_runtime.plan import JobPlan
-from telechat_runtime.spec import MODELS
+from telechat_runtime.spec import DEFAULT_HANG_FACTOR, DEFAULT_HANG_FLOOR, MODELS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -114,12 +114,40 @@ _LAYOUT_OPTIONS = (
 @click.option(
     "--learning-rate", type=click.FloatRange(min=0, min_open=True), help="Override lr_schedule.learning_rate."
 )
+@click.option(
+    "--resume",
+    "resumed",
+    metavar="JOB",
+    help="Go on with the training of JOB, or of your newest finetune (latest), from the newest step that is whole on "
+    "every rank. Its yaml, options and nodes are taken; --set and the like come on top.",
+)
+@click.option(
+    "--hang-factor",
+    type=click.FloatRange(min=0),
+    default=DEFAULT_HANG_FACTOR,
+    show_default=True,
+    envvar="TELECHAT_HANG_FACTOR",
+    show_envvar=True,
+    help="Stop the job as hanging when no step comes for so many times the usual one. 0: nobody looks.",
+)
+@click.option(
+    "--hang-floor",
+    type=POSITIVE,
+    default=DEFAULT_HANG_FLOOR,
+    show_default=True,
+    envvar="TELECHAT_HANG_FLOOR",
+    show_envvar=True,
+    help="But not before so many seconds: saving a checkpoint takes a while.",
+)
 @detach_option
 @job_options("finetune")
 def finetune(
     *,
     request: Request,
     detach: bool,
+    resumed: Optional[str],
+    hang_factor: float,
+    hang_floor: int,
     config_file: Optional[str],
     model: Optional[str],
     speed_up_file: Optional[str],
@@ -130,13 +158,18 @@ def finetune(
     Looks at every node, makes a plan, starts msrun on all nodes at once, shows the logs of the first and the last rank,
     and ends with the truth in its exit code. When one node fails, all are stopped, with or without this command.
     """
+    options = dataclasses.replace(request.options, hang_factor=hang_factor, hang_floor=hang_floor)
+    request = dataclasses.replace(request, options=options, detach=detach)
+    if resumed is not None:
+        resume_job(request, resumed, wishes)
+        return
     source = config_source(config_file, model)
     spec = FinetuneSpec(model=model, speed_up=_read(speed_up_file) if speed_up_file else "", **wishes)
 
     def plan(at: Preparation) -> JobPlan:
         return prepare(spec, request.options, at.cluster, at.clients, source=source, interrupt=at.interrupt)
 
-    run_job(dataclasses.replace(request, detach=detach), plan)
+    run_job(request, plan)
 
 
 def _read(name: str) -> str:

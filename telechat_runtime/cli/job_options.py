@@ -3,36 +3,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Iterator, Mapping, Optional, TypeVar
+from typing import Any, Callable, Optional, TypeVar
 
 import click
 
-from telechat_runtime.cli.options import interruptible, inventory_options, json_option
+from telechat_runtime.cli.options import inventory_options, json_option
 from telechat_runtime.errors import ConfigError, UsageError
-from telechat_runtime.events import Observer
-from telechat_runtime.fleet import open_fleet
-from telechat_runtime.interrupt import Interrupt
-from telechat_runtime.inventory import InventoryOptions, load_cluster
-from telechat_runtime.launch import launch, start_detached
-from telechat_runtime.node_client import NodeClient
-from telechat_runtime.plan import JobPlan
+from telechat_runtime.inventory import InventoryOptions
+from telechat_runtime.placement import PlacementWishes
 from telechat_runtime.prepare import ConfigSource
-from telechat_runtime.progress import LiveProgress, PlainProgress
-from telechat_runtime.report import Report
 from telechat_runtime.spec import (
     DEFAULT_CLUSTER_TIMEOUT,
     DEFAULT_GRACE_SECONDS,
+    DEFAULT_HEARTBEAT_TIMEOUT,
     JobOptions,
     parse_override,
     parse_variable,
 )
-from telechat_runtime.topology import Cluster
 
 F = TypeVar("F", bound=Callable[..., Any])
 POSITIVE = click.IntRange(min=1)
@@ -44,6 +34,7 @@ class Request:
 
     inventory: InventoryOptions
     options: JobOptions
+    placement: PlacementWishes
     all_ranks: bool
     dry_run: bool
     as_json: bool
@@ -65,9 +56,11 @@ def job_options(job_name: str, *, npus: str = "all") -> Callable[[F], Callable[.
                 npus_per_node=values.pop("npus_per_node"),
                 cluster_timeout=values.pop("cluster_timeout"),
                 grace_seconds=values.pop("grace"),
+                heartbeat_timeout=values.pop("heartbeat_timeout"),
             )
+            placement = PlacementWishes(nodes=values.pop("node_count"), exclude=values.pop("exclude"))
             modes = {name: values.pop(name) for name in ("inventory", "all_ranks", "dry_run", "as_json")}
-            return command(request=Request(options=options, **modes), **values)
+            return command(request=Request(options=options, placement=placement, **modes), **values)
 
         for option in reversed((inventory_options, *_options(job_name, npus))):
             wrapper = option(wrapper)
@@ -94,95 +87,6 @@ def config_source(config_file: Optional[str], model: Optional[str]) -> Optional[
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise ConfigError(f"--config {config_file!r} can't be read: {reason}") from error
-
-
-class Preparation:
-    """What a job is prepared with: the cluster, a client for each of its nodes, and Ctrl-C."""
-
-    def __init__(self, cluster: Cluster, clients: Mapping[str, NodeClient], interrupt: Interrupt) -> None:
-        self.cluster = cluster
-        self.clients = clients
-        self.interrupt = interrupt
-
-
-def run_job(
-    request: Request,
-    *stages: Callable[[Preparation], JobPlan],
-    finish: Optional[Callable[[JobPlan, Preparation, Report], Mapping[str, Any]]] = None,
-) -> None:
-    """Prepare a job and run it, or show its plan with --dry-run; end the command with the report's exit code.
-
-    A job of several stages goes on while each succeeds; what comes after the first is planned when that has ended.
-
-    `finish` is called when the job has succeeded, while the nodes are still at hand, and returns what the report is to
-    show besides: name and value.
-    """
-    more: Mapping[str, Any] = {}
-    with interruptible() as interrupt, contextlib.ExitStack() as stack:
-        cluster = load_cluster(request.inventory, interrupt)
-        preparation = Preparation(cluster, stack.enter_context(open_fleet(cluster)), interrupt)
-        for number, prepare in enumerate(stages, start=1):
-            plan = prepare(preparation)
-            if request.dry_run:
-                click.echo(json.dumps(plan.as_dict(), indent=2) if request.as_json else plan.as_text())
-                return
-            if request.detach:
-                _start_detached(request, plan, preparation)
-                return
-            report = _run(request, plan, preparation)
-            if report.exit_code != 0:
-                break
-            if number < len(stages):
-                click.echo(report.as_text(), err=request.as_json)
-        if finish is not None and report.exit_code == 0:
-            more = finish(plan, preparation, report)
-    show_report(report, more, as_json=request.as_json)
-    click.get_current_context().exit(report.exit_code)
-
-
-def _start_detached(request: Request, plan: JobPlan, at: Preparation) -> None:
-    _introduce(request, plan)
-    with progress(as_json=request.as_json) as observer:
-        start_detached(plan, at.clients, observer=observer, interrupt=at.interrupt)
-    if request.as_json:
-        click.echo(json.dumps({"job_id": plan.job_id, "nodes": [node.node.name for node in plan.nodes]}, indent=2))
-    else:
-        click.echo(f"it runs on without this command; watch it with `telechat-run attach {plan.job_id}`")
-
-
-def _introduce(request: Request, plan: JobPlan) -> None:
-    click.echo(f"job {plan.job_id}: {len(plan.nodes)} nodes, {plan.world_size} workers", err=request.as_json)
-    for note in plan.notes:
-        click.echo(f"note: {note}", err=request.as_json)
-
-
-def _run(request: Request, plan: JobPlan, at: Preparation) -> Report:
-    _introduce(request, plan)
-    with progress(as_json=request.as_json) as observer:
-        return launch(plan, at.clients, observer=observer, interrupt=at.interrupt, all_ranks=request.all_ranks)
-
-
-@contextlib.contextmanager
-def progress(*, as_json: bool) -> Iterator[Observer]:
-    """Show a running job: live on a terminal, else line by line; on stderr when stdout is for JSON."""
-    if as_json or not sys.stdout.isatty():
-        yield PlainProgress(lambda line: click.echo(line, err=as_json))
-        return
-    live = LiveProgress()
-    live.start()
-    try:
-        yield live
-    finally:
-        live.stop()
-
-
-def show_report(report: Report, more: Optional[Mapping[str, Any]] = None, *, as_json: bool) -> None:
-    """Write how a job went, and what its command has to show besides."""
-    more = more or {}
-    if as_json:
-        click.echo(json.dumps({**report.as_dict(), **more}, indent=2))
-        return
-    click.echo("\n".join([report.as_text(), *(f"  {name:<9} {value}" for name, value in more.items())]))
 
 
 all_ranks_option = click.option(
@@ -232,6 +136,14 @@ def _options(job_name: str, npus: str) -> tuple[Callable[[Any], Any], ...]:
             help=f"Use the first N NPUs of each node. Default: {npus}.",
         ),
         click.option(
+            "--nodes",
+            "node_count",
+            type=POSITIVE,
+            metavar="NUMBER",
+            help="Run on so many of the nodes: the first that are free and healthy. Default: on all, or not at all.",
+        ),
+        click.option("--exclude", multiple=True, metavar="NODE", help="Leave this node out. May be repeated."),
+        click.option(
             "--job-name",
             default=job_name,
             show_default=True,
@@ -256,6 +168,15 @@ def _options(job_name: str, npus: str) -> tuple[Callable[[Any], Any], ...]:
             envvar="TELECHAT_GRACE",
             show_envvar=True,
             help="Seconds between SIGTERM and SIGKILL when a job is stopped.",
+        ),
+        click.option(
+            "--heartbeat-timeout",
+            type=click.IntRange(min=3),
+            default=DEFAULT_HEARTBEAT_TIMEOUT,
+            show_default=True,
+            envvar="TELECHAT_HEARTBEAT_TIMEOUT",
+            show_envvar=True,
+            help="Seconds without a sign of life after which the nodes of a job give one of them up, and end it.",
         ),
         all_ranks_option,
         click.option(

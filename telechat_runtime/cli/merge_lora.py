@@ -8,7 +8,8 @@ from typing import Any, Mapping, Optional
 import click
 
 from telechat_runtime.checkpoint_spec import MergeSpec
-from telechat_runtime.cli.job_options import Preparation, Request, job_options, run_job
+from telechat_runtime.cli.job_options import Request, job_options
+from telechat_runtime.cli.run_job import Preparation, run_job
 from telechat_runtime.merge_lora import merged_file, prepare
 from telechat_runtime.plan import JobPlan
 from telechat_runtime.report import Report

@@ -103,6 +103,13 @@ def job_output(job_id: str) -> None:
     _answer("job_output", _with_job(_read_request(), job_id))
 
 
+@node.command("saved-steps")
+@click.option("--job", "job_id", required=True, metavar="ID", help="The job whose checkpoints they are.")
+def saved_steps(job_id: str) -> None:
+    """Tell which steps of a job are saved here, and which of their files are whole."""
+    _answer("saved_steps", _with_job(_read_request(), job_id))
+
+
 def _read_request() -> Dict[str, Any]:
     return _parse_request(click.get_binary_stream("stdin").read())
 

@@ -10,15 +10,8 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import click
 
-from telechat_runtime.cli.job_options import (
-    POSITIVE,
-    Preparation,
-    Request,
-    config_options,
-    config_source,
-    job_options,
-    run_job,
-)
+from telechat_runtime.cli.job_options import POSITIVE, Request, config_options, config_source, job_options
+from telechat_runtime.cli.run_job import Preparation, run_job
 from telechat_runtime.errors import SpecError, TelechatError
 from telechat_runtime.finetune_spec import TRANSFORMS
 from telechat_runtime.plan import JobPlan

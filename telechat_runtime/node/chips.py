@@ -21,22 +21,34 @@ _BOARDS_AT_ONCE = 4
 _SECONDS = 60
 
 
-def look() -> Dict[str, Any]:
-    """Return the chips, their boards, and why there are none."""
+def health() -> Dict[str, Any]:
+    """Return the chips with their health, and why there are none; asks npu-smi once."""
     program = next((path for path in _PROGRAMS if os.path.isfile(path)), None)
     if program is None:
-        return {"program": None, "error": "there is no npu-smi", "chips": [], "boards": []}
+        return {"program": None, "error": "there is no npu-smi", "chips": []}
     said = _run([program, "info"])
     chips = parse_chips(said)
+    if chips:
+        return {"program": program, "error": None, "chips": chips}
+    error = _ERROR.search(said)
+    return {
+        "program": program,
+        "error": error.group(0).strip() if error else "npu-smi info shows no chips",
+        "chips": [],
+    }
+
+
+def look() -> Dict[str, Any]:
+    """Return the chips, their boards, and why there are none."""
+    found = health()
+    program, chips = found["program"], found["chips"]
     if not chips:
-        error = _ERROR.search(said)
-        reason = error.group(0).strip() if error else "npu-smi info shows no chips"
-        return {"program": program, "error": reason, "chips": [], "boards": []}
+        return {**found, "boards": []}
     ids = sorted({chip["npu_id"] for chip in chips})
     with ThreadPoolExecutor(max_workers=_BOARDS_AT_ONCE) as pool:
         texts = list(pool.map(lambda npu_id: _run([program, "info", "-t", "board", "-i", str(npu_id)]), ids))
     boards = [{"npu_id": npu_id, **parse_board(text)} for npu_id, text in zip(ids, texts)]
-    return {"program": program, "error": None, "chips": chips, "boards": boards}
+    return {**found, "boards": boards}
 
 
 def parse_chips(text: str) -> List[Dict[str, Any]]:

@@ -36,11 +36,10 @@ def look(request: Dict[str, Any]) -> Dict[str, Any]:
     paths = job_paths(request, job_id)
     if not os.path.exists(paths.state):
         return {"state": None, "config": None, "output": None, "strategy": {}, "checkpoints": {}}
-    config = _text(paths.config)
-    output = _output(paths, config)
+    output = output_folder(paths)
     return {
         "state": str(read_state(paths).state),
-        "config": config,
+        "config": _text(paths.config),
         "output": output,
         "strategy": _strategy(os.path.join(output, "strategy")),
         "checkpoints": {
@@ -51,8 +50,9 @@ def look(request: Dict[str, Any]) -> Dict[str, Any]:
     }
 
 
-def _output(paths: JobPaths, config: Optional[str]) -> str:
-    found = _OUTPUT_DIR.search(config or "")
+def output_folder(paths: JobPaths) -> str:
+    """Return where the job writes checkpoints and strategies: what its yaml says, else a folder of its own."""
+    found = _OUTPUT_DIR.search(_text(paths.config) or "")
     return os.path.normpath(os.path.join(paths.work, found[1])) if found else paths.output
 
 

@@ -19,8 +19,6 @@ from typing import Any, Coroutine, Dict, List, Mapping, Optional, Set, Tuple
 from telechat_runtime.errors import PreflightError
 from telechat_runtime.job import JobState
 
-SILENCE_SECONDS = 15.0
-"""How long a node that has joined may give no sign of life."""
 _SIGN_SECONDS = 1.0
 _CONNECT_AGAIN_SECONDS = 0.5
 _LAST_WORDS_SECONDS = 2.0
@@ -29,7 +27,10 @@ _MAX_UNREAD_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class PeerEnd:
-    """A node whose part of the job has ended before its time; LOST when it has fallen silent."""
+    """A node whose part of the job has ended before its time; LOST when it has fallen silent.
+
+    That may be this node itself: the others have given it up then.
+    """
 
     node: str
     state: JobState
@@ -44,7 +45,10 @@ class PeerEnd:
 
 @dataclass(frozen=True)
 class PeerGroup:
-    """All nodes of a job by rank, this one's rank, where rank 0 listens, and what they know each other by."""
+    """All nodes of a job by rank, this one's rank, where rank 0 listens, and what they know each other by.
+
+    `join_seconds` is how long a node may take to come, `silence_seconds` how long one may then give no sign of life.
+    """
 
     names: Tuple[str, ...]
     rank: int
@@ -52,7 +56,7 @@ class PeerGroup:
     port: int
     token: str
     join_seconds: float
-    silence_seconds: float = SILENCE_SECONDS
+    silence_seconds: float
 
 
 def peer_group(request: Mapping[str, Any]) -> Optional[PeerGroup]:
@@ -67,6 +71,7 @@ def peer_group(request: Mapping[str, Any]) -> Optional[PeerGroup]:
         port=int(wanted["port"]),
         token=wanted["token"],
         join_seconds=float(wanted["join_seconds"]),
+        silence_seconds=float(wanted["silence_seconds"]),
     )
 
 
@@ -193,7 +198,8 @@ class Peers:
 
     def _note_end(self, rank: int, state: JobState, reason: str) -> None:
         self._last_sign.pop(rank, None)
-        if state is JobState.SUCCEEDED or self.end is not None or rank == self._group.rank:
+        is_own_word = rank == self._group.rank and state is not JobState.LOST
+        if state is JobState.SUCCEEDED or self.end is not None or is_own_word:
             return
         self.end = PeerEnd(self._group.names[rank], state, reason)
         if self._group.rank == 0:

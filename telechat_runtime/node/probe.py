@@ -12,7 +12,7 @@ import subprocess
 import time
 from typing import Any, Callable, Dict, Optional
 
-from telechat_runtime.node import lease, mindrecord
+from telechat_runtime.node import chips, lease, mindrecord
 from telechat_runtime.node.data_folders import identify, look_at_checkpoint
 from telechat_runtime.node.state import job_paths
 
@@ -48,6 +48,7 @@ def look(request: Dict[str, Any]) -> Dict[str, Any]:
         "dataset": _dataset(request.get("dataset")),
         "checkpoint": look_at_checkpoint(request["checkpoint"]) if request.get("checkpoint") else None,
         "folders": {path: identify(path) for path in request.get("folders", [])},
+        "chips": chips.health() if request.get("chips") else None,
     }
     if looked.stale:
         answer["stale_lease"] = looked.stale

@@ -27,12 +27,17 @@ def write(paths: JobPaths, request: Dict[str, Any]) -> None:
         **{name: value for name, value in request.items() if name not in ("files", "record", "peers")},
         **known,
         "env": masked(request["env"]),
+        "options": _masked_options(request.get("options") or {}),
         "files": sorted(request["files"]),
         "written": utc_now(),
         "versions": _versions(request, known),
         "inputs": {name: fingerprint(path) for name, path in known.get("inputs", {}).items()},
     }
     write_file(paths.record, json.dumps(record, indent=1))
+
+
+def _masked_options(options: Dict[str, Any]) -> Dict[str, Any]:
+    return {**options, "env": masked(options.get("env") or {})}
 
 
 def run(request: Dict[str, Any], out: Callable[[Dict[str, Any]], None]) -> int:

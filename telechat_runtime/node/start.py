@@ -97,6 +97,10 @@ def _write_files(paths: JobPaths, request: Dict[str, Any]) -> None:
         target = os.path.join(paths.work, name)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         write_file(target, text)
+    for name, source in (request.get("links") or {}).items():
+        link = os.path.join(paths.work, name)
+        os.makedirs(os.path.dirname(link), exist_ok=True)
+        os.symlink(source, link)
     record.write(paths, request)
 
 

@@ -11,7 +11,15 @@ from telechat_runtime.job import JOB_ID, JobPaths
 from telechat_runtime.node.state import job_paths
 
 _Kind = Union[Type[Any], Tuple[Type[Any], ...]]
-_PEERS: Dict[str, _Kind] = {"addr": str, "port": int, "names": list, "token": str, "join_seconds": (int, float)}
+_SECONDS: _Kind = (int, float)
+_PEERS: Dict[str, _Kind] = {
+    "addr": str,
+    "port": int,
+    "names": list,
+    "token": str,
+    "join_seconds": _SECONDS,
+    "silence_seconds": _SECONDS,
+}
 _NEEDED: Dict[str, _Kind] = {
     "job_id": str,
     "owner": str,
@@ -21,7 +29,7 @@ _NEEDED: Dict[str, _Kind] = {
     "env": dict,
     "files": dict,
     "output": str,
-    "grace_seconds": (int, float),
+    "grace_seconds": _SECONDS,
 }
 
 
@@ -36,7 +44,8 @@ def checked_paths(request: Dict[str, Any]) -> JobPaths:
     if not JOB_ID.fullmatch(request["job_id"]):
         raise UsageError(f"{request['job_id']!r} is no job id (small letters, digits and -, at most 63)")
     paths = job_paths(request, request["job_id"])
-    problems = [*_wrong_command(request), *_wrong_files(paths, request), *_wrong_peers(request)]
+    problems = [*_wrong_command(request), *_wrong_files(paths, request), *_wrong_links(paths, request)]
+    problems += _wrong_peers(request)
     if problems:
         raise UsageError("\n".join(problems))
     return paths
@@ -59,12 +68,28 @@ def _wrong_files(paths: JobPaths, request: Dict[str, Any]) -> List[str]:
     if os.path.basename(request["output"]) != request["output"] or request["output"] in ("", ".", ".."):
         problems.append(f"the output {request['output']!r} is no file name in the job's logs folder")
     for name, text in request["files"].items():
-        target = os.path.normpath(os.path.join(paths.work, name))
-        if not target.startswith(paths.work + os.sep) or "\0" in name:
+        if _is_outside(paths, name):
             problems.append(f"the file {name!r} would lie outside of the job's work folder")
         elif not isinstance(text, str):
             problems.append(f"the file {name!r} has no text")
     return problems
+
+
+def _wrong_links(paths: JobPaths, request: Dict[str, Any]) -> List[str]:
+    links = request.get("links") or {}
+    if not isinstance(links, dict):
+        return ["links does not map names to files"]
+    problems = []
+    for name, source in links.items():
+        if _is_outside(paths, name):
+            problems.append(f"the link {name!r} would lie outside of the job's work folder")
+        elif not isinstance(source, str) or not os.path.isfile(source):
+            problems.append(f"the link {name!r} would point to {source!r}, which is no file here")
+    return problems
+
+
+def _is_outside(paths: JobPaths, name: str) -> bool:
+    return "\0" in name or not os.path.normpath(os.path.join(paths.work, name)).startswith(paths.work + os.sep)
 
 
 def _wrong_peers(request: Dict[str, Any]) -> List[str]:

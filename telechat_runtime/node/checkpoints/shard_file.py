@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
-from typing import Dict, Tuple
+from typing import Collection, Dict, NamedTuple, Tuple
 
 from telechat_runtime.node.checkpoints.wire import Field, Span, WireError, WireFile
 
@@ -52,21 +52,37 @@ class TensorHeader:
     shape: Tuple[int, ...]
 
 
-def read_headers(path: str) -> Dict[str, TensorHeader]:
-    """Return the parameters of a checkpoint file by name, and see that the bytes of each are all there.
+class Shard(NamedTuple):
+    """What a checkpoint file holds: its parameters by name, and the values of the whole numbers that were asked for."""
 
-    Raises ShardError.
+    headers: Dict[str, TensorHeader]
+    numbers: Dict[str, int]
+
+
+def read_headers(path: str) -> Dict[str, TensorHeader]:
+    """Return the parameters of a checkpoint file by name, as read_shard does."""
+    return read_shard(path).headers
+
+
+def read_shard(path: str, numbers: Collection[str] = ()) -> Shard:
+    """Return the parameters of a checkpoint file, and see that the bytes of each are all there.
+
+    `numbers` are parameters of one whole number to read; those that the file does not have are left out. Raises
+    ShardError.
     """
     headers: Dict[str, TensorHeader] = {}
     content: Dict[str, int] = {}
+    found: Dict[str, int] = {}
     try:
         with open(path, "rb") as file:
             wire = WireFile(file)
             for field in wire.fields(Span(0, _messages_end(wire))):
-                name, header, length = _value(wire, field)
+                name, header, span = _value(wire, field)
                 known = headers.setdefault(name, header)
                 # Of a name that stands there twice the bytes can't fit both, which is found below.
-                content[name] = content.get(name, 0) + (length if known == header else -1)
+                content[name] = content.get(name, 0) + (span.end - span.start if known == header else -1)
+                if name in numbers and is_whole_number(header):
+                    found[name] = int.from_bytes(wire.bytes(span), "little", signed=True)
     except OSError as error:
         raise ShardError(f"{path}: {error.strerror}") from error
     except WireError as error:
@@ -75,7 +91,12 @@ def read_headers(path: str) -> Dict[str, TensorHeader]:
         raise ShardError(f"{path} holds no parameter")
     for name, header in headers.items():
         _check_content(path, name, header, content[name])
-    return headers
+    return Shard(headers, found)
+
+
+def is_whole_number(header: TensorHeader) -> bool:
+    """Tell whether a parameter is one whole number."""
+    return header.dtype in ("Int32", "Int64") and math.prod(header.shape) == 1
 
 
 def _messages_end(wire: WireFile) -> int:
@@ -85,13 +106,13 @@ def _messages_end(wire: WireFile) -> int:
     return wire.size
 
 
-def _value(wire: WireFile, value: Field) -> Tuple[str, TensorHeader, int]:
+def _value(wire: WireFile, value: Field) -> Tuple[str, TensorHeader, Span]:
     if value.number != _VALUE:
         raise WireError(f"a checkpoint has no field {value.number}")
     span = value.span
     name, dtype = "", ""
     dims: Tuple[int, ...] = ()
-    length = 0
+    content = Span(span.start, span.start)
     for field in wire.fields(span):
         if field.number == _TAG:
             name = wire.text(field.span)
@@ -102,11 +123,11 @@ def _value(wire: WireFile, value: Field) -> Tuple[str, TensorHeader, int]:
                 elif part.number == _TYPE:
                     dtype = wire.text(part.span)
                 elif part.number == _CONTENT:
-                    length = part.span.end - part.span.start
+                    content = part.span
     if not name:
         raise WireError(f"the value at byte {span.start} has no name")
     # One dimension of 0 is how older versions write a scalar.
-    return name, TensorHeader(dtype=dtype, shape=() if dims == (0,) else dims), length
+    return name, TensorHeader(dtype=dtype, shape=() if dims == (0,) else dims), content
 
 
 def _check_content(path: str, name: str, header: TensorHeader, length: int) -> None:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a healthy node answers to `node examine`, from the server and from within its container."""
+"""What a healthy node answers to `node probe`, and to `node examine` from the server and from its container."""
 
 from __future__ import annotations
 
 import json
 import time
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 from telechat_runtime import __version__
 
@@ -21,6 +21,36 @@ NOTHING = dict.fromkeys([*HDK, *SOFTWARE])
 BOARD = {"driver": "24.1.rc3", "firmware": "7.5.0.1.129", "compatibility": "OK"}
 IMAGE = "sha256:" + "0a" * 32
 VERIFIED = json.dumps({"fingerprint": {"driver": "24.1.rc3", "firmware": "7.5.0.1.129"}})
+
+
+HEALTHY_CHIPS = {
+    "program": "/usr/local/sbin/npu-smi",
+    "error": None,
+    "chips": [{"npu_id": npu, "chip_id": 0, "name": "910B2", "health": "OK"} for npu in range(8)],
+}
+
+
+def probe_answer(request: Optional[Mapping[str, Any]] = None, **changes: Any) -> Dict[str, Any]:
+    """Return the answer of an idle node to `node probe`, which has what is asked for; `changes` replace fields."""
+    asked = {"paths": (), "port": None, "tree": None, "read": (), "folders": (), "chips": False, **(request or {})}
+    port = asked["port"]
+    return {
+        "job_root": "/var/lib/telechat",
+        "hostname": "node",
+        "resolves": True,
+        "lease": None,
+        "paths": dict.fromkeys(asked["paths"], "dir"),
+        "port": {"wanted": port, "free": port, "peers": port + 1} if port else None,
+        "tree": {"path": asked["tree"], "run_mindformer": True} if asked["tree"] else None,
+        "read": dict.fromkeys(asked["read"]),
+        "python": {"path": "/opt/ms/bin/python3", "version": "3.10"},
+        "free_bytes": 1 << 40,
+        "dataset": None,
+        "checkpoint": None,
+        "folders": dict.fromkeys(asked["folders"]),
+        "chips": HEALTHY_CHIPS if asked["chips"] else None,
+        **changes,
+    }
 
 
 def npu(number: int, **changes: Any) -> Dict[str, Any]:

@@ -16,6 +16,7 @@ from telechat_runtime.plan import JobPlan
 from telechat_runtime.prepare import ConfigSource
 from telechat_runtime.spec import JobOptions
 from tests.unit.telechat_runtime.clusters import two_nodes
+from tests.unit.telechat_runtime.node_answers import probe_answer
 from tests.unit.telechat_runtime.published_yaml import PUBLISHED
 from tests.unit.telechat_runtime.scripted_transport import ScriptedTransport, clients
 
@@ -28,23 +29,11 @@ LEFT = {"state": "SUCCEEDED", "config": "a: 1", "output": "/o", "checkpoints": {
 
 
 def probe(request: Dict[str, Any]) -> Dict[str, Any]:
-    return {
-        "job_root": "/var/lib/telechat",
-        "hostname": "node",
-        "resolves": True,
-        "lease": None,
-        "paths": dict.fromkeys(request["paths"], "file"),
-        "port": {"wanted": request["port"], "free": request["port"], "peers": request["port"] + 1}
-        if request["port"]
-        else None,
-        "tree": {"path": request["tree"], "run_mindformer": True} if request["tree"] else None,
-        "read": {path: PUBLISHED["7b"] if path == TREE_YAML else None for path in request["read"]},
-        "python": {"path": "/opt/ms/bin/python3", "version": "3.10"},
-        "free_bytes": 1 << 40,
-        "dataset": None,
-        "checkpoint": None,
-        "folders": {},
-    }
+    return probe_answer(
+        request,
+        paths=dict.fromkeys(request["paths"], "file"),
+        read={path: PUBLISHED["7b"] if path == TREE_YAML else None for path in request["read"]},
+    )
 
 
 class Site:

@@ -17,6 +17,7 @@ from telechat_runtime.spec import JobOptions
 from telechat_runtime.topology import Cluster
 from telechat_runtime.transport import Result
 from tests.unit.telechat_runtime.clusters import two_nodes
+from tests.unit.telechat_runtime.node_answers import probe_answer
 from tests.unit.telechat_runtime.scripted_transport import ScriptedTransport, clients
 
 YAML = "train_dataset: {data_loader: {dataset_dir: ''}}\nload_checkpoint: ''\n"
@@ -26,23 +27,14 @@ TREE_YAML = "/tree/research/telechat2/telechat2-7b/finetune_telechat_7b.yaml"
 
 def node(*, missing: str = "", lease: Any = None, shipped: Optional[str] = None) -> ScriptedTransport:
     def probe(request: Dict[str, Any]) -> Dict[str, Any]:
-        return {
-            "job_root": "/var/lib/telechat",
-            "hostname": "node",
-            "resolves": True,
-            "lease": lease,
-            "paths": {path: None if path == missing else "dir" for path in request["paths"]},
-            "port": {"wanted": request["port"], "free": request["port"] + 1, "peers": request["port"] + 2}
-            if request["port"]
-            else None,
-            "tree": {"path": request["tree"], "run_mindformer": True} if request["tree"] else None,
-            "read": {path: shipped if path == TREE_YAML else None for path in request["read"]},
-            "python": {"path": "/opt/ms/bin/python3", "version": "3.10"},
-            "free_bytes": 1 << 40,
-            "dataset": None,
-            "checkpoint": None,
-            "folders": {},
-        }
+        port = request["port"]
+        return probe_answer(
+            request,
+            lease=lease,
+            paths={path: None if path == missing else "dir" for path in request["paths"]},
+            port={"wanted": port, "free": port + 1, "peers": port + 2} if port else None,
+            read={path: shipped if path == TREE_YAML else None for path in request["read"]},
+        )
 
     return ScriptedTransport({"probe": probe})
 

@@ -16,6 +16,7 @@ from telechat_runtime.plan import JobPlan
 from telechat_runtime.prepare import ConfigSource
 from telechat_runtime.spec import JobOptions, parse_override
 from telechat_runtime.topology import Cluster, cluster_from_hostvars
+from tests.unit.telechat_runtime.node_answers import probe_answer
 from tests.unit.telechat_runtime.published_yaml import LORA_7B, PUBLISHED
 from tests.unit.telechat_runtime.scripted_transport import ScriptedTransport, clients
 
@@ -47,23 +48,16 @@ class Site:
         self.missing: List[str] = []
 
     def probe(self, request: Dict[str, Any]) -> Dict[str, Any]:
-        return {
-            "job_root": "/var/lib/telechat",
-            "hostname": "node",
-            "resolves": True,
-            "lease": None,
-            "paths": {path: None if path in self.missing else "dir" for path in request["paths"]},
-            "port": {"wanted": request["port"], "free": request["port"], "peers": request["port"] + 1}
-            if request["port"]
-            else None,
-            "tree": {"path": request["tree"], "run_mindformer": True},
-            "read": {path: self.yaml.get(path) for path in request["read"]},
-            "python": {"path": "/usr/bin/python3", "version": "3.10"},
-            "free_bytes": self.free_bytes,
-            "dataset": self.rows if request["dataset"] else None,
-            "checkpoint": self.checkpoint if request["checkpoint"] else None,
-            "folders": dict.fromkeys(request["folders"], self.folder),
-        }
+        return probe_answer(
+            request,
+            paths={path: None if path in self.missing else "dir" for path in request["paths"]},
+            read={path: self.yaml.get(path) for path in request["read"]},
+            python={"path": "/usr/bin/python3", "version": "3.10"},
+            free_bytes=self.free_bytes,
+            dataset=self.rows if request["dataset"] else None,
+            checkpoint=self.checkpoint if request["checkpoint"] else None,
+            folders=dict.fromkeys(request["folders"], self.folder),
+        )
 
     def plan(self, *overrides: str, source: ConfigSource | None = None, **wishes: Any) -> JobPlan:
         if source is None:

@@ -77,7 +77,15 @@ def test_what_each_of_two_nodes_is_told() -> None:
             "files": {"config.yaml": "seed: 0\n", "train.py": "print('entry')\n"},
             "output": "msrun.log",
             "grace_seconds": 10,
-            "peers": {"addr": "192.0.2.10", "port": 8119, "join_seconds": 300, "names": ["node0", "node1"]},
+            "links": {},
+            "options": OPTIONS.as_dict(),
+            "peers": {
+                "addr": "192.0.2.10",
+                "port": 8119,
+                "join_seconds": 300,
+                "silence_seconds": 15,
+                "names": ["node0", "node1"],
+            },
         }
         for rank in (0, 1)
     ]

@@ -20,6 +20,7 @@ from telechat_runtime.prepare import ConfigSource
 from telechat_runtime.spec import JobOptions, parse_override
 from telechat_runtime.topology import Cluster
 from tests.unit.telechat_runtime.clusters import two_nodes
+from tests.unit.telechat_runtime.node_answers import probe_answer
 from tests.unit.telechat_runtime.predict_yaml import PREDICT_7B, PREDICT_35B, PREDICT_115B
 from tests.unit.telechat_runtime.scripted_transport import ScriptedTransport, clients
 
@@ -44,23 +45,13 @@ class Site:
 
     def probe(self, request: Dict[str, Any]) -> Dict[str, Any]:
         kinds = {WEIGHTS: "file", VOCABULARY: "file"}
-        return {
-            "job_root": "/var/lib/telechat",
-            "hostname": "node",
-            "resolves": True,
-            "lease": None,
-            "paths": {path: None if path == self.missing else kinds.get(path, "dir") for path in request["paths"]},
-            "port": {"wanted": request["port"], "free": request["port"], "peers": request["port"] + 1}
-            if request["port"]
-            else None,
-            "tree": {"path": request["tree"], "run_mindformer": True} if request["tree"] else None,
-            "read": {path: self.shipped if path == SHIPPED else None for path in request["read"]},
-            "python": {"path": "/usr/bin/python3", "version": "3.10"},
-            "free_bytes": 1 << 40,
-            "dataset": None,
-            "checkpoint": self.checkpoint,
-            "folders": {},
-        }
+        return probe_answer(
+            request,
+            paths={path: None if path == self.missing else kinds.get(path, "dir") for path in request["paths"]},
+            read={path: self.shipped if path == SHIPPED else None for path in request["read"]},
+            python={"path": "/usr/bin/python3", "version": "3.10"},
+            checkpoint=self.checkpoint,
+        )
 
     def prepare(
         self, *, npus_per_node: Optional[int] = None, source: Optional[ConfigSource] = None, **wishes: Any

@@ -21,6 +21,7 @@ ANSWER: Dict[str, Any] = {
     "python": {"path": "/opt/ms/bin/python3", "version": "3.10.14"},
     "free_bytes": 1 << 40,
     "clock": 1.0,
+    "chips": None,
 }
 
 
@@ -33,6 +34,7 @@ def test_request() -> None:
         "paths": ["/data"],
         "port": 8118,
         "read": ["/tree/a.yaml"],
+        "chips": False,
     }
 
 

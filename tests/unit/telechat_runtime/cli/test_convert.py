@@ -7,10 +7,11 @@ from typing import Any, Dict, List
 
 import pytest
 
-from telechat_runtime.cli import job_options
+from telechat_runtime.cli import run_job
 from telechat_runtime.cli.main import cli
 from telechat_runtime.errors import PreflightError, UsageError
 from telechat_runtime.events import NodeOutcome
+from telechat_runtime.inventory import Clusters
 from telechat_runtime.job import JobState
 from telechat_runtime.plan import JobPlan
 from telechat_runtime.report import Report
@@ -45,9 +46,9 @@ class Launches:
 
 
 def convert(monkeypatch: pytest.MonkeyPatch, site: Site, launches: Launches, *words: str) -> int:
-    monkeypatch.setattr(job_options, "load_cluster", lambda *_: site.cluster)
-    monkeypatch.setattr(job_options, "open_fleet", lambda _: nullcontext(site.clients))
-    monkeypatch.setattr(job_options, "launch", launches)
+    monkeypatch.setattr(run_job, "load_clusters", lambda *_: Clusters(site.cluster, site.cluster))
+    monkeypatch.setattr(run_job, "open_fleet", lambda _: nullcontext(site.clients))
+    monkeypatch.setattr(run_job, "launch", launches)
     words = ("convert", "--checkpoint", WEIGHTS, "--output", "/out", *words)
     return int(cli.main(list(words), prog_name="telechat-run", standalone_mode=False) or 0)
 

@@ -13,11 +13,19 @@ import pytest
 
 from telechat_runtime.errors import PreflightError
 from telechat_runtime.job import JobState
+from telechat_runtime.node import peers as peers_module
 from telechat_runtime.node.peers import PeerEnd, PeerGroup, Peers, peer_group
 from tests.unit.telechat_runtime.node.local_node import wait_until
 
 NAMES = ("node0", "node1", "node2")
 Join = Callable[..., Peers]
+SILENCE = 3.0
+
+
+@pytest.fixture(autouse=True)
+def frequent_signs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a busy machine not look like a silent one."""
+    monkeypatch.setattr(peers_module, "_SIGN_SECONDS", 0.1)
 
 
 @pytest.fixture
@@ -25,7 +33,9 @@ def group() -> PeerGroup:
     with closing(socket.socket()) as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    return PeerGroup(names=NAMES, rank=0, addr="127.0.0.1", port=port, token="t0ken", join_seconds=60)
+    return PeerGroup(
+        names=NAMES, rank=0, addr="127.0.0.1", port=port, token="t0ken", join_seconds=60, silence_seconds=15
+    )
 
 
 @pytest.fixture
@@ -65,30 +75,41 @@ def test_the_first_end_counts(join: Join) -> None:
 
 
 def test_last_words_are_heard_and_a_good_end_is_no_silence(join: Join, group: PeerGroup) -> None:
-    hub, spoke = join(0, silence_seconds=1), join(2, silence_seconds=1)
+    hub, spoke = join(0, silence_seconds=SILENCE), join(2, silence_seconds=SILENCE)
     leaving = Peers(dataclasses.replace(group, rank=1))
     leaving.announce(JobState.SUCCEEDED, "")
     leaving.close()
-    time.sleep(2.5)
+    time.sleep(SILENCE + 1)
     assert (hub.end, spoke.end) == (None, None)
 
 
 def test_who_disappears_is_lost_to_all(join: Join, group: PeerGroup) -> None:
-    hub, spoke = join(0, silence_seconds=1), join(2, silence_seconds=1)
+    hub, spoke = join(0, silence_seconds=SILENCE), join(2, silence_seconds=SILENCE)
     gone = Peers(dataclasses.replace(group, rank=1))
     wait_until(lambda: hub._last_sign[1] is not None)
     gone.close()
     wait_until(lambda: hub.end and spoke.end)
-    assert hub.end == spoke.end == PeerEnd("node1", JobState.LOST, "has given no sign of life for 1 s")
+    assert hub.end == spoke.end == PeerEnd("node1", JobState.LOST, f"has given no sign of life for {SILENCE:g} s")
 
 
 def test_a_rank_0_that_disappears_is_lost(join: Join, group: PeerGroup) -> None:
     hub = Peers(group)
-    spoke = join(1, silence_seconds=1)
+    spoke = join(1, silence_seconds=SILENCE)
     wait_until(lambda: spoke._last_sign[0] is not None)
     hub.close()
     wait_until(lambda: spoke.end)
-    assert spoke.end == PeerEnd("node0", JobState.LOST, "has given no sign of life for 1 s")
+    assert spoke.end == PeerEnd("node0", JobState.LOST, f"has given no sign of life for {SILENCE:g} s")
+
+
+def test_who_was_given_up_hears_of_it_when_it_is_back(join: Join, group: PeerGroup) -> None:
+    hub, other = join(0, silence_seconds=SILENCE), join(2)
+    gone = Peers(dataclasses.replace(group, rank=1))
+    wait_until(lambda: hub._last_sign[1] is not None)
+    gone.close()
+    wait_until(lambda: hub.end and other.end)
+    back = join(1)
+    wait_until(lambda: back.end)
+    assert back.end == hub.end
 
 
 def test_who_never_joins_is_missed_after_its_time(join: Join) -> None:
