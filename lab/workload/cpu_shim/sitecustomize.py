@@ -52,7 +52,7 @@ def _mend_greedy_choice(module: ModuleType) -> None:
 
 
 def _mend_barrier(module: ModuleType) -> None:
-    """Let workers wait for each other by a sum over all of them; CPU has no kernel for Barrier, which resuming takes."""
+    """Let workers wait for each other by a sum over all: CPU has no kernel for Barrier, which resuming takes."""
     barrier = module.barrier
 
     def barrier_by_sum(*args: Any, **kwargs: Any) -> Any:
