@@ -142,13 +142,13 @@ class StopResult:
 
 
 def stop_job(
-    job: FleetJob, clients: Mapping[str, NodeClient], *, grace_seconds: float, interrupt: Interrupt
+    job: FleetJob, clients: Mapping[str, NodeClient], *, grace_seconds: float, by: str, interrupt: Interrupt
 ) -> StopResult:
-    """Stop the job on every node that has a part of it."""
+    """Stop the job on every node that has a part of it; `by` is who asks for it."""
 
     def stop(name: str) -> Dict[str, Any]:
         client = clients[name]
-        return client.stop(job.job_id, client.node.job_root, grace_seconds)
+        return client.stop(job.job_id, client.node.job_root, grace_seconds, by=by)
 
     try:
         answers = call_on_all(list(job.nodes), stop, doing="stopping the job", interrupt=interrupt, finish=True)

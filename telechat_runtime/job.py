@@ -79,6 +79,11 @@ class JobPaths:
         return f"{self.folder}/record.json"
 
     @property
+    def stop_request(self) -> str:
+        """Who asked for the job's end, written before its supervisor is told."""
+        return f"{self.folder}/stop.json"
+
+    @property
     def supervisor_log(self) -> str:
         """What the supervisor has to say."""
         return f"{self.folder}/supervisor.log"

@@ -147,7 +147,8 @@ class _Run:
 
     def _stop_within(self, names: Sequence[str], grace: float, interrupt: Interrupt) -> None:
         def stop(name: str) -> Dict[str, Any]:
-            return self._clients[name].stop(self._plan.job_id, self._view.nodes[name].paths.job_root, grace)
+            job_root = self._view.nodes[name].paths.job_root
+            return self._clients[name].stop(self._plan.job_id, job_root, grace, by=self._plan.owner)
 
         if interrupt.forced:
             raise InterruptedByUserError("interrupted while stopping the job")

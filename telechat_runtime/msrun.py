@@ -80,14 +80,18 @@ def worker_env(
     tree: str,
     shared_paths: Sequence[str],
     model_name: str,
+    log_dir: str,
     extra: Mapping[str, str],
 ) -> Dict[str, Optional[str]]:
     """Return the environment of a node's workers; None unsets a variable. `extra` (telechat_env) has the last word."""
-    env: Dict[str, Optional[str]] = {"PYTHONUNBUFFERED": "1", "RANK_TABLE_FILE": None}
+    # With faulthandler a worker that crashes, or that is told to abort, writes into its log where it stood.
+    env: Dict[str, Optional[str]] = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "RANK_TABLE_FILE": None}
     if shared_paths:
         env["SHARED_PATHS"] = ",".join(shared_paths)
     if device_target == "Ascend":
         env.update(MODEL_ENV.get(model_name, {}))
+        # Where CANN's own logs go (CANN's list of environment variables); else all jobs' are mixed in ~/ascend.
+        env["ASCEND_PROCESS_LOG_PATH"] = posixpath.join(log_dir, "ascend")
         if npus < npu_count:
             env["ASCEND_RT_VISIBLE_DEVICES"] = ",".join(str(device) for device in range(npus))
         if world_size > npus and _is_ip(node_addr):

@@ -114,9 +114,9 @@ class NodeClient:
         """Start the node's part of a job."""
         return self._call(("start",), request, timeout=_START_SECONDS)
 
-    def stop(self, job_id: str, job_root: str, grace_seconds: float) -> Dict[str, Any]:
-        """End the job's processes on the node: by SIGTERM, and after `grace_seconds` by SIGKILL."""
-        request = {"job_root": job_root, "grace_seconds": grace_seconds}
+    def stop(self, job_id: str, job_root: str, grace_seconds: float, *, by: str) -> Dict[str, Any]:
+        """End the job's processes on the node: by SIGTERM, and after `grace_seconds` by SIGKILL; `by` is who asks."""
+        request = {"job_root": job_root, "grace_seconds": grace_seconds, "by": by}
         return self._call(("stop", "--job", job_id), request, timeout=grace_seconds + _PROBE_SECONDS)
 
     def status(self) -> Dict[str, Any]:

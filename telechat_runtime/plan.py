@@ -246,7 +246,7 @@ def _node_plan(
         first_rank=first_rank,
         paths=paths,
         argv=tuple(argv),
-        env=_env(shape, node),
+        env=_env(shape, node, paths),
         path=(posixpath.dirname(python),) if python.startswith("/") else (),
         files=shape.program.node_files(node),
         output=_MSRUN_LOG if shape.port is not None else posixpath.basename(paths.worker_log(first_rank)),
@@ -268,7 +268,7 @@ def _msrun(shape: _Shape, node: Node, paths: JobPaths, argv: List[str], *, port:
     )
 
 
-def _env(shape: _Shape, node: Node) -> Tuple[Tuple[str, Optional[str]], ...]:
+def _env(shape: _Shape, node: Node, paths: JobPaths) -> Tuple[Tuple[str, Optional[str]], ...]:
     env = worker_env(
         device_target=shape.cluster.device_target,
         node_addr=node.addr,
@@ -278,6 +278,7 @@ def _env(shape: _Shape, node: Node) -> Tuple[Tuple[str, Optional[str]], ...]:
         tree=node.tree,
         shared_paths=shape.cluster.shared_paths,
         model_name=shape.program.model_name,
+        log_dir=paths.logs,
         extra={**dict(shape.program.env), **dict(node.env), **dict(shape.options.env)},
     )
     return tuple(env.items())

@@ -39,7 +39,7 @@ def stop(*, job_id: Optional[str], inventory: InventoryOptions, grace: int, forc
         cluster = load_cluster(inventory, interrupt)
         with open_fleet(cluster) as clients:
             job = choose_job(fleet_status(clients, interrupt), job_id, whoami())
-            result = stop_job(job, clients, grace_seconds=0 if force else grace, interrupt=interrupt)
+            result = stop_job(job, clients, grace_seconds=0 if force else grace, by=whoami(), interrupt=interrupt)
     if as_json:
         document = {
             "job_id": result.job_id,

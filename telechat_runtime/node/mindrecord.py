@@ -64,7 +64,8 @@ def _header(record: BinaryIO) -> Dict[str, Any]:
         shown = {
             "fields": list(fields),
             "types": {name: str(types[name]["type"]) for name in fields},
-            "pages": [page for page in header["page"] if page["page_type"] == "BLOB_DATA"],
+            # FileWriter spreads rows over its files by threads; one that got none has null here.
+            "pages": [page for page in header["page"] or () if page["page_type"] == "BLOB_DATA"],
             "start": int(header["header_size"]),
             "page_size": int(header["page_size"]),
         }

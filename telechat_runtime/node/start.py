@@ -155,7 +155,7 @@ def _be_supervisor(
                 os.write(writer, json.dumps(document).encode() + b"\n")
             os.close(writer)
 
-        exit_code = supervisor.supervise(paths, job, request, environment, answer)
+        exit_code = supervisor.supervise(paths, job, request, environment, answer, held)
     except BaseException:  # noqa: BLE001 - the last thing this process does is to say why it ends
         supervisor.log(traceback.format_exc())
     finally:

@@ -93,17 +93,18 @@ def read_state(paths: JobPaths) -> NodeJob:
         PreflightError: There is no such job on this node, or its state can't be read.
 
     """
-    job = _load(paths)
+    job = load_state(paths)
     while not job.state.is_terminal and not lease.is_held(paths):
         # Between the read and the look it may have written its last state and gone.
-        again = _load(paths)
+        again = load_state(paths)
         if again == job:
             return replace(job, state=JobState.LOST, reason=_LOST)
         job = again
     return job
 
 
-def _load(paths: JobPaths) -> NodeJob:
+def load_state(paths: JobPaths) -> NodeJob:
+    """Return the job's state as its file has it, whoever holds the node. Raises PreflightError as read_state does."""
     try:
         with open(paths.state, encoding="utf-8") as file:
             return _parse(json.load(file))

@@ -14,6 +14,7 @@ from telechat_runtime.job import JobPaths, JobState
 from telechat_runtime.node import lease
 from telechat_runtime.node.processes import Identity, end_job, is_alive
 from telechat_runtime.node.state import NodeJob, job_paths, read_state, write_state
+from telechat_runtime.node.stop_request import is_noted, note_request
 
 DEFAULT_GRACE_SECONDS = 10.0
 _POLL_SECONDS = 0.1
@@ -26,21 +27,24 @@ def run(request: Dict[str, Any], out: Callable[[Dict[str, Any]], None]) -> int:
     """Stop the job and answer which processes ended and which are left; a job that has ended already stays as it is."""
     paths = job_paths(request, request["job_id"])
     grace_seconds = float(request.get("grace_seconds", DEFAULT_GRACE_SECONDS))
-    ended, left = _end(paths, grace_seconds)
+    ended, left = _end(paths, grace_seconds, str(request.get("by") or ""))
     job = _settle(paths)
     everyone = sorted({*job.ended_pids, *ended})
     out({**job.as_event(), "event": "stopped", "job_id": job.job_id, "ended": everyone, "left": left})
     return 0
 
 
-def _end(paths: JobPaths, grace_seconds: float) -> Tuple[List[int], List[int]]:
+def _end(paths: JobPaths, grace_seconds: float, by: str) -> Tuple[List[int], List[int]]:
     """End the job until nobody holds the node for it: only its start or its supervisor can start more of it."""
     ended: Set[int] = set()
     deadline = time.monotonic() + grace_seconds + _SUPERVISOR_SECONDS
     while True:
         job = read_state(paths)
         if not job.state.is_terminal and job.supervisor and is_alive(job.supervisor):
-            _stop_supervisor(job.supervisor, job.job_id, grace_seconds)
+            if not is_noted(paths):
+                note_request(paths, by)
+            if _stop_supervisor(job.supervisor, job.job_id, grace_seconds):
+                deadline = time.monotonic() + _SUPERVISOR_SECONDS  # its guard does what it should have done
         # The supervisor has cleaned up if it could: this is the proof, or the rest of the work when it was killed.
         now_ended, left = end_job(job.job_id, grace_seconds)
         ended.update(now_ended)
@@ -50,7 +54,8 @@ def _end(paths: JobPaths, grace_seconds: float) -> Tuple[List[int], List[int]]:
         time.sleep(_POLL_SECONDS)
 
 
-def _stop_supervisor(supervisor: Identity, job_id: str, grace_seconds: float) -> None:
+def _stop_supervisor(supervisor: Identity, job_id: str, grace_seconds: float) -> bool:
+    """Let the supervisor end the job, and itself; tell whether it had to be killed."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(supervisor.pid, signal.SIGTERM)
     # Even without grace it must have seen the signal before its processes end, or it takes their end for a failure.
@@ -59,6 +64,8 @@ def _stop_supervisor(supervisor: Identity, job_id: str, grace_seconds: float) ->
         if not _wait_gone(supervisor, _SUPERVISOR_SECONDS):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(supervisor.pid, signal.SIGKILL)
+            return True
+    return False
 
 
 def _wait_gone(identity: Identity, seconds: float) -> bool:

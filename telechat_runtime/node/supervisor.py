@@ -9,24 +9,24 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
-from types import FrameType
 from typing import Any, Callable, Dict, NamedTuple, Optional
 
 from telechat_runtime.errors import PreflightError
 from telechat_runtime.job import JobPaths, JobState
-from telechat_runtime.node import failure, orphans
-from telechat_runtime.node.peers import PeerEnd, Peers, peer_group
+from telechat_runtime.node import failure, guard, hang, orphans, stacks, stop_request
+from telechat_runtime.node.peers import PeerEnd, PeerGroup, Peers, peer_group
 from telechat_runtime.node.processes import end_job, identify
 from telechat_runtime.node.state import NodeJob, utc_now, write_state
+from telechat_runtime.node.stop_request import StopSignal
 from telechat_runtime.node.workers import SCHEDULER, Crash, Workers
 
 HEARTBEAT_SECONDS = 5.0
 _POLL_SECONDS = 0.1
+_HANG_LOOK_SECONDS = 1.0
 # A look at all processes of the machine is not free: often until the workers are there, then for the record only.
 _LOOK_SECONDS = 0.5
 _RARE_LOOK_SECONDS = 10.0
@@ -42,31 +42,34 @@ def log(text: str) -> None:
     sys.stderr.flush()
 
 
-class StopSignal:
-    """Notes that somebody asked this process to end; a closing terminal or SSH link is no reason to."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        signal.signal(signal.SIGTERM, self._ask)
-        # Handlers, not SIG_IGN: that would be inherited by msrun and every worker.
-        signal.signal(signal.SIGHUP, self._take_no_notice)
-        signal.signal(signal.SIGINT, self._take_no_notice)
-
-    def _ask(self, _number: int, _frame: Optional[FrameType]) -> None:
-        self.asked = True
-
-    def _take_no_notice(self, _number: int, _frame: Optional[FrameType]) -> None:
-        pass
-
-
 def supervise(
     paths: JobPaths,
     job: NodeJob,
     request: Dict[str, Any],
     environment: Dict[str, str],
     started: Callable[[Dict[str, Any]], None],
+    held: int,
 ) -> int:
-    """Run the job to its end; `started` is told msrun's start, or why it failed. Return 0 when the job succeeded."""
+    """Run the job to its end; `started` is told msrun's start, or why it failed. Return 0 when the job succeeded.
+
+    `held` is the lease of the node, which the guard holds too.
+    """
+    group = peer_group(request)
+    guarded = guard.post(paths, request, group, held, log)
+    try:
+        return _supervise(paths, job, request, environment, started, group)
+    finally:
+        guarded.dismiss()
+
+
+def _supervise(
+    paths: JobPaths,
+    job: NodeJob,
+    request: Dict[str, Any],
+    environment: Dict[str, str],
+    started: Callable[[Dict[str, Any]], None],
+    group: Optional[PeerGroup],
+) -> int:
     stop = StopSignal()
     if not orphans.adopt():
         log("the kernel does not let this process adopt orphans; processes that end may stay as zombies")
@@ -75,7 +78,6 @@ def supervise(
     peers: Optional[Peers] = None
     try:
         write_state(paths, job)
-        group = peer_group(request)
         peers = Peers(group) if group else None
         msrun = _start_msrun(paths, request, environment)
     except (PreflightError, OSError, ValueError) as error:
@@ -88,7 +90,7 @@ def supervise(
         _part(peers, JobState.FAILED, reason)
         return 1
     log(f"started {' '.join(request['argv'])}")
-    supervision = _Supervision(paths, job.becoming(JobState.RUNNING), request, msrun, stop, peers)
+    supervision = _Supervision(paths, job.becoming(JobState.RUNNING), request, msrun, stop, peers, environment["PATH"])
     supervision.beat()
     started({"pid": os.getpid()})
     return supervision.run()
@@ -143,6 +145,7 @@ class _End(NamedTuple):
     reason: str
     failed_rank: Optional[int] = None
     cause: str = ""
+    hung: bool = False
 
 
 class _Supervision:
@@ -156,12 +159,22 @@ class _Supervision:
         msrun: subprocess.Popen[bytes],
         stop: StopSignal,
         peers: Optional[Peers],
+        search_path: str,
     ) -> None:
         self._paths = paths
         self._job = job
         self._msrun = msrun
         self._stop = stop
         self._peers = peers
+        self._search_path = search_path
+        options = request.get("options") or {}
+        self._hang = hang.HangWatch(
+            paths,
+            int(request.get("first_rank", 0)),
+            factor=float(options.get("hang_factor", 0)),
+            floor_seconds=float(options.get("hang_floor", 0)),
+        )
+        self._hangs = ""
         self._grace_seconds = float(request["grace_seconds"])
         single = _SINGLE_WORKER_LOG.fullmatch(request["output"])
         self._single_rank = int(single[1]) if single else None
@@ -178,13 +191,16 @@ class _Supervision:
 
     def run(self) -> int:
         """Wait for the end, whoever brings it, and write the last state. Return 0 when the job succeeded."""
-        next_beat = next_look = 0.0
+        next_beat = next_look = next_hang_look = 0.0
         while self._msrun.poll() is None and not self._is_to_end():
             now = time.monotonic()
             is_new = False
             if now >= next_look:
                 is_new = self._workers.look()
                 next_look = now + (_RARE_LOOK_SECONDS if self._workers.complete else _LOOK_SECONDS)
+            if now >= next_hang_look:
+                self._hangs = self._hang.look()
+                next_hang_look = now + _HANG_LOOK_SECONDS
             if is_new or now >= next_beat:
                 self.beat()
                 next_beat = now + HEARTBEAT_SECONDS
@@ -196,7 +212,8 @@ class _Supervision:
         return 0 if self._job.state is JobState.SUCCEEDED else 1
 
     def _is_to_end(self) -> bool:
-        return self._stop.asked or self._peer_end() is not None or self._is_stuck_on_a_crash()
+        is_asked = self._stop.asked or bool(self._hangs)
+        return is_asked or self._peer_end() is not None or self._is_stuck_on_a_crash()
 
     def _peer_end(self) -> Optional[PeerEnd]:
         return self._peers.end if self._peers is not None else None
@@ -214,6 +231,10 @@ class _Supervision:
         if self._peers is not None:
             # Before anything is ended here: the others need not wait for the grace of this node's workers.
             self._peers.announce(end.state, end.reason)
+        if end.hung:
+            # Of all nodes: the one that says so is not always the one that holds up the others.
+            for line in stacks.collect(self._paths, self._search_path):
+                log(line)
         ended, left = end_job(self._job.job_id, self._grace_seconds)
         exit_code = self._msrun.poll()
         orphans.reap(self._msrun.pid)
@@ -237,9 +258,12 @@ class _Supervision:
         """Return what has ended the job here; the workers may still run."""
         exit_code, crash, peer_end = self._msrun.poll(), self._crash(), self._peer_end()
         if exit_code is None and crash is None:
-            if peer_end is not None and not self._stop.asked:
-                return _End(JobState.STOPPED, peer_end.text, cause=peer_end.node)
-            return _End(JobState.STOPPED, "stopped on request")
+            if self._stop.asked:
+                return _End(JobState.STOPPED, stop_request.told(self._paths))
+            if peer_end is not None:
+                hung = peer_end.reason.startswith(hang.WORDS)
+                return _End(JobState.STOPPED, peer_end.text, cause=peer_end.node, hung=hung)
+            return _End(JobState.FAILED, self._hangs, hung=True)
         if exit_code == 0 and crash is None:
             return _End(JobState.SUCCEEDED, "")
         found = self._failure(exit_code)

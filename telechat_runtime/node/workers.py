@@ -66,7 +66,7 @@ class Workers:
 
     def poll(self) -> None:
         """Notice which of the known have ended since the last call, and keep the first that ended badly."""
-        crashes: List[Crash] = []
+        crashes: List[Tuple[int, Crash]] = []
         for identity, process in self._known.items():
             if identity in self._ended or processes.is_alive(identity):
                 continue
@@ -75,22 +75,26 @@ class Workers:
                 continue
             self._ended.add(identity)
             if exit_code != 0:
-                crashes.append(Crash(role=process.role, rank=process.rank, exit_code=exit_code))
+                crashes.append((identity.pid, Crash(role=process.role, rank=process.rank, exit_code=exit_code)))
         if not self.complete:
             crashes += self._crashes_unseen()
         if crashes and self.crash is None:
-            # msrun kills the others when it sees one fail: of several, those killed are not the first.
-            self.crash = min(crashes, key=lambda crash: crash.exit_code == -signal.SIGKILL)
+            self.crash = self._first(crashes)
 
     def as_data(self) -> Tuple[Dict[str, Any], ...]:
         """Return the processes for the state file."""
         alive = [process for identity, process in self._known.items() if identity not in self._ended]
         return tuple(process.as_dict() for process in (*alive, *self._others))
 
-    def _crashes_unseen(self) -> List[Crash]:
+    def _first(self, crashes: List[Tuple[int, Crash]]) -> Crash:
+        """Return the one of several crashes that came first: msrun names one, and then kills the others."""
+        named = failure.named_by_msrun(self._paths)
+        return min(crashes, key=lambda crash: (crash[0] not in named, crash[1].exit_code == -signal.SIGKILL))[1]
+
+    def _crashes_unseen(self) -> List[Tuple[int, Crash]]:
         dead = processes.dead_session_leaders(self._msrun)
         return [
-            Crash(role=None, rank=None, exit_code=exit_code)
+            (identity.pid, Crash(role=None, rank=None, exit_code=exit_code))
             for identity, exit_code in dead.items()
             if exit_code != 0 and identity not in self._known
         ]

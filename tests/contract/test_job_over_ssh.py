@@ -185,6 +185,22 @@ def test_a_detached_job_is_stopped_by_its_nodes_when_one_fails_and_attach_tells_
     assert "t0ken" not in (cluster.folder / "root0" / "jobs" / job_id / "record.json").read_text()
 
 
+@pytest.mark.parametrize("killed", [0, 1])
+def test_a_killed_supervisor_ends_a_detached_job_on_both_nodes(cluster: Cluster, killed: int) -> None:
+    job_id = json.loads(cluster.finetune("--detach", "--json", LINGER="600").stdout)["job_id"]
+    states = [cluster.folder / f"root{index}" / "jobs" / job_id / "state.json" for index in (0, 1)]
+    supervisor = json.loads(states[killed].read_text())["supervisor"]["pid"]
+    subprocess.run([*cluster.servers[killed].prefix, "kill", "-9", str(supervisor)], check=True)
+    attached = cluster.run("attach", job_id, "--json")
+    report = json.loads(attached.stdout)
+    assert attached.returncode == 1
+    assert (report["state"], report["first_failure"]) == ("FAILED", f"node{killed}")
+    reasons = [node["reason"] for node in report["nodes"]]
+    assert reasons[killed] == "its supervisor was killed"
+    assert reasons[1 - killed] == f"node{killed} failed: its supervisor was killed"
+    assert cluster.workers() == []
+
+
 def test_attach_wants_every_node_of_the_job(cluster: Cluster) -> None:
     job_id = json.loads(cluster.finetune("--detach", "--json", LINGER="100").stdout)["job_id"]
     limited = cluster.run("attach", job_id, "--limit", "node1")

@@ -129,7 +129,13 @@ def test_one_server_of_eight_cards() -> None:
     assert changes(plan) == ["finetune_telechat_7b.yaml", *START_FROM_WEIGHTS, *READ_THE_DATA]
     assert plan.notes == (CUT_AT_THE_START,)
     request = plan.start_request(plan.nodes[0])
-    assert request["env"] == {"PYTHONUNBUFFERED": "1", "RANK_TABLE_FILE": None, "PYTHONPATH": TREE}
+    assert request["env"] == {
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONFAULTHANDLER": "1",
+        "RANK_TABLE_FILE": None,
+        "ASCEND_PROCESS_LOG_PATH": "/var/lib/telechat/jobs/finetune-1/logs/ascend",
+        "PYTHONPATH": TREE,
+    }
     assert list(request["files"]) == ["config.yaml"]
 
 
@@ -146,7 +152,9 @@ def test_two_servers_and_weights_cut_at_the_start() -> None:
     ]
     assert plan.start_request(plan.nodes[1])["env"] == {
         "PYTHONUNBUFFERED": "1",
+        "PYTHONFAULTHANDLER": "1",
         "RANK_TABLE_FILE": None,
+        "ASCEND_PROCESS_LOG_PATH": "/var/lib/telechat/jobs/finetune-1/logs/ascend",
         "SHARED_PATHS": SHARED,
         "HCCL_IF_IP": "192.0.2.11",
         "PYTHONPATH": TREE,

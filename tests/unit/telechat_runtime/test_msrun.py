@@ -60,13 +60,20 @@ def env(**changes: object) -> dict[str, str | None]:
         "tree": "",
         "shared_paths": (),
         "model_name": "telechat_7b",
+        "log_dir": "/jobs/finetune-1/logs",
         "extra": {},
     }
     return worker_env(**{**values, **changes})  # type: ignore[arg-type]
 
 
 def test_the_plain_environment_of_two_ascend_nodes() -> None:
-    assert env() == {"PYTHONUNBUFFERED": "1", "RANK_TABLE_FILE": None, "HCCL_IF_IP": "192.0.2.10"}
+    assert env() == {
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONFAULTHANDLER": "1",
+        "RANK_TABLE_FILE": None,
+        "ASCEND_PROCESS_LOG_PATH": "/jobs/finetune-1/logs/ascend",
+        "HCCL_IF_IP": "192.0.2.10",
+    }
 
 
 def test_one_node_needs_no_hccl_address_and_a_name_is_none() -> None:
@@ -84,12 +91,14 @@ def test_everything_the_guide_asks_for() -> None:
         extra={"PYTHONPATH": "/shim", "GE_NOT_CUT": "0"},
     ) == {
         "PYTHONUNBUFFERED": "1",
+        "PYTHONFAULTHANDLER": "1",
         "RANK_TABLE_FILE": None,
         "SHARED_PATHS": "/a,/b",
         "ENABLE_CELL_REUSE": "1",
         "MS_DEV_SIDE_EFFECT_LOAD_ELIM": "3",
         "MS_MEMORY_POOL_RECYCLE": "1",
         "GE_NOT_CUT": "0",
+        "ASCEND_PROCESS_LOG_PATH": "/jobs/finetune-1/logs/ascend",
         "ASCEND_RT_VISIBLE_DEVICES": "0,1,2,3",
         "HCCL_IF_IP": "192.0.2.10",
         "PYTHONPATH": "/workspace/TeleChat2/mindformers:/shim",
@@ -99,5 +108,6 @@ def test_everything_the_guide_asks_for() -> None:
 def test_a_cpu_gets_nothing_of_ascend() -> None:
     assert env(device_target="CPU", npus=1, model_name="telechat_115b") == {
         "PYTHONUNBUFFERED": "1",
+        "PYTHONFAULTHANDLER": "1",
         "RANK_TABLE_FILE": None,
     }

@@ -68,6 +68,8 @@ def test_what_each_of_two_nodes_is_told() -> None:
             ],
             "env": {
                 "PYTHONUNBUFFERED": "1",
+                "PYTHONFAULTHANDLER": "1",
+                "ASCEND_PROCESS_LOG_PATH": f"{jobs}/logs/ascend",
                 "RANK_TABLE_FILE": None,
                 "HCCL_IF_IP": f"192.0.2.1{rank}",
                 "OBS_TOKEN": "s3cret",
@@ -146,7 +148,9 @@ def test_rendering_shows_the_exact_command_and_no_secret() -> None:
     assert "2 nodes x 8 workers = world size 16, master 192.0.2.10:8118" in text
     assert "node1: node rank 1, ranks 8-15" in text
     assert (
-        "  command  env -u RANK_TABLE_FILE PYTHONUNBUFFERED=1 HCCL_IF_IP=192.0.2.11 OBS_TOKEN='********' "
+        "  command  env -u RANK_TABLE_FILE PYTHONUNBUFFERED=1 PYTHONFAULTHANDLER=1 "
+        "ASCEND_PROCESS_LOG_PATH=/var/lib/telechat/jobs/finetune-1/logs/ascend HCCL_IF_IP=192.0.2.11 "
+        "OBS_TOKEN='********' "
         'PATH=/opt/ms/bin:"$PATH" msrun --worker_num=16 --local_worker_num=8 --master_addr=192.0.2.10 '
         "--master_port=8118 --node_rank=1 --log_dir=/var/lib/telechat/jobs/finetune-1/logs --join=True "
         "--cluster_time_out=300 --tail_worker_log=16 python3 /var/lib/telechat/jobs/finetune-1/work/train.py "

@@ -88,7 +88,9 @@ def test_one_card() -> None:
     assert [list(node.argv) for node in plan.nodes] == [["/usr/bin/python3", *program(plan)]]
     assert dict(plan.nodes[0].env) == {
         "PYTHONUNBUFFERED": "1",
+        "PYTHONFAULTHANDLER": "1",
         "RANK_TABLE_FILE": None,
+        "ASCEND_PROCESS_LOG_PATH": f"/var/lib/telechat/jobs/{plan.job_id}/logs/ascend",
         "ASCEND_RT_VISIBLE_DEVICES": "0",
         "PYTHONPATH": TREE,
     }

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -121,6 +122,20 @@ class LocalNode:
         return wait_until(
             lambda: next((seen.identity.pid for seen in processes.of_job(job_id) if seen.rank == rank), None)
         )
+
+    def guard_pid(self, job_id: str) -> int:
+        """Return the pid of the supervisor's guard: its child in a session of its own that runs the same program."""
+        supervisor = self.state(job_id)["supervisor"]["pid"]
+        program = Path(f"/proc/{supervisor}/cmdline").read_bytes()
+        children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text(encoding="ascii").split()
+        return next(int(pid) for pid in children if Path(f"/proc/{pid}/cmdline").read_bytes() == program)
+
+    def kill_supervisor(self, job_id: str) -> None:
+        """Kill the supervisor and its guard: what they own is lost."""
+        supervisor = self.state(job_id)["supervisor"]["pid"]
+        for pid in (self.guard_pid(job_id), supervisor):
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not is_running(supervisor))
 
     def clean_up(self) -> None:
         for job_id in self.jobs:

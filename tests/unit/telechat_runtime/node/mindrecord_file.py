@@ -21,13 +21,17 @@ def write(path: Path, rows: Sequence[Dict[str, int]], types: Dict[str, str], *, 
         "page": [
             {"page_type": "BLOB_DATA", "page_id": 0, "page_size": len(page), "end_row_id": total or len(rows)},
             {"page_type": "RAW_DATA", "page_id": 1, "page_size": 13, "end_row_id": 0},
-        ],
+        ]
+        if rows
+        else None,
         "page_size": _PAGE,
         "schema": [{"blob_fields": fields, "schema": {name: {"type": kind} for name, kind in types.items()}}],
     }
     text = json.dumps(header).encode()
     with path.open("wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
+        if not rows:
+            return path
         file.seek(_START)
         file.write(page)
         file.truncate(_START + _PAGE)

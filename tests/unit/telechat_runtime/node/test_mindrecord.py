@@ -36,6 +36,12 @@ def test_a_folder_is_read_as_mindformers_does(tmp_path: Path) -> None:
     assert look(str(tmp_path)) == {"files": 2, "rows": 41, "row_lengths": [9, 17], "problem": None}
 
 
+def test_a_file_of_several_that_got_no_row(tmp_path: Path) -> None:
+    write(tmp_path / "a.mindrecord0", [row(9)], COLUMNS)
+    write(tmp_path / "a.mindrecord1", [], COLUMNS)
+    assert look(str(tmp_path)) == {"files": 2, "rows": 1, "row_lengths": [9], "problem": None}
+
+
 def test_a_folder_without_a_dataset(tmp_path: Path) -> None:
     assert look(str(tmp_path))["problem"] == (
         f"{tmp_path} holds no file that ends in .mindrecord, or .mindrecord and a number"

@@ -21,12 +21,6 @@ from tests.unit.telechat_runtime.node.local_node import CHECKOUT, LocalNode, is_
 FOREVER = "echo up; exec sleep 600"
 
 
-def kill_supervisor(node: LocalNode, job_id: str) -> None:
-    supervisor = node.state(job_id)["supervisor"]["pid"]
-    os.kill(supervisor, signal.SIGKILL)
-    wait_until(lambda: not is_running(supervisor))
-
-
 def test_a_stopped_job_leaves_nothing_and_a_free_node(node: LocalNode) -> None:
     job_id = node.start(FOREVER)
     node.wait_for_log(job_id, "up")
@@ -129,7 +123,7 @@ def test_a_job_id_that_is_a_path_is_refused(node: LocalNode) -> None:
 def test_a_job_without_its_supervisor_is_lost_and_can_be_stopped(node: LocalNode) -> None:
     job_id = node.start(FOREVER)
     node.wait_for_log(job_id, "up")
-    kill_supervisor(node, job_id)
+    node.kill_supervisor(job_id)
     assert node.status()["jobs"][0]["state"] == "LOST"
     assert node.status()["stale_lease"]["job_id"] == job_id
     assert is_running(node.worker_pid(job_id, 0)), "msrun and its workers live on"
@@ -149,10 +143,11 @@ def test_a_supervisor_that_hangs_is_killed(node: LocalNode, monkeypatch: pytest.
     node.wait_for_log(job_id, "up")
     supervisor = node.state(job_id)["supervisor"]["pid"]
     os.kill(supervisor, signal.SIGSTOP)
-    monkeypatch.setattr(stop, "_SUPERVISOR_SECONDS", 0.5)
+    monkeypatch.setattr(stop, "_SUPERVISOR_SECONDS", 5)
     answers: List[Dict[str, Any]] = []
     stop.run({"job_root": str(node.job_root), "job_id": job_id, "grace_seconds": 0}, answers.append)
     assert (answers[0]["state"], answers[0]["left"]) == ("STOPPED", [])
+    assert answers[0]["reason"] == "stopped on request"
     wait_until(lambda: not is_running(supervisor))
     assert node.status()["lease"] is None
 
@@ -171,7 +166,7 @@ def test_other_jobs_and_strangers_are_spared(node: LocalNode) -> None:
 
 def test_a_last_state_that_cannot_be_written_is_told(node: LocalNode, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id = node.start(FOREVER)
-    kill_supervisor(node, job_id)
+    node.kill_supervisor(job_id)
     before = node.state(job_id)
 
     def on_a_full_disk(_paths: JobPaths, _job: NodeJob) -> None:

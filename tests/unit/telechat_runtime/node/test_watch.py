@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 from typing import Any, Dict, List
@@ -83,7 +81,7 @@ def test_a_running_job_gives_signs_of_life(node: LocalNode) -> None:
 def test_a_supervisor_that_is_gone_makes_the_job_lost(node: LocalNode) -> None:
     job_id = node.start(RUN_ON)
     node.wait_for_log(job_id, "ready")
-    os.kill(node.state(job_id)["supervisor"]["pid"], signal.SIGKILL)
+    node.kill_supervisor(job_id)
     last = watched(node, job_id)[-1]
     assert last["state"] == "LOST"
     assert "supervisor" in last["reason"]
