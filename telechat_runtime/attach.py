@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import calendar
 import time
-from typing import Any, List, Mapping, Tuple
+from typing import Any, List, Mapping, Optional, Tuple
 
 from telechat_runtime.errors import InterruptedByUserError, SpecError, UnreachableError
 from telechat_runtime.events import Observer
@@ -18,7 +18,6 @@ from telechat_runtime.node_client import NodeClient
 from telechat_runtime.plan import JobPlan, NodePlan
 from telechat_runtime.report import Report
 from telechat_runtime.topology import Cluster, Node
-from telechat_runtime.watcher import HEARTBEAT_SECONDS
 
 _TAIL_LINES = 20
 _TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
@@ -32,16 +31,17 @@ def attach(
     observer: Observer,
     interrupt: Interrupt,
     all_ranks: bool = False,
-    heartbeat_timeout: float = HEARTBEAT_SECONDS,
+    heartbeat_timeout: Optional[float] = None,
 ) -> Report:
     """Follow the job, from the last lines of its logs on, to its end on all nodes, and return how it went.
 
     Raises InterruptedByUserError on Ctrl-C: the job runs on.
     """
     view = JobView(plan, clients, observer)
+    silence = plan.options.heartbeat_timeout if heartbeat_timeout is None else heartbeat_timeout
     for name, part in _ended_parts(job):
         view.take(name, {"event": "state", **part})
-    watch = view.watch(all_ranks=all_ranks, patience=heartbeat_timeout, tail=_TAIL_LINES)
+    watch = view.watch(all_ranks=all_ranks, silence=silence, tail=_TAIL_LINES)
     try:
         while view.running():
             if interrupt.requested:

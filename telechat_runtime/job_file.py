@@ -58,6 +58,8 @@ class JobFiles:
                         f"{node}: {name} of job {self._job_id} did not come whole: {event.reason}",
                         next_step=f"it is on the node: {self._job_root}/jobs/{self._job_id}/work/{name}",
                     )
+                if not isinstance(event, dict):
+                    continue
                 if event["event"] == "end":
                     if event["sha256"] != digest.hexdigest():
                         raise ProtocolError(f"{node}: {name} came with another sha256 than it was sent with")

@@ -4,18 +4,20 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections import deque
 from typing import Any, Callable, Deque, Dict, List, Mapping, Optional, Tuple
 
-from telechat_runtime.events import LogLine, NodeOutcome, NodeState, Observer, Training
+from telechat_runtime.errors import UnreachableError
+from telechat_runtime.events import LogLine, NodeOutcome, NodeState, Notice, Observer, Training
 from telechat_runtime.job import JobState
 from telechat_runtime.logs import Speed, Step, parse_line
 from telechat_runtime.node_client import NodeClient
 from telechat_runtime.plan import JobPlan, NodePlan
 from telechat_runtime.report import Report
 from telechat_runtime.resumed_watch import ResumedWatch, watch_job
-from telechat_runtime.watcher import FleetWatch, NodeEvent, NodeLost
+from telechat_runtime.watcher import RECONNECT_SECONDS, FleetWatch, NodeBack, NodeEvent, NodeLost, NodeSilent
 
 _LAST_LINES = 20
 _LAST_LINES_SECONDS = 10.0
@@ -42,27 +44,44 @@ class JobView:
         """Return the nodes whose part has not ended."""
         return [name for name, outcome in self.outcomes.items() if not outcome.state.is_terminal]
 
-    def watch(self, *, all_ranks: bool, patience: float, tail: Optional[int] = None) -> FleetWatch:
+    def watch(self, *, all_ranks: bool, silence: float, tail: Optional[int] = None) -> FleetWatch:
         """Begin to follow the nodes that still run; logs from `tail` lines before their end on, None: from the start.
 
         Followed are the logs of the first and the last rank and of the one whose loss counts, or with `all_ranks` all.
+        A node that is silent for `silence` seconds is lost, but for a job that its nodes end among themselves: that is
+        looked for on and on.
         """
+        endless = self.plan.ends_by_itself
 
         def begin(node: NodePlan) -> Callable[[], ResumedWatch]:
             wanted = {0, self.plan.metric_rank, self.plan.world_size - 1}
             own = range(node.first_rank, node.first_rank + self.plan.workers_per_node)
             ranks = None if all_ranks else sorted(wanted.intersection(own))
             client, job_id, job_root = self.clients[node.node.name], self.plan.job_id, node.paths.job_root
+            patience = math.inf if endless else silence
             return lambda: watch_job(client, job_id, job_root, ranks=ranks, patience=patience, tail=tail)
 
-        return FleetWatch({name: begin(self.nodes[name]) for name in self.running()}, heartbeat_timeout=patience)
+        return FleetWatch(
+            {name: begin(self.nodes[name]) for name in self.running()},
+            heartbeat_timeout=silence,
+            patience=RECONNECT_SECONDS if endless else None,
+        )
 
     def take(self, name: str, event: NodeEvent) -> None:
-        """Take an event of a node's watch."""
+        """Take an event of a node's watch. Raises UnreachableError when no node of the job can be found any more."""
         if self.outcomes[name].state.is_terminal:
             return
         if isinstance(event, NodeLost):
+            if event.unheard:
+                raise UnreachableError(
+                    f"no node of job {self.plan.job_id} has been heard for {RECONNECT_SECONDS:g} s; it may still run",
+                    next_step=f"when they can be reached again: `telechat-run attach {self.plan.job_id}`",
+                )
             self._take_end(name, JobState.LOST, {"reason": event.reason})
+        elif isinstance(event, NodeSilent):
+            self.tell(Notice(f"{name} has not been heard for {event.seconds:g} s; the job goes on, looking for it"))
+        elif isinstance(event, NodeBack):
+            self.tell(Notice(f"{name} is heard again"))
         elif event["event"] == "log":
             self._take_line(name, event)
         elif event["event"] == "state":
@@ -144,7 +163,7 @@ class JobView:
                 if item is None:
                     continue
                 event = item[1]
-                if isinstance(event, NodeLost) or (event["event"] == "state" and JobState(event["state"]).is_terminal):
+                if not isinstance(event, dict) or (event["event"] == "state" and JobState(event["state"]).is_terminal):
                     break
                 if event["event"] == "log":
                     lines.append(event["line"])

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import Any, Dict, Mapping, Sequence
+from typing import Any, Dict, Mapping, Optional, Sequence
 
 from telechat_runtime.errors import InterruptedByUserError, TelechatError, UnreachableError
 from telechat_runtime.events import NodeState, Notice, Observer
@@ -23,7 +23,6 @@ from telechat_runtime.job_view import JobView
 from telechat_runtime.node_client import NodeClient
 from telechat_runtime.plan import JobPlan
 from telechat_runtime.report import Report
-from telechat_runtime.watcher import HEARTBEAT_SECONDS
 
 _TOKEN_BYTES = 16
 
@@ -35,13 +34,15 @@ def launch(
     observer: Observer,
     interrupt: Interrupt,
     all_ranks: bool = False,
-    heartbeat_timeout: float = HEARTBEAT_SECONDS,
+    heartbeat_timeout: Optional[float] = None,
 ) -> Report:
     """Run the job and return how it ended; nothing of it runs any more then, but for what the report names.
 
-    Raises FleetError when a node refuses to start: the others have been stopped by then.
+    Raises FleetError when a node refuses to start: the others have been stopped by then. Raises UnreachableError when
+    a job that needs no control side is out of sight for long: nobody knows whether it still runs.
     """
-    run = _Run(plan, clients, observer, interrupt, heartbeat_timeout)
+    silence = plan.options.heartbeat_timeout if heartbeat_timeout is None else heartbeat_timeout
+    run = _Run(plan, clients, observer, interrupt, silence)
     began = time.monotonic()
     if run.start():
         run.watch(all_ranks=all_ranks)
@@ -55,7 +56,7 @@ def start_detached(
 
     Raises FleetError when a node refuses to start and InterruptedByUserError after Ctrl-C: nothing runs any more then.
     """
-    if not _Run(plan, clients, observer, interrupt, HEARTBEAT_SECONDS).start():
+    if not _Run(plan, clients, observer, interrupt, plan.options.heartbeat_timeout).start():
         raise InterruptedByUserError("interrupted while starting the job; it was stopped again")
 
 
@@ -66,14 +67,14 @@ class _Run:
         clients: Mapping[str, NodeClient],
         observer: Observer,
         interrupt: Interrupt,
-        heartbeat_timeout: float,
+        silence: float,
     ) -> None:
         self._view = JobView(plan, clients, observer)
         self._plan = plan
         self._clients = clients
         self._tell = observer
         self._interrupt = interrupt
-        self._heartbeat_timeout = heartbeat_timeout
+        self._silence = silence
         self._token = secrets.token_hex(_TOKEN_BYTES)
 
     def start(self) -> bool:
@@ -98,7 +99,7 @@ class _Run:
     def watch(self, *, all_ranks: bool) -> None:
         """Follow the job to its end, or to the first failure, or to Ctrl-C; then stop what still runs."""
         view = self._view
-        watch = view.watch(all_ranks=all_ranks, patience=self._heartbeat_timeout)
+        watch = view.watch(all_ranks=all_ranks, silence=self._silence)
         try:
             while view.running() and view.first_failure is None and not self._interrupt.requested:
                 item = watch.poll()

@@ -71,6 +71,11 @@ class JobPlan:
         """Number of workers of the job."""
         return self.workers_per_node * len(self.nodes)
 
+    @property
+    def ends_by_itself(self) -> bool:
+        """Tell whether the nodes end the job among themselves when one of them fails, control side or not."""
+        return self.peers is not None or len(self.nodes) == 1
+
     def start_request(self, node: NodePlan) -> Dict[str, Any]:
         """Return the document that `node start` reads."""
         return {

@@ -7,23 +7,38 @@ import queue
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Protocol, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Protocol, Set, Tuple, Union
 
 from telechat_runtime.errors import TelechatError
 
 HEARTBEAT_SECONDS = 15.0
-"""How long a node may be silent before it counts as lost; a living watch has a heartbeat every two seconds."""
+"""How long a node may be silent before that is told; a living watch has a heartbeat every two seconds."""
+RECONNECT_SECONDS = 600.0
+"""How long a job that needs no control side is looked for while none of its nodes is heard."""
 _POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
 class NodeLost:
-    """A node's watch has ended, or gone silent, before the job had ended there."""
+    """A node's watch has ended, or gone silent, before the job had ended there; `unheard` when no node is heard."""
 
     reason: str
+    unheard: bool = False
 
 
-NodeEvent = Union[Dict[str, Any], NodeLost]
+@dataclass(frozen=True)
+class NodeSilent:
+    """A node has given no sign of life for some time; it may be back."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class NodeBack:
+    """A node that was silent is heard again."""
+
+
+NodeEvent = Union[Dict[str, Any], NodeLost, NodeSilent, NodeBack]
 
 
 class EventStream(Protocol):
@@ -37,10 +52,22 @@ class EventStream(Protocol):
 
 
 class FleetWatch:
-    """The events of all nodes in one queue; `open_watch` has a function for each node that begins its watch."""
+    """The events of all nodes in one queue; `open_watch` has a function for each node that begins its watch.
 
-    def __init__(self, open_watch: Mapping[str, Callable[[], EventStream]], *, heartbeat_timeout: float) -> None:
+    A node that is silent for `heartbeat_timeout` seconds is lost. With `patience` it is only silent, and lost when no
+    node has been heard for so long: while one is heard, it knows better than this side how the others are.
+    """
+
+    def __init__(
+        self,
+        open_watch: Mapping[str, Callable[[], EventStream]],
+        *,
+        heartbeat_timeout: float,
+        patience: Optional[float] = None,
+    ) -> None:
         self._heartbeat_timeout = heartbeat_timeout
+        self._patience = patience
+        self._silent: Set[str] = set()
         self._events: queue.SimpleQueue[Tuple[str, NodeEvent]] = queue.SimpleQueue()
         self._last_sign: Dict[str, float] = dict.fromkeys(open_watch, time.monotonic())
         self._watches: List[EventStream] = []
@@ -77,10 +104,19 @@ class FleetWatch:
         if now < self._next_look:
             return None
         self._next_look = now + _POLL_SECONDS
-        for name, last in list(self._last_sign.items()):
-            if now - last > self._heartbeat_timeout:
+        signs = dict(self._last_sign)
+        for name, last in signs.items():
+            if now - last <= self._heartbeat_timeout:
+                continue
+            if self._patience is None:
                 self.ended(name)
                 return name, NodeLost(f"no sign of life for {self._heartbeat_timeout:g} s")
+            if name not in self._silent:
+                self._silent.add(name)
+                return name, NodeSilent(self._heartbeat_timeout)
+            if now - max(signs.values()) > self._patience:
+                self.ended(name)
+                return name, NodeLost(f"no sign of life for {self._patience:g} s", unheard=True)
         return None
 
     def _follow(self, name: str, begin: Callable[[], EventStream]) -> None:
@@ -94,6 +130,9 @@ class FleetWatch:
             for event in watch.events():
                 if name in self._last_sign:
                     self._last_sign[name] = time.monotonic()
+                if name in self._silent:
+                    self._silent.discard(name)
+                    self._events.put((name, NodeBack()))
                 self._events.put((name, event))
         except TelechatError as error:
             reason = str(error)

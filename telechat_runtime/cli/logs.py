@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 from typing import Dict, Optional, Sequence, Set
 
@@ -22,7 +23,7 @@ from telechat_runtime.node_client import NodeClient
 from telechat_runtime.prepare import whoami
 from telechat_runtime.progress import event_text
 from telechat_runtime.resumed_watch import ResumedWatch, watch_job
-from telechat_runtime.watcher import HEARTBEAT_SECONDS, FleetWatch, NodeLost
+from telechat_runtime.watcher import HEARTBEAT_SECONDS, RECONNECT_SECONDS, FleetWatch, NodeLost, NodeSilent
 
 
 @click.command(short_help="Show a job's logs.")
@@ -64,10 +65,13 @@ def _show(
 ) -> None:
     def begin(client: NodeClient) -> ResumedWatch:
         job_root = client.node.job_root
-        return watch_job(client, job.job_id, job_root, patience=HEARTBEAT_SECONDS, **vars(logs_from))
+        patience = math.inf if follow else HEARTBEAT_SECONDS
+        return watch_job(client, job.job_id, job_root, patience=patience, **vars(logs_from))
 
     watch = FleetWatch(
-        {name: functools.partial(begin, clients[name]) for name in job.nodes}, heartbeat_timeout=HEARTBEAT_SECONDS
+        {name: functools.partial(begin, clients[name]) for name in job.nodes},
+        heartbeat_timeout=HEARTBEAT_SECONDS,
+        patience=RECONNECT_SECONDS if follow else None,
     )
     open_nodes: Set[str] = set(job.nodes)
     try:
@@ -80,7 +84,10 @@ def _show(
             name, event = item
             if isinstance(event, NodeLost):
                 raise UnreachableError(f"{name}: {event.reason}")
-            if event["event"] == "log":
+            if not isinstance(event, dict):
+                silent = isinstance(event, NodeSilent)
+                click.echo(f"{name}: {'not heard for a while, looking for it' if silent else 'heard again'}", err=True)
+            elif event["event"] == "log":
                 line = LogLine(node=name, rank=event.get("rank"), log=event["log"], text=event["line"])
                 click.echo(event_text(line))
             elif _is_end(event, follow=follow):

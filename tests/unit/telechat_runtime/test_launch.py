@@ -6,6 +6,7 @@ from typing import Any, Callable, Dict, List
 
 import pytest
 
+from telechat_runtime import job_view
 from telechat_runtime.errors import UnreachableError
 from telechat_runtime.events import Event, LogLine, Notice
 from telechat_runtime.executor import FleetError
@@ -13,7 +14,7 @@ from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job import JobState
 from telechat_runtime.launch import launch
 from telechat_runtime.plan import plan_job
-from telechat_runtime.program import WORK, Entry, Program
+from telechat_runtime.program import WORK, Entry, Processes, Program
 from telechat_runtime.report import Report
 from telechat_runtime.spec import JobOptions
 from tests.unit.telechat_runtime.clusters import node_probe, two_nodes
@@ -43,9 +44,11 @@ class Fleet:
         self.interrupt = Interrupt()
         self.told: List[Event] = []
 
-    def launch(self, *, all_ranks: bool = False, heartbeat_timeout: float = 30) -> Report:
+    def launch(
+        self, *, all_ranks: bool = False, heartbeat_timeout: float = 30, processes: Processes = Processes.ALL
+    ) -> Report:
         plan = plan_job(
-            program=Program(kind="finetune", own=Entry(words=(f"{WORK}/train.py",))),
+            program=Program(kind="finetune", own=Entry(words=(f"{WORK}/train.py",)), processes=processes),
             options=JobOptions(job_name="finetune"),
             cluster=CLUSTER,
             probes={"node0": node_probe(), "node1": node_probe()},
@@ -106,7 +109,7 @@ def test_the_first_failure_stops_all_others() -> None:
     report = fleet.launch()
     assert fleet.states(report) == {"node0": JobState.STOPPED, "node1": JobState.FAILED}
     assert (report.state, report.exit_code, report.first_failure) == (JobState.FAILED, 1, "node1")
-    assert fleet.stops("node0") == [{"job_root": "/var/lib/telechat", "grace_seconds": 10}]
+    assert fleet.stops("node0") == [{"job_root": "/var/lib/telechat", "grace_seconds": 10, "by": "ada@bastion"}]
     assert not fleet.stops("node1")
     assert Notice("node1 is FAILED: stopping node0") in fleet.told
     assert report.nodes[1].last_lines == ("RuntimeError: chip on fire",)
@@ -129,7 +132,9 @@ def test_a_job_that_somebody_else_stops_is_stopped_everywhere() -> None:
         ([UnreachableError], 0.9, "node1: the link is down"),
     ],
 )
-def test_a_lost_node_is_a_failure_of_that_node(events: List[Any], heartbeat_timeout: float, reason: str) -> None:
+def test_a_lost_node_is_a_failure_of_nodes_that_do_not_hear_each_other(
+    events: List[Any], heartbeat_timeout: float, reason: str
+) -> None:
     def broken() -> None:
         raise UnreachableError("node1: the link is down")
 
@@ -139,7 +144,7 @@ def test_a_lost_node_is_a_failure_of_that_node(events: List[Any], heartbeat_time
         node(state("RUNNING"), *beats, HANG),
         node(*(broken if event is UnreachableError else event for event in events)),
     )
-    report = fleet.launch(heartbeat_timeout=heartbeat_timeout)
+    report = fleet.launch(heartbeat_timeout=heartbeat_timeout, processes=Processes.EACH_NODE)
     assert fleet.states(report) == {"node0": JobState.STOPPED, "node1": JobState.LOST}
     assert report.nodes[1].reason == reason
     assert report.exit_code == 1
@@ -147,9 +152,32 @@ def test_a_lost_node_is_a_failure_of_that_node(events: List[Any], heartbeat_time
     assert len(fleet.stops("node1")) == 1
 
 
+def test_a_node_out_of_sight_is_for_the_others_to_judge() -> None:
+    beat = threading.Event()
+    beats = [lambda: beat.wait(0.05), {"event": "heartbeat"}] * 20
+    ended = {**state("STOPPED", -15, "node1 has given no sign of life for 15 s"), "cause": "node1"}
+    fleet = Fleet(node(state("RUNNING"), *beats, ended), node(state("RUNNING"), HANG))
+    report = fleet.launch(heartbeat_timeout=0.3)
+    told = [event.text for event in fleet.told if isinstance(event, Notice)]
+    assert told[0] == "node1 has not been heard for 0.3 s; the job goes on, looking for it"
+    assert report.first_failure == "node1"
+    assert "node0     STOPPED (exit code -15): node1 has given no sign of life for 15 s" in report.as_text()
+    assert len(fleet.stops("node1")) == 1
+
+
+def test_a_job_that_nobody_can_see_any_more_is_not_called_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_view, "RECONNECT_SECONDS", 0.6)
+    fleet = Fleet(node(state("RUNNING"), HANG), node(state("RUNNING"), HANG))
+    with pytest.raises(
+        UnreachableError, match=r"no node of job finetune-1 has been heard for 0\.6 s; it may still run"
+    ):
+        fleet.launch(heartbeat_timeout=0.2)
+    assert not fleet.stops("node0")
+
+
 def test_a_node_that_stays_lost_is_named_with_the_next_step() -> None:
     fleet = Fleet(node(HANG), node(stop=UnreachableError("node1: can't connect")))
-    fleet.launch()
+    fleet.launch(processes=Processes.EACH_NODE, heartbeat_timeout=1)
     notices = [event.text for event in fleet.told if isinstance(event, Notice)]
     assert any("node1 may still run the job; when it is back: telechat-run stop finetune-1" in text for text in notices)
 

@@ -6,7 +6,7 @@ from typing import Any, List, Tuple
 
 from telechat_runtime.errors import UnreachableError
 from telechat_runtime.node_client import NodeClient, Watch
-from telechat_runtime.watcher import FleetWatch, NodeEvent, NodeLost
+from telechat_runtime.watcher import FleetWatch, NodeBack, NodeEvent, NodeLost, NodeSilent
 from tests.unit.telechat_runtime.clusters import two_nodes
 from tests.unit.telechat_runtime.scripted_transport import HANG, ScriptedTransport, log
 
@@ -56,6 +56,28 @@ def test_a_silent_node_is_noticed_while_another_talks() -> None:
     watch.close()
     assert ("b", NodeLost("no sign of life for 0.2 s")) in found
     assert ("a", NodeLost("no sign of life for 0.2 s")) not in found
+
+
+def test_with_patience_a_silent_node_is_told_and_told_again_when_it_is_back() -> None:
+    talk = [lambda: time.sleep(0.02), BEAT] * 100
+    pause = lambda: time.sleep(0.5)  # noqa: E731
+    watch = FleetWatch(
+        {"a": lambda: watch_of(*talk, HANG), "b": lambda: watch_of(BEAT, pause, BEAT, HANG)},
+        heartbeat_timeout=0.2,
+        patience=0.1,
+    )
+    of_b = [event for name, event in collect(watch, 60) if name == "b"]
+    watch.close()
+    assert of_b[:4] == [BEAT, NodeSilent(0.2), NodeBack(), BEAT]
+    assert not any(isinstance(event, NodeLost) for event in of_b)
+
+
+def test_nodes_are_lost_when_none_is_heard_for_so_long() -> None:
+    watch = FleetWatch({name: lambda: watch_of(BEAT, HANG) for name in ("a", "b")}, heartbeat_timeout=0.1, patience=0.4)
+    found = collect(watch, 5)
+    watch.close()
+    assert [event for _, event in found].count(NodeSilent(0.1)) == 2
+    assert found[-1][1] == NodeLost("no sign of life for 0.4 s", unheard=True)
 
 
 def test_a_node_that_has_ended_owes_no_sign_of_life() -> None:
