@@ -87,6 +87,7 @@ def recorded_plan(
         master_addr=first["master_addr"],
         master_port=first["master_port"],
         options=record.options,
+        restarts=first["restarts"],
         metric_rank=first["metric_rank"],
         config_diff=first["config_diff"],
         nodes=tuple(

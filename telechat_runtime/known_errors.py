@@ -9,17 +9,25 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Iterable, Optional
+from typing import Any, Dict, Iterable, Optional
 
 
 @dataclass(frozen=True)
 class KnownError:
-    """An error by its name; `words` is a regular expression for a line that reports it."""
+    """An error by its name; `words` is a regular expression for a line that reports it.
+
+    `passes` when the same job, begun again, may well not meet it: --max-restarts begins again for those alone.
+    """
 
     name: str
     words: str
     cause: str
     remedy: str
+    passes: bool = False
+
+    def as_dict(self) -> Dict[str, Any]:
+        """Return what is told of the error."""
+        return {"name": self.name, "cause": self.cause, "remedy": self.remedy, "passes": self.passes}
 
 
 KNOWN_ERRORS = (
@@ -28,6 +36,7 @@ KNOWN_ERRORS = (
         words=r"\bEI0002\b",
         cause="a rank waited in a collective for one that had ended, hung, or was far behind",
         remedy="look at the rank that ended first; if all are alive and only slow, raise HCCL_EXEC_TIMEOUT by --env",
+        passes=True,
     ),
     KnownError(
         name="HCCL EI0004",
@@ -40,24 +49,28 @@ KNOWN_ERRORS = (
         words=r"\bEI0006\b",
         cause="a rank could not connect to another one over the NPU network in time",
         remedy="telechat-run doctor pings the NPUs; if one starts late, raise HCCL_CONNECT_TIMEOUT by --env",
+        passes=True,
     ),
     KnownError(
         name="HCCL EJ0001",
         words=r"\bEJ0001\b",
         cause="the card's HCCP process could not start: something of an earlier job is still on the card",
         remedy="telechat-run doctor shows leftovers; end them, then start again",
+        passes=True,
     ),
     KnownError(
         name="port in use",
         words=r"[Aa]ddress already in use|Failed to call bind",
         cause="the scheduler's port is taken on rank 0's node",
         remedy="end what listens there, or set another telechat_master_port",
+        passes=True,
     ),
     KnownError(
         name="workers missing",
         words=r"some processes in the cluster are not successfully spawned",
         cause="not all workers joined the scheduler in time",
         remedy="see the first error of the other nodes; if they only start slowly, raise --cluster-timeout",
+        passes=True,
     ),
     KnownError(
         name="rank twice",
@@ -90,10 +103,34 @@ KNOWN_ERRORS = (
         remedy="put the checkpoints on storage that all nodes share, and name it in telechat_shared_paths",
     ),
     KnownError(
+        name="hang",
+        words=r"hangs: no step for",
+        cause="the training has not come forward for many times as long as a step usually takes",
+        remedy="the workers' stacks, of all nodes, are in logs/stacks or at the end of their logs: one waits elsewhere "
+        "than the others; a step that is that slow by nature needs a larger --hang-factor or --hang-floor",
+        passes=True,
+    ),
+    KnownError(
+        name="node lost",
+        words=r"no sign of life|its supervisor (?:is gone|was killed)|has not joined the job|container .* not running",
+        cause="the node went down, its container was stopped, its link was cut, or the job's supervisor was killed",
+        remedy="look at the node (uptime, `docker ps`, links); `telechat-run finetune --resume` goes on from the "
+        "newest step, with --exclude on other nodes",
+        passes=True,
+    ),
+    KnownError(
         name="killed",
-        words=r"was killed by SIGKILL",
+        words=r"killed by SIGKILL",
         cause="somebody, or the kernel for want of memory, killed the process",
         remedy="`dmesg` on the node names what the kernel killed; then fewer data workers, or more memory",
+        passes=True,
+    ),
+    KnownError(
+        name="crash",
+        words=r"killed by SIG(?:SEGV|BUS|FPE|ILL|ABRT)|Fatal Python error",
+        cause="a library crashed in native code; the stacks are at the end of the worker's log",
+        remedy="if it comes back at the same step, look at that step's data; else telechat-run doctor",
+        passes=True,
     ),
 )
 

@@ -11,15 +11,8 @@ from telechat_runtime.executor import FleetError, call_on_all
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.node_client import NodeClient
 from telechat_runtime.probe import parse_probe, probe_request, unfit
+from telechat_runtime.spec import JobOptions
 from telechat_runtime.topology import ON_NPU, Cluster
-
-
-@dataclass(frozen=True)
-class PlacementWishes:
-    """How many nodes a job takes, None for all of them, and those that it must not take."""
-
-    nodes: Optional[int] = None
-    exclude: Tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -30,29 +23,28 @@ class Placement:
     notes: Tuple[str, ...] = ()
 
 
-def allowed(cluster: Cluster, wishes: PlacementWishes) -> Cluster:
+def allowed(cluster: Cluster, options: JobOptions) -> Cluster:
     """Return the cluster without the nodes that the user excludes. Raises SpecError for a name it does not have."""
     names = [node.name for node in cluster.nodes]
-    unknown = [name for name in wishes.exclude if name not in names]
+    unknown = [name for name in options.exclude if name not in names]
     if unknown:
         raise SpecError(
             f"--exclude {', '.join(unknown)}: no such node in the cluster", next_step=f"it has {', '.join(names)}"
         )
-    left = [name for name in names if name not in wishes.exclude]
+    left = [name for name in names if name not in options.exclude]
     if not left:
         raise SpecError("--exclude leaves no node")
-    if wishes.nodes is not None and wishes.nodes > len(left):
-        raise SpecError(f"--nodes {wishes.nodes} is more than the {len(left)} nodes that the job may use")
+    if options.nodes is not None and options.nodes > len(left):
+        raise SpecError(f"--nodes {options.nodes} is more than the {len(left)} nodes that the job may use")
     return cluster.limited_to(left) if len(left) < len(names) else cluster
 
 
 def place(
     cluster: Cluster,
-    wishes: PlacementWishes,
+    options: JobOptions,
     clients: Mapping[str, NodeClient],
     interrupt: Interrupt,
     *,
-    npus: Optional[int] = None,
     first: Sequence[str] = (),
 ) -> Placement:
     """Return the nodes that the job gets; with a number wished, that many fit ones, those of `first` before others.
@@ -61,19 +53,19 @@ def place(
     number no node is asked: all take part, and the plan is refused when one is not fit. Raises PreflightError when too
     few are fit.
     """
-    cluster = allowed(cluster, wishes)
-    if wishes.nodes is None:
+    cluster = allowed(cluster, options)
+    if options.nodes is None:
         return Placement(cluster)
-    why = _unfit_nodes(cluster, clients, interrupt, npus)
+    why = _unfit_nodes(cluster, clients, interrupt, options.npus_per_node)
     names = [node.name for node in cluster.nodes]
     fit = [name for name in names if name not in why]
     left_out = [f"left out: {name}: {reason}" for name, reason in why.items()]
-    if len(fit) < wishes.nodes:
+    if len(fit) < options.nodes:
         raise PreflightError(
-            "\n".join([f"--nodes {wishes.nodes}: {len(fit)} nodes are fit for the job", *left_out]),
+            "\n".join([f"--nodes {options.nodes}: {len(fit)} nodes are fit for the job", *left_out]),
             next_step="ask for fewer, or mend these; nothing was started",
         )
-    return Placement(cluster.seated(_seats(fit, list(first)[: wishes.nodes], wishes.nodes)), tuple(left_out))
+    return Placement(cluster.seated(_seats(fit, list(first)[: options.nodes], options.nodes)), tuple(left_out))
 
 
 def _seats(fit: Sequence[str], first: Sequence[str], count: int) -> List[str]:

@@ -46,7 +46,7 @@ class NodePlan:
 class JobPlan:
     """The whole job; `metric_rank` is the worker whose loss counts, `results` and `notes` as its Program has them.
 
-    `resumes` is the job whose training it goes on with.
+    `resumes` is the job whose training it goes on with, `restarts` how often that was after a failure, by itself.
     """
 
     job_id: str
@@ -65,6 +65,7 @@ class JobPlan:
     device_target: str = ""
     peers: Optional[Peers] = None
     resumes: str = ""
+    restarts: int = 0
 
     @property
     def world_size(self) -> int:
@@ -114,6 +115,7 @@ class JobPlan:
             "results": list(self.results),
             "inputs": dict(self.inputs),
             "resumes": self.resumes,
+            "restarts": self.restarts,
         }
 
     def as_dict(self) -> Dict[str, Any]:

@@ -19,8 +19,20 @@ _HOUR = 3600
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """A job that failed and was begun again: its id, its first failure, the last step it came to."""
+
+    job_id: str
+    reason: str
+    step: int
+
+
+@dataclass(frozen=True)
 class Report:
-    """The end of a job; `first_failure` names the node that failed before any other, if one did."""
+    """The end of a job; `first_failure` names the node that failed before any other, if one did.
+
+    `attempts` are the jobs that this one goes on with, when failures were met by restarts.
+    """
 
     job_id: str
     folder: str
@@ -31,6 +43,7 @@ class Report:
     first_step: Optional[Step]
     last_step: Optional[Step]
     speed: Optional[Speed]
+    attempts: Tuple[Attempt, ...] = ()
 
     @property
     def state(self) -> JobState:
@@ -49,6 +62,13 @@ class Report:
             return _INTERRUPTED
         return _SUCCEEDED if self.state is JobState.SUCCEEDED else _FAILED
 
+    @property
+    def may_pass(self) -> bool:
+        """Tell whether the job failed of something that it may well not meet when it is begun again."""
+        known = self._known_error()
+        is_failure = self.state in (JobState.FAILED, JobState.LOST)
+        return is_failure and not self.interrupted and known is not None and known.passes
+
     def as_dict(self) -> Dict[str, Any]:
         """Return the report as data."""
         known = self._known_error()
@@ -64,7 +84,8 @@ class Report:
             "last_loss": self.last_step.loss if self.last_step else None,
             "samples_per_second_per_npu": self.speed.samples_per_second if self.speed else None,
             "first_failure": self.first_failure,
-            "known_error": {"name": known.name, "cause": known.cause, "remedy": known.remedy} if known else None,
+            "known_error": known.as_dict() if known else None,
+            "attempts": [vars(attempt) for attempt in self.attempts],
             "nodes": [
                 {
                     "name": outcome.node,
@@ -83,7 +104,11 @@ class Report:
     def as_text(self) -> str:
         """Render the report for reading."""
         ending = "INTERRUPTED" if self.interrupted else str(self.state)
-        lines = [f"job {self.job_id}: {ending} after {duration(self.seconds)}"]
+        lines = [
+            f"job {attempt.job_id}: failed at step {attempt.step}, begun again: {attempt.reason}"
+            for attempt in self.attempts
+        ]
+        lines.append(f"job {self.job_id}: {ending} after {duration(self.seconds)}")
         if self.first_step and self.last_step:
             lines.append(
                 f"  loss      {self.first_step.loss:.4g} (step {self.first_step.number}) -> {self.last_step.loss:.4g} "
@@ -97,6 +122,12 @@ class Report:
         lines += self._failure_lines()
         lines.append(f"  folder    {self.folder} (on each node)")
         return "\n".join(lines)
+
+    def as_attempt(self) -> Attempt:
+        """Return what is told of this job when another one goes on with it."""
+        failed = self._failed()
+        why = f"{failed.node}: {failed.reason or failed.state}" if failed else str(self.state)
+        return Attempt(self.job_id, why, self.last_step.number if self.last_step else 0)
 
     def _failed(self) -> Optional[NodeOutcome]:
         return next((outcome for outcome in self.nodes if outcome.node == self.first_failure), None)

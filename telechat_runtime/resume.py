@@ -18,7 +18,7 @@ from telechat_runtime.finetune_spec import FinetuneSpec
 from telechat_runtime.fleet_status import FleetJob, FleetStatus
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.node_client import NodeClient
-from telechat_runtime.placement import Placement, PlacementWishes, allowed, place
+from telechat_runtime.placement import Placement, allowed, place
 from telechat_runtime.plan import JobPlan
 from telechat_runtime.prepare import ConfigSource, new_job_id
 from telechat_runtime.record import JobRecord, make_record
@@ -34,19 +34,14 @@ LATEST = "latest"
 class ResumeWishes:
     """What may differ from the job that is resumed: overrides of its yaml, options given again, other nodes.
 
-    With `or_begin_again` a job that has saved nothing yet begins as it began before; else that is an error.
+    With `chooses_nodes` they are chosen anew, those of the job before others. With `or_begin_again` a job that has
+    saved nothing yet begins as it began before; else that is an error.
     """
 
     spec: FinetuneSpec
     options: Callable[[JobOptions], JobOptions]
-    placement: PlacementWishes
-    limited: bool = False
+    chooses_nodes: bool = False
     or_begin_again: bool = False
-
-    @property
-    def chooses_nodes(self) -> bool:
-        """Tell whether the job may run on other nodes than before."""
-        return self.limited or self.placement != PlacementWishes()
 
 
 @dataclass(frozen=True)
@@ -111,7 +106,10 @@ def prepare_resume(
     """
     past = _past(job_id, clients, interrupt)
     options = wishes.options(past.options)
-    placement = _chosen_nodes(past, wishes, cluster, clients, interrupt, npus=options.npus_per_node or past.per_node)
+    options = replace(options, npus_per_node=options.npus_per_node or past.per_node)
+    # Who asked for a number of nodes wants so many, whichever they are.
+    anew = wishes.chooses_nodes or (wishes.or_begin_again and options.nodes is not None)
+    placement = _chosen_nodes(past, options, cluster, clients, interrupt, anew=anew)
     cluster = placement.cluster
     resume = _find_step(past, cluster, clients, interrupt, options, or_begin_again=wishes.or_begin_again)
     new_id = new_job_id(options.job_name)
@@ -122,6 +120,17 @@ def prepare_resume(
     return replace(
         plan, notes=(_told(job_id, resume), *(resume.notes if resume else ()), *placement.notes, *plan.notes)
     )
+
+
+def plan_restart(
+    job_id: str, number: int, cluster: Cluster, clients: Mapping[str, NodeClient], interrupt: Interrupt
+) -> JobPlan:
+    """Make the plan of a job that goes on with one that failed, as that was asked for; from nothing if need be.
+
+    On its own nodes; where it was asked to run on some number of nodes, another one may take the place of an unfit one.
+    """
+    wishes = ResumeWishes(spec=FinetuneSpec(), options=lambda options: options, or_begin_again=True)
+    return replace(prepare_resume(job_id, wishes, cluster, clients, interrupt), restarts=number)
 
 
 def _past(job_id: str, clients: Mapping[str, NodeClient], interrupt: Interrupt) -> _Past:
@@ -148,18 +157,17 @@ def _past(job_id: str, clients: Mapping[str, NodeClient], interrupt: Interrupt) 
 
 def _chosen_nodes(
     past: _Past,
-    wishes: ResumeWishes,
+    options: JobOptions,
     cluster: Cluster,
     clients: Mapping[str, NodeClient],
     interrupt: Interrupt,
     *,
-    npus: int,
+    anew: bool,
 ) -> Placement:
-    if wishes.chooses_nodes:
-        candidates = allowed(cluster, PlacementWishes(exclude=wishes.placement.exclude))
-        count = wishes.placement.nodes or min(len(past.nodes), len(candidates.nodes))
-        placement = PlacementWishes(nodes=count, exclude=wishes.placement.exclude)
-        return place(cluster, placement, clients, interrupt, npus=npus, first=past.nodes)
+    if anew:
+        candidates = allowed(cluster, replace(options, nodes=None))
+        count = options.nodes or min(len(past.nodes), len(candidates.nodes))
+        return place(cluster, replace(options, nodes=count), clients, interrupt, first=past.nodes)
     known = {node.name for node in cluster.nodes}
     gone = [name for name in past.nodes if name not in known]
     if gone:
@@ -181,7 +189,7 @@ def _find_step(
 ) -> Optional[Resume]:
     """Return the step to go on from: of the job itself, or of the one that it had resumed; None to begin again."""
     job_id = past.record.job_id
-    per_node = cluster.workers_per_node(options.npus_per_node or past.per_node)
+    per_node = cluster.workers_per_node(options.npus_per_node)
     training = read_training_config(config_values(past.config, source=job_id))
     seats = Seats(
         then=past.world_size,

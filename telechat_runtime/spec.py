@@ -19,6 +19,7 @@ DEFAULT_HEARTBEAT_TIMEOUT = 15
 # Twenty usual steps, and at least ten minutes: writing a checkpoint of a large model takes some.
 DEFAULT_HANG_FACTOR = 20.0
 DEFAULT_HANG_FLOOR = 600
+DEFAULT_RESTART_PAUSE = 10
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class JobOptions:
     """What can be asked of a job of any kind.
 
     A job hangs when no step has come for `hang_factor` times the usual step, but not before `hang_floor` seconds; a
-    factor of 0 means that nobody looks.
+    factor of 0 means that nobody looks. It takes all nodes, or the number of `nodes` that are fit, none of `exclude`.
+    Before the first of its restarts is a pause of `restart_pause` seconds, before each further one twice as long.
     """
 
     job_name: str
@@ -46,6 +48,10 @@ class JobOptions:
     heartbeat_timeout: int = DEFAULT_HEARTBEAT_TIMEOUT
     hang_factor: float = DEFAULT_HANG_FACTOR
     hang_floor: int = DEFAULT_HANG_FLOOR
+    nodes: Optional[int] = None
+    exclude: Tuple[str, ...] = ()
+    max_restarts: int = 0
+    restart_pause: int = DEFAULT_RESTART_PAUSE
 
     def __post_init__(self) -> None:
         if not JOB_NAME.fullmatch(self.job_name):
@@ -55,14 +61,15 @@ class JobOptions:
 
     def as_dict(self) -> Dict[str, Any]:
         """Return the options as data, secrets of `env` and all."""
-        return {**asdict(self), "env": dict(self.env)}
+        return {**asdict(self), "env": dict(self.env), "exclude": list(self.exclude)}
 
 
 def job_options_of(document: Mapping[str, Any]) -> JobOptions:
     """Return the options that as_dict has written; what an older telechat-run did not write is as by default."""
     known = {field.name for field in fields(JobOptions)}
     values = {name: value for name, value in document.items() if name in known}
-    return JobOptions(**{**values, "env": tuple(values.get("env", {}).items())})
+    env, exclude = values.get("env", {}), values.get("exclude", ())
+    return JobOptions(**{**values, "env": tuple(env.items()), "exclude": tuple(exclude)})
 
 
 def check_node_path(option: str, path: str) -> None:

@@ -17,13 +17,13 @@ from telechat_runtime.cli.job_options import (
     detach_option,
     job_options,
 )
-from telechat_runtime.cli.resume_job import resume_job
+from telechat_runtime.cli.resume_job import go_on, resume_job
 from telechat_runtime.cli.run_job import Preparation, run_job
 from telechat_runtime.errors import SpecError
 from telechat_runtime.finetune import prepare
 from telechat_runtime.finetune_spec import METHODS, PRETRAIN_SEQ_LENGTH, TRANSFORMS, FinetuneSpec
 from telechat_runtime.plan import JobPlan
-from telechat_runtime.spec import DEFAULT_HANG_FACTOR, DEFAULT_HANG_FLOOR, MODELS
+from telechat_runtime.spec import DEFAULT_HANG_FACTOR, DEFAULT_HANG_FLOOR, DEFAULT_RESTART_PAUSE, MODELS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -122,6 +122,25 @@ _LAYOUT_OPTIONS = (
     "every rank. Its yaml, options and nodes are taken; --set and the like come on top.",
 )
 @click.option(
+    "--max-restarts",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    envvar="TELECHAT_MAX_RESTARTS",
+    show_envvar=True,
+    metavar="NUMBER",
+    help="Begin the job again from its newest whole step, up to so many times, when it fails of what may pass "
+    "(docs/failures.md).",
+)
+@click.option(
+    "--restart-pause",
+    type=click.IntRange(min=0),
+    default=DEFAULT_RESTART_PAUSE,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the first restart waits; each further one twice as long, up to five minutes.",
+)
+@click.option(
     "--hang-factor",
     type=click.FloatRange(min=0),
     default=DEFAULT_HANG_FACTOR,
@@ -148,6 +167,8 @@ def finetune(
     resumed: Optional[str],
     hang_factor: float,
     hang_floor: int,
+    max_restarts: int,
+    restart_pause: int,
     config_file: Optional[str],
     model: Optional[str],
     speed_up_file: Optional[str],
@@ -158,7 +179,13 @@ def finetune(
     Looks at every node, makes a plan, starts msrun on all nodes at once, shows the logs of the first and the last rank,
     and ends with the truth in its exit code. When one node fails, all are stopped, with or without this command.
     """
-    options = dataclasses.replace(request.options, hang_factor=hang_factor, hang_floor=hang_floor)
+    options = dataclasses.replace(
+        request.options,
+        hang_factor=hang_factor,
+        hang_floor=hang_floor,
+        max_restarts=max_restarts,
+        restart_pause=restart_pause,
+    )
     request = dataclasses.replace(request, options=options, detach=detach)
     if resumed is not None:
         resume_job(request, resumed, wishes)
@@ -169,7 +196,7 @@ def finetune(
     def plan(at: Preparation) -> JobPlan:
         return prepare(spec, request.options, at.cluster, at.clients, source=source, interrupt=at.interrupt)
 
-    run_job(request, plan)
+    run_job(request, plan, go_on=go_on)
 
 
 def _read(name: str) -> str:

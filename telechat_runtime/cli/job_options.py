@@ -13,7 +13,6 @@ import click
 from telechat_runtime.cli.options import inventory_options, json_option
 from telechat_runtime.errors import ConfigError, UsageError
 from telechat_runtime.inventory import InventoryOptions
-from telechat_runtime.placement import PlacementWishes
 from telechat_runtime.prepare import ConfigSource
 from telechat_runtime.spec import (
     DEFAULT_CLUSTER_TIMEOUT,
@@ -34,7 +33,6 @@ class Request:
 
     inventory: InventoryOptions
     options: JobOptions
-    placement: PlacementWishes
     all_ranks: bool
     dry_run: bool
     as_json: bool
@@ -57,10 +55,11 @@ def job_options(job_name: str, *, npus: str = "all") -> Callable[[F], Callable[.
                 cluster_timeout=values.pop("cluster_timeout"),
                 grace_seconds=values.pop("grace"),
                 heartbeat_timeout=values.pop("heartbeat_timeout"),
+                nodes=values.pop("node_count"),
+                exclude=values.pop("exclude"),
             )
-            placement = PlacementWishes(nodes=values.pop("node_count"), exclude=values.pop("exclude"))
             modes = {name: values.pop(name) for name in ("inventory", "all_ranks", "dry_run", "as_json")}
-            return command(request=Request(options=options, placement=placement, **modes), **values)
+            return command(request=Request(options=options, **modes), **values)
 
         for option in reversed((inventory_options, *_options(job_name, npus))):
             wrapper = option(wrapper)

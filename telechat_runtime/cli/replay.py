@@ -11,7 +11,6 @@ from telechat_runtime.cli.job_options import Request, all_ranks_option, detach_o
 from telechat_runtime.cli.options import inventory_options, json_option
 from telechat_runtime.cli.run_job import Preparation, run_job
 from telechat_runtime.inventory import InventoryOptions
-from telechat_runtime.placement import PlacementWishes
 from telechat_runtime.plan import JobPlan
 from telechat_runtime.replay import prepare_replay
 from telechat_runtime.spec import JOB_NAME, JobOptions
@@ -38,7 +37,6 @@ def replay(
     request = Request(
         inventory=inventory,
         options=JobOptions(job_name=name),
-        placement=PlacementWishes(),
         all_ranks=all_ranks,
         dry_run=dry_run,
         as_json=as_json,

@@ -15,7 +15,7 @@ from telechat_runtime.finetune_spec import FinetuneSpec
 from telechat_runtime.fleet_status import fleet_status
 from telechat_runtime.plan import JobPlan
 from telechat_runtime.prepare import whoami
-from telechat_runtime.resume import ResumeWishes, chosen_job, prepare_resume
+from telechat_runtime.resume import ResumeWishes, chosen_job, plan_restart, prepare_resume
 from telechat_runtime.spec import JobOptions
 
 # What of a finetune's own options makes sense for one that goes on.
@@ -30,8 +30,12 @@ _OPTIONS = {
     "heartbeat_timeout": "heartbeat_timeout",
     "hang_factor": "hang_factor",
     "hang_floor": "hang_floor",
+    "max_restarts": "max_restarts",
+    "restart_pause": "restart_pause",
+    "node_count": "nodes",
+    "exclude": "exclude",
 }
-_ALWAYS = ("resumed", "detach", "node_count", "exclude", "all_ranks", "dry_run", "as_json")
+_ALWAYS = ("resumed", "detach", "all_ranks", "dry_run", "as_json")
 _INVENTORY = ("sources", "group", "limit", "vault_ids", "vault_password_files", "ask_vault_password")
 
 
@@ -56,15 +60,19 @@ def resume_job(request: Request, wanted: str, wishes: Mapping[str, Any]) -> None
             again["env"] = tuple({**dict(recorded.env), **dict(again["env"])}.items())
         return dataclasses.replace(recorded, **again)
 
-    resume_wishes = ResumeWishes(
-        spec=spec, options=options, placement=request.placement, limited=bool(request.inventory.limit)
-    )
+    is_moved = bool(request.inventory.limit) or any(name in given for name in ("node_count", "exclude"))
+    resume_wishes = ResumeWishes(spec=spec, options=options, chooses_nodes=is_moved)
 
     def plan(at: Preparation) -> JobPlan:
         job = chosen_job(fleet_status(at.clients, at.interrupt), wanted, whoami())
         return prepare_resume(job.job_id, resume_wishes, at.clusters.limited, at.clients, at.interrupt)
 
-    run_job(request, plan, places_itself=True)
+    run_job(request, plan, places_itself=True, go_on=go_on)
+
+
+def go_on(at: Preparation, job_id: str, number: int) -> JobPlan:
+    """Plan the job that takes up the training of one that failed, as that one was asked for."""
+    return plan_restart(job_id, number, at.clusters.limited, at.clients, at.interrupt)
 
 
 def _given() -> List[str]:

@@ -5,19 +5,22 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import sys
 from dataclasses import dataclass
-from typing import Any, Callable, Iterator, Mapping, Optional
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional
 
 import click
 
 from telechat_runtime.cli.job_options import Request
+from telechat_runtime.cli.keeper import check_keeper, start_keeper
 from telechat_runtime.cli.options import interruptible
 from telechat_runtime.events import Observer
 from telechat_runtime.fleet import open_fleet
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.inventory import Clusters, load_clusters
+from telechat_runtime.keep import Keeping, keep
 from telechat_runtime.launch import launch, start_detached
 from telechat_runtime.node_client import NodeClient
 from telechat_runtime.placement import Placement, place
@@ -45,13 +48,15 @@ def run_job(
     *stages: Callable[[Preparation], JobPlan],
     finish: Optional[Callable[[JobPlan, Preparation, Report], Mapping[str, Any]]] = None,
     places_itself: bool = False,
+    go_on: Optional[Callable[[Preparation, str, int], JobPlan]] = None,
 ) -> None:
     """Prepare a job and run it, or show its plan with --dry-run; end the command with the report's exit code.
 
     A job of several stages goes on while each succeeds; what comes after the first is planned when that has ended.
 
     `finish` is called when the job has succeeded, while the nodes are still at hand, and returns what the report is to
-    show besides: name and value. A job that `places_itself` chooses its nodes while it is prepared.
+    show besides: name and value. A job that `places_itself` chooses its nodes while it is prepared. `go_on` plans the
+    job that takes up a failed one's training, for --max-restarts.
     """
     more: Mapping[str, Any] = {}
     with interruptible() as interrupt, contextlib.ExitStack() as stack:
@@ -59,8 +64,7 @@ def run_job(
         clients = stack.enter_context(open_fleet(clusters.everyone))
         placement = Placement(clusters.limited)
         if not places_itself:
-            npus = request.options.npus_per_node
-            placement = place(clusters.limited, request.placement, clients, interrupt, npus=npus)
+            placement = place(clusters.limited, request.options, clients, interrupt)
         preparation = Preparation(placement.cluster, clusters, clients, interrupt)
         for number, prepare in enumerate(stages, start=1):
             plan = prepare(preparation)
@@ -71,7 +75,7 @@ def run_job(
             if request.detach:
                 _start_detached(request, plan, preparation)
                 return
-            report = _run(request, plan, preparation)
+            report = _run(request, plan, preparation, go_on)
             if report.exit_code != 0:
                 break
             if number < len(stages):
@@ -83,25 +87,42 @@ def run_job(
 
 
 def _start_detached(request: Request, plan: JobPlan, at: Preparation) -> None:
-    _introduce(request, plan)
+    if plan.options.max_restarts:
+        check_keeper(request.inventory)
+    introduce(plan, as_json=request.as_json)
     with progress(as_json=request.as_json) as observer:
         start_detached(plan, at.clients, observer=observer, interrupt=at.interrupt)
+    keeper = start_keeper(plan.job_id, request.inventory) if plan.options.max_restarts else None
     if request.as_json:
-        click.echo(json.dumps({"job_id": plan.job_id, "nodes": [node.node.name for node in plan.nodes]}, indent=2))
-    else:
-        click.echo(f"it runs on without this command; watch it with `telechat-run attach {plan.job_id}`")
+        document: Dict[str, Any] = {"job_id": plan.job_id, "nodes": [node.node.name for node in plan.nodes]}
+        document["keeper"] = {"pid": keeper.pid, "log": str(keeper.log)} if keeper else None
+        click.echo(json.dumps(document, indent=2))
+        return
+    click.echo(f"it runs on without this command; watch it with `telechat-run attach {plan.job_id}`")
+    if keeper:
+        click.echo(f"process {keeper.pid} of this machine begins it again when need be; its log is {keeper.log}")
 
 
-def _introduce(request: Request, plan: JobPlan) -> None:
-    click.echo(f"job {plan.job_id}: {len(plan.nodes)} nodes, {plan.world_size} workers", err=request.as_json)
+def introduce(plan: JobPlan, *, as_json: bool) -> None:
+    """Say which job is about to begin, and what is worth knowing of it."""
+    click.echo(f"job {plan.job_id}: {len(plan.nodes)} nodes, {plan.world_size} workers", err=as_json)
     for note in plan.notes:
-        click.echo(f"note: {note}", err=request.as_json)
+        click.echo(f"note: {note}", err=as_json)
 
 
-def _run(request: Request, plan: JobPlan, at: Preparation) -> Report:
-    _introduce(request, plan)
+def _run(
+    request: Request, plan: JobPlan, at: Preparation, go_on: Optional[Callable[[Preparation, str, int], JobPlan]]
+) -> Report:
     with progress(as_json=request.as_json) as observer:
-        return launch(plan, at.clients, observer=observer, interrupt=at.interrupt, all_ranks=request.all_ranks)
+
+        def run(job: JobPlan) -> Report:
+            introduce(job, as_json=request.as_json)
+            return launch(job, at.clients, observer=observer, interrupt=at.interrupt, all_ranks=request.all_ranks)
+
+        if go_on is None:
+            return run(plan)
+        plan_next = functools.partial(go_on, at)
+        return keep(plan, Keeping(run=run, plan_next=plan_next, tell=observer, interrupt=at.interrupt))
 
 
 @contextlib.contextmanager

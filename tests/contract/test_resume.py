@@ -15,6 +15,7 @@ from typing import Any, Dict, List
 import pytest
 
 from tests.contract.test_job_over_ssh import ROOT, Cluster, cluster
+from tests.unit.telechat_runtime.node.local_node import is_running, wait_until
 
 __all__ = ["cluster"]
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="PID namespaces need root")
@@ -43,6 +44,8 @@ for step in range(step + 1, 11):
     (folder / "meta.json").write_text(json.dumps({{"last_epoch": 1, "last_step": step, "last_ckpt_file": file}}))
     if step == int(os.environ.get("ENDS_AFTER", "0")):
         time.sleep(0.5)
+        if os.environ.get("BY_SIGKILL"):
+            os.kill(os.getpid(), 9)
         raise RuntimeError("chip on fire")
     time.sleep(0.05)
 """
@@ -125,6 +128,33 @@ def test_what_is_cut_goes_on_with_as_many_workers_where_their_files_are(training
     gone = training.run("finetune", "--resume", job_id)
     assert gone.returncode == 5
     assert "has no step that every rank can load" in gone.stderr
+
+
+def test_a_job_that_is_killed_goes_on_by_itself(training: Cluster) -> None:
+    words = ("--max-restarts", "3", "--restart-pause", "0")
+    done = training.finetune("--json", *words, ENDS_AFTER="6", BY_SIGKILL="1")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    (attempt,) = report["attempts"]
+    assert "was killed by SIGKILL" in attempt["reason"]
+    assert begun(training, report) == [f"rank {rank} goes on from step 6 of rank {rank}" for rank in range(4)]
+    assert "restart 1 of 3 in 0 s, after: node" in done.stderr
+    record = json.loads(training.run("show", report["job_id"], "--json").stdout)["nodes"]["node1"]["record"]
+    assert (record["resumes"], record["restarts"]) == (attempt["job_id"], 1)
+    failed = training.finetune("--json", *words, ENDS_AFTER="6")
+    assert (failed.returncode, json.loads(failed.stdout)["attempts"]) == (1, [])
+
+
+def test_a_detached_job_goes_on_while_its_keeper_lives(training: Cluster) -> None:
+    words = ("--detach", "--json", "--max-restarts", "3", "--restart-pause", "0")
+    started = json.loads(training.finetune(*words, ENDS_AFTER="6", BY_SIGKILL="1").stdout)
+    log = Path(started["keeper"]["log"])
+    assert log.is_relative_to(training.folder / "home")
+    assert log.stat().st_mode & 0o777 == 0o600
+    wait_until(lambda: not is_running(started["keeper"]["pid"]))
+    assert f"goes on from step 6 (epoch 1) of job {started['job_id']}" in log.read_text()
+    jobs = json.loads(training.run("jobs", "--json").stdout)
+    assert [job["state"] for job in jobs] == ["SUCCEEDED", "FAILED"]
 
 
 @pytest.mark.parametrize(

@@ -28,12 +28,25 @@ DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "failures.md"
         ("RuntimeError: Memory not enough: current free memory size[0]", "out of memory"),
         ("ValueError: num_parallel_workers exceeds the boundary between 1 and 2!", "data workers"),
         ("rank 3 was killed by SIGKILL", "killed"),
+        ("the scheduler: killed by SIGKILL", "killed"),
+        ("rank 3 was killed by SIGSEGV", "crash"),
+        ("hangs: no step for 700 s after step 5 of 9; usual are 3.0 s", "hang"),
+        ("node1 has given no sign of life for 15 s", "node lost"),
+        ("its supervisor was killed", "node lost"),
+        ("its supervisor is gone: it was killed, or the container or node went down", "node lost"),
+        ("node1: the container 'telechat' is not running", "node lost"),
     ],
 )
 def test_a_line_of_a_log_is_known(line: str, name: str) -> None:
     found = known_error(["INFO all is well", line])
     assert found is not None
     assert found.name == name
+
+
+def test_the_stacks_that_a_hang_leaves_are_no_crash() -> None:
+    found = known_error(["hangs: no step for 700 s after step 5 of 9; usual are 3.0 s", "Fatal Python error: Aborted"])
+    assert found is not None
+    assert found.name == "hang"
 
 
 def test_what_a_healthy_start_prints_is_no_error() -> None:
@@ -49,4 +62,7 @@ def test_of_several_the_more_telling_one_counts() -> None:
 def test_the_document_shows_the_table() -> None:
     rows = [line for line in DOCUMENT.read_text(encoding="utf-8").splitlines() if line.startswith("| ")][1:]
     escaped = {error.name: error.words.replace("|", "\\|") for error in KNOWN_ERRORS}
-    assert rows == [f"| {each.name} | `{escaped[each.name]}` | {each.cause} | {each.remedy} |" for each in KNOWN_ERRORS]
+    assert rows == [
+        f"| {each.name} | `{escaped[each.name]}` | {each.cause} | {each.remedy} | {'yes' if each.passes else 'no'} |"
+        for each in KNOWN_ERRORS
+    ]

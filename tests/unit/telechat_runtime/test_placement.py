@@ -7,7 +7,8 @@ import pytest
 
 from telechat_runtime.errors import PreflightError, SpecError, UnreachableError
 from telechat_runtime.interrupt import Interrupt
-from telechat_runtime.placement import Placement, PlacementWishes, allowed, place
+from telechat_runtime.placement import Placement, allowed, place
+from telechat_runtime.spec import JobOptions
 from telechat_runtime.topology import Cluster, cluster_from_hostvars
 from tests.unit.telechat_runtime.node_answers import probe_answer
 from tests.unit.telechat_runtime.scripted_transport import Answer, ScriptedTransport, clients
@@ -26,6 +27,10 @@ def chips(**ill: str) -> Dict[str, Any]:
     return {"program": "npu-smi", "error": None, "chips": health}
 
 
+def wishes(**options: Any) -> JobOptions:
+    return JobOptions(job_name="finetune", **options)
+
+
 class Fleet:
     def __init__(self, **answers: Answer) -> None:
         self.cluster = cluster()
@@ -38,10 +43,9 @@ class Fleet:
     ) -> Placement:
         return place(
             self.cluster,
-            PlacementWishes(nodes, exclude),
+            wishes(npus_per_node=npus, nodes=nodes, exclude=exclude),
             clients(self.cluster.nodes, self.nodes),
             Interrupt(),
-            npus=npus,
             first=first,
         )
 
@@ -107,13 +111,13 @@ def test_a_node_that_takes_anothers_place_gets_its_rank() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wishes", "message"),
+    ("options", "message"),
     [
-        (PlacementWishes(exclude=("node9",)), "--exclude node9: no such node in the cluster"),
-        (PlacementWishes(exclude=NAMES), "--exclude leaves no node"),
-        (PlacementWishes(nodes=4, exclude=("node1",)), "--nodes 4 is more than the 3 nodes that the job may use"),
+        (wishes(exclude=("node9",)), "--exclude node9: no such node in the cluster"),
+        (wishes(exclude=NAMES), "--exclude leaves no node"),
+        (wishes(nodes=4, exclude=("node1",)), "--nodes 4 is more than the 3 nodes that the job may use"),
     ],
 )
-def test_wishes_that_no_node_can_meet(wishes: PlacementWishes, message: str) -> None:
+def test_wishes_that_no_node_can_meet(options: JobOptions, message: str) -> None:
     with pytest.raises(SpecError, match=message):
-        allowed(cluster(), wishes)
+        allowed(cluster(), options)
