@@ -131,6 +131,10 @@ class NodeClient:
         """Ask the server itself, outside of the container: kernel and firmware are out of sight in there."""
         return self._answer(host_argv(self.node, "examine"), request, timeout=_EXAMINE_SECONDS)
 
+    def sweep(self, request: Mapping[str, Any]) -> Dict[str, Any]:
+        """Look for what dead jobs left on the server, outside of the container too, and remove it if asked to."""
+        return self._answer(host_argv(self.node, "sweep"), request, timeout=_EXAMINE_SECONDS)
+
     def checkpoint_info(self, request: Mapping[str, Any]) -> Dict[str, Any]:
         """Let the node judge a conversion or merge of checkpoints by their headers."""
         return self._call(("checkpoint-info",), request, timeout=_HEADERS_SECONDS)

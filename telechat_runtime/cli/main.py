@@ -62,6 +62,7 @@ class LazyGroup(click.Group):
         "doctor": ("telechat_runtime.cli.doctor", "Examine all nodes: containers, chips, versions, kernels."),
         "logs": ("telechat_runtime.cli.logs", "Show a job's logs."),
         "stop": ("telechat_runtime.cli.stop", "Stop a job on all nodes."),
+        "sweep": ("telechat_runtime.cli.sweep", "Find and remove what dead jobs have left."),
         "node": ("telechat_runtime.cli.node", "Commands that run on a node (used by the others)."),
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},

@@ -83,6 +83,12 @@ def examine() -> None:
     _answer("examine", _read_request())
 
 
+@node.command()
+def sweep() -> None:
+    """Tell what dead jobs left on this server, and remove it if asked to."""
+    _answer("sweep", _read_request())
+
+
 @node.command("checkpoint-info")
 def checkpoint_info() -> None:
     """Tell what a conversion or a merge of checkpoints here would make, or what forbids it."""

@@ -23,30 +23,27 @@ _SECONDS = 60
 
 def health() -> Dict[str, Any]:
     """Return the chips with their health, and why there are none; asks npu-smi once."""
-    program = next((path for path in _PROGRAMS if os.path.isfile(path)), None)
-    if program is None:
+    path = program()
+    if path is None:
         return {"program": None, "error": "there is no npu-smi", "chips": []}
-    said = _run([program, "info"])
+    said = ask(path, "info")
     chips = parse_chips(said)
     if chips:
-        return {"program": program, "error": None, "chips": chips}
+        return {"program": path, "error": None, "chips": chips}
     error = _ERROR.search(said)
-    return {
-        "program": program,
-        "error": error.group(0).strip() if error else "npu-smi info shows no chips",
-        "chips": [],
-    }
+    reason = error.group(0).strip() if error else "npu-smi info shows no chips"
+    return {"program": path, "error": reason, "chips": []}
 
 
 def look() -> Dict[str, Any]:
     """Return the chips, their boards, and why there are none."""
     found = health()
-    program, chips = found["program"], found["chips"]
+    path, chips = found["program"], found["chips"]
     if not chips:
         return {**found, "boards": []}
     ids = sorted({chip["npu_id"] for chip in chips})
     with ThreadPoolExecutor(max_workers=_BOARDS_AT_ONCE) as pool:
-        texts = list(pool.map(lambda npu_id: _run([program, "info", "-t", "board", "-i", str(npu_id)]), ids))
+        texts = list(pool.map(lambda npu_id: ask(path, "info", "-t", "board", "-i", str(npu_id)), ids))
     boards = [{"npu_id": npu_id, **parse_board(text)} for npu_id, text in zip(ids, texts)]
     return {**found, "boards": boards}
 
@@ -62,7 +59,7 @@ def parse_chips(text: str) -> List[Dict[str, Any]]:
         first = cells[0].split()
         if len(cells) != _CELLS or not first or not first[0].isdecimal():
             continue
-        if not _BUS_ID.fullmatch(cells[1]):
+        if not is_bus_id(cells[1]):
             npu = (int(first[0]), " ".join(first[1:]), cells[1]) if len(first) > 1 else npu
         elif npu is not None:
             chips.append({"npu_id": npu[0], "chip_id": int(first[0]), "name": npu[1], "health": npu[2]})
@@ -77,10 +74,21 @@ def parse_board(text: str) -> Dict[str, Optional[str]]:
     return {key: None if value in ("", "-", "NA") else value for key, value in found.items()}
 
 
-def _run(argv: List[str]) -> str:
+def program() -> Optional[str]:
+    """Return where npu-smi is, if it is anywhere."""
+    return next((path for path in _PROGRAMS if os.path.isfile(path)), None)
+
+
+def is_bus_id(cell: str) -> bool:
+    """Tell whether a cell of npu-smi's table holds a PCI bus id, as the second row of a chip does."""
+    return _BUS_ID.fullmatch(cell) is not None
+
+
+def ask(path: str, *words: str) -> str:
+    """Return what npu-smi says, on whichever output, or why it says nothing."""
     try:
         done = subprocess.run(
-            argv,
+            [path, *words],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -16,6 +16,7 @@ from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
 
 JOB_ID_VARIABLE = "TELECHAT_JOB_ID"
 _POLL_SECONDS = 0.05
+_COMMAND_LENGTH = 80
 # KILL leaves no choice to a process, but one in uninterruptible sleep (a hung NPU call) dies only when that ends.
 _KILL_WAIT_SECONDS = 5.0
 
@@ -101,6 +102,17 @@ def of_job(job_id: str) -> List[JobProcess]:
         identity = Identity(pid=int(name), start=int(stat[19]))
         found.append(_job_process(identity, pgid=int(stat[2]), environ=environ))
     return found
+
+
+def command_of(pid: int) -> str:
+    """Return the command line of a process, shortened; or nothing when it is gone."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read().decode("utf-8", "replace").split("\0")
+    except OSError:
+        return ""
+    text = " ".join(words).strip()
+    return text if len(text) <= _COMMAND_LENGTH else f"{text[: _COMMAND_LENGTH - 1]}…"
 
 
 def by_job() -> Dict[str, List[Identity]]:

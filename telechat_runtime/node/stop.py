@@ -28,7 +28,7 @@ def run(request: Dict[str, Any], out: Callable[[Dict[str, Any]], None]) -> int:
     paths = job_paths(request, request["job_id"])
     grace_seconds = float(request.get("grace_seconds", DEFAULT_GRACE_SECONDS))
     ended, left = _end(paths, grace_seconds, str(request.get("by") or ""))
-    job = _settle(paths)
+    job = settle(paths, "its supervisor was gone; the rest was stopped on request")
     everyone = sorted({*job.ended_pids, *ended})
     out({**job.as_event(), "event": "stopped", "job_id": job.job_id, "ended": everyone, "left": left})
     return 0
@@ -77,13 +77,13 @@ def _wait_gone(identity: Identity, seconds: float) -> bool:
     return True
 
 
-def _settle(paths: JobPaths) -> NodeJob:
-    """Return the job's last state; one that lost its supervisor gets the state that this stop has brought about."""
+def settle(paths: JobPaths, reason: str) -> NodeJob:
+    """Return the job's last state; one that lost its supervisor, and has ended now, becomes STOPPED for that reason."""
     job = read_state(paths)
     if job.state is not JobState.LOST:
         return job
     stored = NodeJob(**{**vars(job), "state": JobState.RUNNING})
-    stopped = stored.becoming(JobState.STOPPED, reason="its supervisor was gone; the rest was stopped on request")
+    stopped = stored.becoming(JobState.STOPPED, reason=reason)
     try:
         write_state(paths, stopped)
         lease.clear(paths)

@@ -270,3 +270,26 @@ def test_status_of_two_nodes_and_of_one_that_is_gone(cluster: Cluster) -> None:
     assert done.returncode == 4
     assert "node1  no answer" in done.stdout
     assert "node1: root@" in done.stderr
+
+
+def test_sweep_finds_and_removes_what_a_lost_job_leaves(cluster: Cluster) -> None:
+    job_id = json.loads(cluster.finetune("--detach", "--json", LINGER="600").stdout)["job_id"]
+    for index, server in enumerate(cluster.servers):
+        state = json.loads((cluster.folder / f"root{index}" / "jobs" / job_id / "state.json").read_text())
+        supervisor = state["supervisor"]["pid"]
+        kill = f"kill -9 $(cat /proc/{supervisor}/task/{supervisor}/children | cut -d' ' -f1) {supervisor}"
+        subprocess.run([*server.prefix, "sh", "-c", kill], check=True)
+    found = cluster.run("sweep")
+    assert found.returncode == 1
+    assert [line.split()[:3] for line in found.stdout.splitlines()[1:]] == [
+        [node, *what]
+        for node in ("node0", "node1")
+        for what in (["processes", job_id], ["lease", job_id], ["lost", "job"])
+    ]
+    assert len(cluster.workers()) >= 4, "a look changes nothing"
+    assert cluster.run("sweep", "--reset-chips").returncode == 2
+    swept = cluster.run("sweep", "--yes")
+    assert swept.returncode == 0, swept.stdout + swept.stderr
+    assert cluster.workers() == []
+    clean = cluster.run("sweep", "--json")
+    assert (clean.returncode, json.loads(clean.stdout)["left"]) == (0, 0)

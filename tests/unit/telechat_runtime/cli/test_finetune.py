@@ -21,7 +21,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> List[FinetuneSpec]:
     specs: List[FinetuneSpec] = []
     at = SimpleNamespace(cluster=None, clients={}, interrupt=None)
     monkeypatch.setattr(command, "prepare", lambda spec, *_rest, **_more: specs.append(spec))
-    monkeypatch.setattr(command, "run_job", lambda _request, plan: plan(at))
+    monkeypatch.setattr(command, "run_job", lambda _request, plan, **_more: plan(at))
     return specs
 
 

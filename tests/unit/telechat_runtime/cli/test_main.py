@@ -50,6 +50,7 @@ def test_help_lists_the_commands_in_the_order_of_their_use() -> None:
         "doctor",
         "logs",
         "stop",
+        "sweep",
         "node",
     ]
 
