@@ -29,7 +29,7 @@ def prepare_check(
     options: JobOptions, seconds: int, cluster: Cluster, clients: Mapping[str, NodeClient], interrupt: Interrupt
 ) -> JobPlan:
     """Look at all nodes and plan one process on each. Raises PreflightError or UnreachableError."""
-    probes = NodeLook(cluster, clients, interrupt, needs_port=False).look([])
+    probes = NodeLook(cluster, clients, interrupt, needs_port=False, out_of_service=options.out_of_service).look([])
     program = Program(
         kind="check",
         own=Entry(words=(f"{WORK}/{_ENTRY}", cluster.device_target, str(seconds))),

@@ -119,6 +119,21 @@ def chips(facts: NodeFacts) -> Finding:
     return Finding(Status.OK, f"{count} chips OK")
 
 
+def service(facts: NodeFacts) -> Finding:
+    """The node takes jobs."""
+    found = facts.server.get("service")
+    if found is None:
+        return not_seen("the server is out of sight")
+    out, upgrade = found["service"], found["upgrade"]
+    if out is None:
+        return Finding(Status.OK, "in service")
+    detail = f"out of service: {out['reason']} ({out['by']}, since {out['since']})"
+    if out["kind"] == "upgrade":
+        state = f", {upgrade['state']}" if upgrade else ""
+        return Finding(Status.WARN, f"{detail}{state}", "run playbooks/upgrade.yml again: it goes on from there")
+    return Finding(Status.WARN, detail, f"telechat-run uncordon {facts.node.name} puts it in again")
+
+
 def kernel(facts: NodeFacts) -> Finding:
     """The kernels that a reboot may start have a module of the driver."""
     found = facts.server.get("kernels")
@@ -192,6 +207,7 @@ def verified(facts: NodeFacts) -> Finding:
 
 CHECKS: Tuple[Check, ...] = (
     Check("reachable", reachable),
+    Check("service", service),
     Check("container", container),
     Check("image", doctor_fleet.image),
     Check("runtime", runtime),

@@ -24,7 +24,7 @@ from telechat_runtime.node_zipapp import build
 from telechat_runtime.topology import Cluster, Node
 
 # Of the server itself; the rest only makes sense where jobs run.
-_SERVER_SECTIONS = ("versions", "chips", "kernels", "hccn", "container")
+_SERVER_SECTIONS = ("versions", "chips", "kernels", "hccn", "container", "service")
 _JOB_SECTIONS = ("versions", "probe", "jobs", "devices", "leftovers")
 _SHARED = "shared_folders"
 

@@ -63,7 +63,14 @@ def prepare(
         per_node=cluster.workers_per_node(options.npus_per_node),
         nodes=len(cluster.nodes),
     )
-    nodes = NodeLook(cluster, clients, interrupt, needs_port=workers.count > 1, npus=workers.per_node)
+    nodes = NodeLook(
+        cluster,
+        clients,
+        interrupt,
+        needs_port=workers.count > 1,
+        npus=workers.per_node,
+        out_of_service=options.out_of_service,
+    )
     if source is not None:
         config = finetune_config(spec, source, workers, resume)
         probes = nodes.look(config.node_paths, data=_question(config, cluster))

@@ -109,6 +109,11 @@ class JobPaths:
         return f"{self.work}/output"
 
     @property
+    def service(self) -> str:
+        """Why the node is out of service; not there while it is in service."""
+        return f"{self.job_root}/service.json"
+
+    @property
     def lease(self) -> str:
         """Who holds the node."""
         return f"{self.job_root}/lease.json"

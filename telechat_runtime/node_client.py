@@ -131,6 +131,11 @@ class NodeClient:
         """Ask the server itself, outside of the container: kernel and firmware are out of sight in there."""
         return self._answer(host_argv(self.node, "examine"), request, timeout=_EXAMINE_SECONDS)
 
+    def service(self, wish: Optional[Mapping[str, Any]] = None) -> Dict[str, Any]:
+        """Ask the server whether it is in service; with a wish first take it out, or put it in."""
+        request = {"job_root": self.node.job_root, "set": wish}
+        return self._answer(host_argv(self.node, "service"), request, timeout=_PROBE_SECONDS)
+
     def sweep(self, request: Mapping[str, Any]) -> Dict[str, Any]:
         """Look for what dead jobs left on the server, outside of the container too, and remove it if asked to."""
         return self._answer(host_argv(self.node, "sweep"), request, timeout=_EXAMINE_SECONDS)

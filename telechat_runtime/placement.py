@@ -56,7 +56,7 @@ def place(
     cluster = allowed(cluster, options)
     if options.nodes is None:
         return Placement(cluster)
-    why = _unfit_nodes(cluster, clients, interrupt, options.npus_per_node)
+    why = _unfit_nodes(cluster, clients, interrupt, options)
     names = [node.name for node in cluster.nodes]
     fit = [name for name in names if name not in why]
     left_out = [f"left out: {name}: {reason}" for name, reason in why.items()]
@@ -76,7 +76,7 @@ def _seats(fit: Sequence[str], first: Sequence[str], count: int) -> List[str]:
 
 
 def _unfit_nodes(
-    cluster: Cluster, clients: Mapping[str, NodeClient], interrupt: Interrupt, npus: Optional[int]
+    cluster: Cluster, clients: Mapping[str, NodeClient], interrupt: Interrupt, options: JobOptions
 ) -> Dict[str, str]:
     """Return why nodes can't take the job, by name."""
     nodes = {node.name: node for node in cluster.nodes}
@@ -84,7 +84,8 @@ def _unfit_nodes(
 
     def ask(name: str) -> List[str]:
         request = probe_request(nodes[name], paths=(), port=None, read=(), chips=chips)
-        return unfit(parse_probe(nodes[name], clients[name].probe(request)), npus or nodes[name].npu_count)
+        answer = parse_probe(nodes[name], clients[name].probe(request))
+        return unfit(answer, options.npus_per_node or nodes[name].npu_count, out_of_service=options.out_of_service)
 
     errors: Mapping[str, TelechatError] = {}
     try:

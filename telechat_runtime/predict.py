@@ -69,7 +69,14 @@ def prepare(
     config = overlay(source.text, settings, spec.overrides, source=source.name)
     facts = predict_config(config.text, source=source.name)
     paths = _paths(spec, facts)
-    look = NodeLook(cards.cluster, clients, interrupt, needs_port=cards.world_size > 1, npus=cards.per_node)
+    look = NodeLook(
+        cards.cluster,
+        clients,
+        interrupt,
+        needs_port=cards.world_size > 1,
+        npus=cards.per_node,
+        out_of_service=options.out_of_service,
+    )
     probes = look.look(list(paths), data=DataQuestion(checkpoint=facts.checkpoint))
     _check_kinds(probes, paths)
     job_id = new_job_id(options.job_name)
@@ -167,7 +174,7 @@ def _shipped(
     """Read the tree's yaml from rank 0 alone: which nodes take part only the yaml tells."""
     candidates = shipped_candidates(cluster, _KIND, spec.model)
     master = cluster.limited_to([cluster.master.name])
-    probes = NodeLook(master, clients, interrupt, needs_port=False).look([], read=candidates)
+    probes = NodeLook(master, clients, interrupt, needs_port=False, out_of_service=True).look([], read=candidates)
     return shipped_config(cluster, probes, candidates, kind=_KIND, model=spec.model)
 
 

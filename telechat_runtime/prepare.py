@@ -32,7 +32,7 @@ class ConfigSource:
 class NodeLook:
     """Looks at all nodes of a cluster; `needs_port` when the job has an msrun scheduler.
 
-    `npus` is how many NPUs the job takes of each node; they have to be healthy.
+    `npus` is how many NPUs the job takes of each node; they have to be healthy. `out_of_service` allows nodes that are.
     """
 
     def __init__(
@@ -43,12 +43,14 @@ class NodeLook:
         *,
         needs_port: bool,
         npus: int = 0,
+        out_of_service: bool = False,
     ) -> None:
         self._cluster = cluster
         self._clients = clients
         self._interrupt = interrupt
         self._needs_port = needs_port
         self._npus = npus if cluster.device_target == ON_NPU else 0
+        self._out_of_service = out_of_service
 
     def look(
         self, paths: Sequence[str], read: Sequence[str] = (), *, data: Optional[DataQuestion] = None
@@ -69,7 +71,13 @@ class NodeLook:
             return parse_probe(client.node, client.probe(request), with_data=data is not None)
 
         probes = call_on_all(names, probe, doing="looking at the nodes", interrupt=self._interrupt)
-        check_probes(self._cluster, probes, needs_port=self._needs_port, npus=self._npus)
+        check_probes(
+            self._cluster,
+            probes,
+            needs_port=self._needs_port,
+            npus=self._npus,
+            out_of_service=self._out_of_service,
+        )
         return probes
 
 

@@ -45,7 +45,10 @@ class ChipsLook:
 
 @dataclass(frozen=True)
 class NodeProbe:
-    """A node's answer to `node probe`: `free_port` is for msrun's scheduler, `peers_port` for the supervisors."""
+    """A node's answer to `node probe`: `free_port` is for msrun's scheduler, `peers_port` for the supervisors.
+
+    `service` says why the node is out of service, if it is.
+    """
 
     job_root: str
     hostname: str
@@ -58,6 +61,7 @@ class NodeProbe:
     read: Tuple[Tuple[str, Optional[str]], ...]
     python: Optional[str]
     free_bytes: int
+    service: str = ""
     data: DataLook = NO_DATA
     chips: Optional[ChipsLook] = None
 
@@ -103,12 +107,17 @@ def parse_probe(node: Node, answer: Mapping[str, Any], *, with_data: bool = Fals
             free_bytes=int(answer["free_bytes"]),
             data=parse_data(answer) if with_data else NO_DATA,
             chips=_chips(answer["chips"]),
+            service=_service(answer["service"]),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise UnreachableError(
             f"{node.name}: the answer to probe lacks {error}",
             next_step="bring the node's runtime to this version: run site.yml again",
         ) from error
+
+
+def _service(answer: Optional[Mapping[str, Any]]) -> str:
+    return f"{answer['reason']} ({answer['by']}, since {answer['since']})" if answer else ""
 
 
 def _chips(answer: Optional[Mapping[str, Any]]) -> Optional[ChipsLook]:
@@ -119,13 +128,23 @@ def _chips(answer: Optional[Mapping[str, Any]]) -> Optional[ChipsLook]:
     )
 
 
-def check_probes(cluster: Cluster, probes: Mapping[str, NodeProbe], *, needs_port: bool, npus: int = 0) -> None:
-    """Raise PreflightError that names every problem of every node; `npus` of each are used."""
+def check_probes(
+    cluster: Cluster,
+    probes: Mapping[str, NodeProbe],
+    *,
+    needs_port: bool,
+    npus: int = 0,
+    out_of_service: bool = False,
+) -> None:
+    """Raise PreflightError that names every problem of every node; `npus` of each are used.
+
+    With `out_of_service` that is none: the job is to try a node that others do not get.
+    """
     problems = [
         f"{node.name}: {problem}"
         for node in cluster.nodes
         for problem in [
-            *unfit(probes[node.name], npus),
+            *unfit(probes[node.name], npus, out_of_service=out_of_service),
             *_problems(cluster, node, probes[node.name], needs_port=needs_port),
         ]
     ]
@@ -133,9 +152,14 @@ def check_probes(cluster: Cluster, probes: Mapping[str, NodeProbe], *, needs_por
         raise PreflightError("\n".join(problems), next_step=_MEND)
 
 
-def unfit(probe: NodeProbe, npus: int) -> List[str]:
-    """Return why a node takes no job now, whatever the job: it is busy, or of the `npus` wanted one is not healthy."""
+def unfit(probe: NodeProbe, npus: int, *, out_of_service: bool = False) -> List[str]:
+    """Return why a node takes no job now, whatever the job.
+
+    It is out of service (unless `out_of_service` allows that), busy, or of the `npus` wanted one is not healthy.
+    """
     problems = probe.chips.problems(npus) if probe.chips else []
+    if probe.service and not out_of_service:
+        problems.insert(0, f"out of service: {probe.service}")
     if probe.lease:
         lease = probe.lease
         problems.insert(0, f"busy: {lease.owner} runs job {lease.job_id} on it since {lease.since}")

@@ -37,7 +37,8 @@ class JobOptions:
 
     A job hangs when no step has come for `hang_factor` times the usual step, but not before `hang_floor` seconds; a
     factor of 0 means that nobody looks. It takes all nodes, or the number of `nodes` that are fit, none of `exclude`.
-    Before the first of its restarts is a pause of `restart_pause` seconds, before each further one twice as long.
+    With `out_of_service` they may be out of service. Before the first of its restarts is a pause of `restart_pause`
+    seconds, before each further one twice as long.
     """
 
     job_name: str
@@ -50,6 +51,7 @@ class JobOptions:
     hang_floor: int = DEFAULT_HANG_FLOOR
     nodes: Optional[int] = None
     exclude: Tuple[str, ...] = ()
+    out_of_service: bool = False
     max_restarts: int = 0
     restart_pause: int = DEFAULT_RESTART_PAUSE
 

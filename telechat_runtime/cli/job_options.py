@@ -57,6 +57,7 @@ def job_options(job_name: str, *, npus: str = "all") -> Callable[[F], Callable[.
                 heartbeat_timeout=values.pop("heartbeat_timeout"),
                 nodes=values.pop("node_count"),
                 exclude=values.pop("exclude"),
+                out_of_service=values.pop("out_of_service"),
             )
             modes = {name: values.pop(name) for name in ("inventory", "all_ranks", "dry_run", "as_json")}
             return command(request=Request(options=options, **modes), **values)
@@ -142,6 +143,11 @@ def _options(job_name: str, npus: str) -> tuple[Callable[[Any], Any], ...]:
             help="Run on so many of the nodes: the first that are free and healthy. Default: on all, or not at all.",
         ),
         click.option("--exclude", multiple=True, metavar="NODE", help="Leave this node out. May be repeated."),
+        click.option(
+            "--out-of-service",
+            is_flag=True,
+            help="Run also on nodes that are out of service (telechat-run cordon, a fleet upgrade): to try them.",
+        ),
         click.option(
             "--job-name",
             default=job_name,

@@ -89,6 +89,12 @@ def sweep() -> None:
     _answer("sweep", _read_request())
 
 
+@node.command()
+def service() -> None:
+    """Tell whether this node is in service; take it out, or put it in again."""
+    _answer("service", _read_request())
+
+
 @node.command("checkpoint-info")
 def checkpoint_info() -> None:
     """Tell what a conversion or a merge of checkpoints here would make, or what forbids it."""

@@ -4,24 +4,43 @@
 from __future__ import annotations
 
 import json
+from typing import Dict
 
 import click
 
 from telechat_runtime.cli.options import interruptible, inventory_options, json_option
+from telechat_runtime.fleet import open_fleet
+from telechat_runtime.fleet_service import NodeService, look_at_service
 from telechat_runtime.inventory import InventoryOptions, load_cluster
 from telechat_runtime.table import table_text
+from telechat_runtime.topology import Cluster
 
 
-@click.command(short_help="Show the cluster that the inventory describes.")
+@click.command(short_help="Show the cluster: ranks, addresses, NPUs, service.")
 @inventory_options
+@click.option("--offline", is_flag=True, help="Show what the inventory says; contact no node.")
 @json_option
-def nodes(*, inventory: InventoryOptions, as_json: bool) -> None:
-    """Show the cluster that the inventory describes: ranks, addresses, NPUs. Contacts no node."""
+def nodes(*, inventory: InventoryOptions, offline: bool, as_json: bool) -> None:
+    """Show the cluster that the inventory describes: ranks, addresses, NPUs; and which nodes are in service."""
+    found: Dict[str, NodeService] = {}
     with interruptible() as interrupt:
         cluster = load_cluster(inventory, interrupt)
-    if as_json:
-        click.echo(json.dumps(cluster.as_dict(), indent=2))
-        return
+        if not offline:
+            with open_fleet(cluster) as clients:
+                found = look_at_service(clients, interrupt)
+    click.echo(json.dumps(_document(cluster, found), indent=2) if as_json else _text(cluster, found))
+
+
+def _document(cluster: Cluster, found: Dict[str, NodeService]) -> Dict[str, object]:
+    document = cluster.as_dict()
+    document["nodes"] = [
+        {**node, **({"service": found[node["name"]].as_dict()} if found else {})} for node in document["nodes"]
+    ]
+    return document
+
+
+def _text(cluster: Cluster, found: Dict[str, NodeService]) -> str:
+    head = ["RANK", "NODE", "ADDRESS", "NPUS", "CONNECTION", "CONTAINER", *(["SERVICE"] if found else [])]
     rows = [
         [
             str(node.rank),
@@ -30,7 +49,8 @@ def nodes(*, inventory: InventoryOptions, as_json: bool) -> None:
             str(node.npu_count),
             "this machine" if node.connection.kind == "local" else f"ssh {node.connection.host}",
             node.container,
+            *([found[node.name].as_text()] if found else []),
         ]
         for node in cluster.nodes
     ]
-    click.echo(table_text(["RANK", "NODE", "ADDRESS", "NPUS", "CONNECTION", "CONTAINER"], rows))
+    return table_text(head, rows)

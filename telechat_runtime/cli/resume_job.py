@@ -34,6 +34,7 @@ _OPTIONS = {
     "restart_pause": "restart_pause",
     "node_count": "nodes",
     "exclude": "exclude",
+    "out_of_service": "out_of_service",
 }
 _ALWAYS = ("resumed", "detach", "all_ranks", "dry_run", "as_json")
 _INVENTORY = ("sources", "group", "limit", "vault_ids", "vault_password_files", "ask_vault_password")

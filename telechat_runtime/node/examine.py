@@ -11,7 +11,18 @@ import time
 from typing import Any, Callable, Dict
 
 from telechat_runtime.errors import UsageError
-from telechat_runtime.node import chips, container, hccn, kernels, leftovers, probe, shared_folders, status, versions
+from telechat_runtime.node import (
+    chips,
+    container,
+    hccn,
+    kernels,
+    leftovers,
+    probe,
+    service,
+    shared_folders,
+    status,
+    versions,
+)
 
 _SECTIONS: Dict[str, Callable[[Dict[str, Any]], Any]] = {
     "versions": versions.look,
@@ -25,6 +36,7 @@ _SECTIONS: Dict[str, Callable[[Dict[str, Any]], Any]] = {
     "devices": lambda _request: sorted(glob.glob("/dev/davinci*")),
     "leftovers": leftovers.look,
     "shared_folders": shared_folders.look,
+    "service": service.look,
 }
 
 

@@ -12,7 +12,7 @@ import subprocess
 import time
 from typing import Any, Callable, Dict, Optional
 
-from telechat_runtime.node import chips, lease, mindrecord
+from telechat_runtime.node import chips, lease, mindrecord, service
 from telechat_runtime.node.data_folders import identify, look_at_checkpoint
 from telechat_runtime.node.state import job_paths
 
@@ -38,6 +38,7 @@ def look(request: Dict[str, Any]) -> Dict[str, Any]:
         "hostname": hostname,
         "resolves": _resolves(hostname),
         "lease": looked.held,
+        "service": service.out_of_service(paths),
         "paths": {path: _kind(path) for path in request.get("paths", [])},
         "port": _port(request.get("port")),
         "tree": _tree(request.get("tree")),

@@ -16,7 +16,7 @@ from typing import Any, Callable, Dict, Optional
 
 from telechat_runtime.errors import PreflightError, TelechatError
 from telechat_runtime.job import JobPaths, JobState
-from telechat_runtime.node import lease, record, supervisor
+from telechat_runtime.node import lease, record, service, supervisor
 from telechat_runtime.node.environment import job_environment
 from telechat_runtime.node.processes import end_job, identify
 from telechat_runtime.node.start_request import checked_paths
@@ -40,6 +40,9 @@ def run(request: Dict[str, Any], out: Callable[[Dict[str, Any]], None]) -> int:
     except OSError as error:
         raise PreflightError(f"the job root can't be used: {error}", next_step="check telechat_job_root") from error
     try:
+        # With the lease in hand: who drains the node looks for a lease after it has taken the node out of service.
+        if not (request.get("options") or {}).get("out_of_service"):
+            service.refuse_out_of_service(paths)
         pid = _start(paths, request, held)
     except BaseException:
         lease.give_back(held)

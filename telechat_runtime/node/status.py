@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List
 
 from telechat_runtime.errors import PreflightError
 from telechat_runtime.job import JobPaths, JobState
-from telechat_runtime.node import lease
+from telechat_runtime.node import lease, service
 from telechat_runtime.node.state import NodeJob, job_paths, read_state
 
 _SHOWN = ("job_id", "kind", "owner", "started", "ended", "exit_code", "reason", "failed_rank", "cause")
@@ -24,7 +24,11 @@ def look(request: Dict[str, Any]) -> Dict[str, Any]:
     """Return the answer, as the node protocol has it."""
     paths = job_paths(request, "status")
     looked = lease.look(paths)
-    answer: Dict[str, Any] = {"lease": looked.held, "jobs": [_shown(job) for job in _jobs(paths.job_root)]}
+    answer: Dict[str, Any] = {
+        "lease": looked.held,
+        "service": service.out_of_service(paths),
+        "jobs": [_shown(job) for job in _jobs(paths.job_root)],
+    }
     if looked.stale:
         answer["stale_lease"] = looked.stale
     return answer

@@ -39,6 +39,7 @@ def probe_answer(request: Optional[Mapping[str, Any]] = None, **changes: Any) ->
         "hostname": "node",
         "resolves": True,
         "lease": None,
+        "service": None,
         "paths": dict.fromkeys(asked["paths"], "dir"),
         "port": {"wanted": port, "free": port, "peers": port + 1} if port else None,
         "tree": {"path": asked["tree"], "run_mindformer": True} if asked["tree"] else None,
@@ -73,6 +74,7 @@ def server(**changes: Any) -> Dict[str, Any]:
             "kernels": {"running": "5.10.0-1", "installed": ["5.10.0-1"], "with_module": ["5.10.0-1"]},
             "hccn": {"program": "/usr/local/Ascend/driver/tools/hccn_tool", "devices": [npu(n) for n in range(8)]},
             "container": {"state": "running", "image": "telechat-ms:1.0", "image_id": IMAGE, "wanted_id": IMAGE},
+            "service": {"service": None, "upgrade": None},
         },
         changes,
     )

@@ -45,7 +45,7 @@ def test_each_node_is_asked_once_in_each_place() -> None:
     look(*transports)
     for transport in transports:
         assert [request["sections"] for _, request in transport.asked] == [
-            ["versions", "chips", "kernels", "hccn", "container"],
+            ["versions", "chips", "kernels", "hccn", "container", "service"],
             ["versions", "probe", "jobs", "devices", "leftovers"],
             ["pings"],
         ]
@@ -63,7 +63,7 @@ def test_what_the_server_did_not_tell_is_asked_in_the_container() -> None:
     old = Result(1, "", "SyntaxError: invalid syntax")
     node0 = answers(old, {**inside(), "chips": server()["chips"]})
     found = look(node0, answers(server(), inside()))
-    assert node0.asked[1][1]["sections"] == [*JOBS, "chips", "kernels", "hccn", "container"]
+    assert node0.asked[1][1]["sections"] == [*JOBS, "chips", "kernels", "hccn", "container", "service"]
     assert found.findings["node0"]["chips"].status is Status.OK
     assert found.findings["node0"]["kernel"].status is Status.NOT_SEEN
 

@@ -197,6 +197,29 @@ def test_what_is_wrong_is_named_with_the_next_step(
     assert next_step in judged.next_step
 
 
+OUT = {"reason": "new fan", "by": "ada@bastion", "since": "2026-01-31T10:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("service", "detail", "next_step"),
+    [
+        (
+            {"service": {**OUT, "kind": "maintenance"}, "upgrade": None},
+            "out of service: new fan (ada@bastion, since 2026-01-31T10:00:00Z)",
+            "telechat-run uncordon node0 puts it in again",
+        ),
+        (
+            {"service": {**OUT, "kind": "upgrade"}, "upgrade": {"state": "failed"}},
+            "out of service: new fan (ada@bastion, since 2026-01-31T10:00:00Z), failed",
+            "run playbooks/upgrade.yml again: it goes on from there",
+        ),
+    ],
+)
+def test_a_node_out_of_service(service: Dict[str, Any], detail: str, next_step: str) -> None:
+    found = finding("service", facts(server_says={**server(), "service": service}))
+    assert found == Finding(Status.WARN, detail, next_step)
+
+
 def test_an_unreachable_node_fails_once_and_everything_else_is_not_seen() -> None:
     gone = facts(error=UnreachableError("node0: can't connect", next_step="is it up?"), server_says={})
     findings = check_node(gone)
@@ -208,7 +231,7 @@ def test_a_stopped_container_hides_the_software_but_not_the_server() -> None:
     findings = check_node(facts(error=SILENT))
     seen = {name for name, found in findings.items() if found.status is not Status.NOT_SEEN}
     network = {f"hccn {name}" for name in ("ip", "link", "net", "tls", "ping")}
-    assert seen == {"reachable", "container", "image", "chips", "hdk", "kernel", "matrix"} | network
+    assert seen == {"reachable", "service", "container", "image", "chips", "hdk", "kernel", "matrix"} | network
     assert findings["matrix"].detail.endswith("(CANN, MindSpore, MindFormers not seen)")
 
 

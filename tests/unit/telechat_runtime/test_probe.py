@@ -22,6 +22,7 @@ ANSWER: Dict[str, Any] = {
     "free_bytes": 1 << 40,
     "clock": 1.0,
     "chips": None,
+    "service": None,
 }
 
 

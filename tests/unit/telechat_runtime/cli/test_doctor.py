@@ -69,7 +69,7 @@ def test_a_healthy_fleet_is_one_line_a_check_and_exit_code_0(doctor: Nodes) -> N
     lines = result.output.splitlines()
     assert lines[0] == "ok        reachable  all 3 nodes: answers"
     assert "ok        chips      all 3 nodes: 8 chips OK" in lines
-    assert len(lines) == 21
+    assert len(lines) == 22
     assert {line[:10] for line in lines} == {"ok        "}
 
 

@@ -40,6 +40,8 @@ def test_help_lists_the_commands_in_the_order_of_their_use() -> None:
         "convert",
         "merge-lora",
         "nodes",
+        "cordon",
+        "uncordon",
         "status",
         "jobs",
         "attach",
@@ -71,7 +73,7 @@ def test_version() -> None:
 
 
 def test_nodes_as_a_table(inventory: str) -> None:
-    result = CliRunner().invoke(cli, ["nodes", "-i", inventory], catch_exceptions=False)
+    result = CliRunner().invoke(cli, ["nodes", "--offline", "-i", inventory], catch_exceptions=False)
     assert result.output.splitlines() == [
         "RANK  NODE   ADDRESS     NPUS  CONNECTION      CONTAINER",
         "0     node0  192.0.2.10  8     ssh 192.0.2.10  telechat",
@@ -80,13 +82,16 @@ def test_nodes_as_a_table(inventory: str) -> None:
 
 
 def test_nodes_as_data(inventory: str) -> None:
-    result = CliRunner().invoke(cli, ["nodes", "-i", inventory, "--json"], catch_exceptions=False)
+    result = CliRunner().invoke(cli, ["nodes", "--offline", "-i", inventory, "--json"], catch_exceptions=False)
     assert [node["name"] for node in json.loads(result.output)["nodes"]] == ["node0", "node1"]
 
 
 def test_an_option_can_come_from_the_environment(inventory: str) -> None:
     result = CliRunner().invoke(
-        cli, ["nodes"], catch_exceptions=False, env={"TELECHAT_INVENTORY": inventory, "TELECHAT_LIMIT": "node1"}
+        cli,
+        ["nodes", "--offline"],
+        catch_exceptions=False,
+        env={"TELECHAT_INVENTORY": inventory, "TELECHAT_LIMIT": "node1"},
     )
     assert result.output.splitlines()[1:] == ["0     node1  node1    8     ssh node1   telechat"]
 

@@ -20,7 +20,7 @@ def run(*words: str, stdin: str) -> subprocess.CompletedProcess[str]:
 def test_an_answer_is_one_json_line(tmp_path: Path) -> None:
     done = run("status", stdin=json.dumps({"job_root": str(tmp_path)}))
     assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout) == {"lease": None, "jobs": []}
+    assert json.loads(done.stdout) == {"lease": None, "service": None, "jobs": []}
 
 
 @pytest.mark.parametrize(

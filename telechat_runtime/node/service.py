@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether this node is in service: new jobs start only on nodes that are, unless they are asked for by name.
+
+`<job_root>/service.json` says why a node is out; without it the node is in service. The job root is the same in the
+container, where jobs start, and on the server, where upgrades are made. `node service` reads and writes it; it also
+shows what the fleet upgrade has written down on the server (/etc/telechat/upgrade.json).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from typing import Any, Callable, Dict, Optional
+
+from telechat_runtime.errors import PreflightError, UsageError
+from telechat_runtime.job import JobPaths
+from telechat_runtime.node.state import job_paths, utc_now, write_file
+
+UPGRADE_RECORD = "/etc/telechat/upgrade.json"
+MAINTENANCE = "maintenance"
+_KINDS = (MAINTENANCE, "upgrade")
+
+
+def run(request: Dict[str, Any], out: Callable[[Dict[str, Any]], None]) -> int:
+    """Write service and upgrade as they are; first take the node out of service or put it in, if `set` says so.
+
+    Raises:
+        PreflightError: The node is out for another reason than the one that is to end, or the file can't be written.
+        UsageError: `set` is not what the node protocol says.
+
+    """
+    paths = job_paths(request, "service")
+    wish = request.get("set")
+    if wish is not None:
+        _set(paths, wish)
+    out(look(request))
+    return 0
+
+
+def look(request: Dict[str, Any]) -> Dict[str, Any]:
+    """Return service and upgrade, null for each that there is nothing to say of."""
+    return {"service": out_of_service(job_paths(request, "service")), "upgrade": _document(UPGRADE_RECORD)}
+
+
+def out_of_service(paths: JobPaths) -> Optional[Dict[str, Any]]:
+    """Return why the node takes no jobs: kind, reason, by, since; None when it is in service.
+
+    A file that can't be read keeps the node out: somebody meant it to be.
+    """
+    if not os.path.exists(paths.service):
+        return None
+    found = _document(paths.service)
+    unreadable = {"kind": MAINTENANCE, "reason": f"{paths.service} can't be read", "by": "unknown", "since": "unknown"}
+    return found if found and {"kind", "reason", "by", "since"} <= set(found) else unreadable
+
+
+def refuse_out_of_service(paths: JobPaths) -> None:
+    """Raise PreflightError when the node is out of service."""
+    found = out_of_service(paths)
+    if found is not None:
+        raise PreflightError(f"out of service: {told(found)}", next_step="wait, or leave it out: --exclude, --nodes")
+
+
+def told(service: Dict[str, Any]) -> str:
+    """Write why a node is out of service."""
+    return f"{service['reason']} ({service['by']}, since {service['since']})"
+
+
+def _set(paths: JobPaths, wish: Dict[str, Any]) -> None:
+    kind = wish.get("kind")
+    if kind not in _KINDS or not isinstance(wish.get("out"), bool):
+        raise UsageError(f"set wants out: true or false, and kind: {' or '.join(_KINDS)}")
+    found = out_of_service(paths)
+    if found is not None and found["kind"] != kind:
+        raise PreflightError(f"it is out of service for another reason: {told(found)}")
+    try:
+        if not wish["out"]:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(paths.service)
+            return
+        os.makedirs(paths.job_root, exist_ok=True)
+        since = found["since"] if found else utc_now()
+        document = {"kind": kind, "reason": str(wish.get("reason") or kind), "by": str(wish.get("by")), "since": since}
+        write_file(paths.service, json.dumps(document))
+    except OSError as error:
+        raise PreflightError(f"{paths.service} can't be written: {error.strerror}") from error
+
+
+def _document(path: str) -> Optional[Dict[str, Any]]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            document = json.load(file)
+    except (OSError, ValueError):
+        return None
+    return document if isinstance(document, dict) else None
