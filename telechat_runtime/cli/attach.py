@@ -54,7 +54,7 @@ def attach(*, job_id: Optional[str], inventory: InventoryOptions, keeps: bool, a
                 return plan
 
             status = fleet_status(clients, interrupt)
-            plan = recorded_plan(choose_job(status, job_id, whoami()), status, clusters.limited, clients, interrupt)
+            plan = recorded_plan(choose_job(status, job_id, whoami()), status, clusters.everyone, clients, interrupt)
             if keeps:
                 report = keep(plan, Keeping(run=watch, plan_next=restart, tell=observer, interrupt=interrupt))
             else:

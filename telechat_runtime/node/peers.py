@@ -89,6 +89,8 @@ class Peers:
         self._began = time.monotonic()
         self._writers: Dict[int, asyncio.StreamWriter] = {}
         self._said: List[Dict[str, Any]] = []
+        self._told: Set[int] = set()  # who was told all that was said, whatever became of the connection then
+        self._somebody_came: Optional[asyncio.Event] = None
         self._tasks: Set[asyncio.Task[None]] = set()
         self._server: Optional[asyncio.AbstractServer] = None
         self._loop = asyncio.new_event_loop()
@@ -110,7 +112,7 @@ class Peers:
         self._loop.call_soon_threadsafe(self._say, self._document(self._group.rank, state, reason))
 
     def close(self) -> None:
-        """Let the last words go out, and part."""
+        """Part, when the others have heard the last words; one that has yet to come is waited for, but not for long."""
         asyncio.run_coroutine_threadsafe(self._part(), self._loop)
         self._thread.join()
 
@@ -123,6 +125,8 @@ class Peers:
         self._loop.close()
 
     async def _part(self) -> None:
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._all_told(), self._group.silence_seconds)
         if self._server is not None:
             self._server.close()
         writers = list(self._writers.values())
@@ -136,6 +140,12 @@ class Peers:
             task.cancel()
         await asyncio.gather(*gone, *rest, return_exceptions=True)
         self._loop.stop()
+
+    async def _all_told(self) -> None:
+        """Wait until all who have not ended themselves have been told what was said."""
+        while self._said and set(self._last_sign) - self._told:
+            self._somebody_came = asyncio.Event()
+            await self._somebody_came.wait()
 
     async def _give_signs(self) -> None:
         while True:
@@ -182,6 +192,9 @@ class Peers:
         self._writers[rank] = writer
         for document in self._said:
             self._write(rank, writer, document)
+        self._told.add(rank)
+        if self._somebody_came is not None:
+            self._somebody_came.set()
         try:
             while line := await reader.readline():
                 self._take(rank, _parse(line))
@@ -207,6 +220,7 @@ class Peers:
 
     def _say(self, document: Dict[str, Any]) -> None:
         self._said.append(document)
+        self._told = set(self._writers)
         for rank, writer in list(self._writers.items()):
             self._write(rank, writer, document)
 

@@ -69,7 +69,12 @@ def test_stop_tells_what_ended_what_is_left_and_who_did_not_answer() -> None:
         "node1": ScriptedTransport({"status": status_of(job("a", "RUNNING")), "stop": UnreachableError("node1: gone")}),
     }
     found = clients(NODES, transports)
-    result = stop_job(fleet_status(found, Interrupt()).job("a"), found, grace_seconds=3, interrupt=Interrupt())
+    result = stop_job(
+        fleet_status(found, Interrupt()).job("a"), found, grace_seconds=3, by="ada@bastion", interrupt=Interrupt()
+    )
     assert result.left == (("node0", [2]),)
     assert {name: str(error) for name, error in result.errors.items()} == {"node1": "node1: gone"}
-    assert transports["node0"].asked[-1] == ("stop", {"job_root": "/var/lib/telechat", "grace_seconds": 3})
+    assert transports["node0"].asked[-1] == (
+        "stop",
+        {"job_root": "/var/lib/telechat", "grace_seconds": 3, "by": "ada@bastion"},
+    )

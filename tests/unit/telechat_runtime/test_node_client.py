@@ -106,9 +106,9 @@ def test_a_watch_that_fails_says_why() -> None:
 
 def test_stop_and_status() -> None:
     transport = ScriptedTransport({"stop": {"state": "STOPPED"}, "status": {"lease": None, "jobs": []}})
-    assert NodeClient(NODE, transport).stop("finetune-1", "/root", 5) == {"state": "STOPPED"}
+    assert NodeClient(NODE, transport).stop("finetune-1", "/root", 5, by="ada@bastion") == {"state": "STOPPED"}
     assert NodeClient(NODE, transport).status() == {"lease": None, "jobs": []}
     assert transport.asked == [
-        ("stop", {"job_root": "/root", "grace_seconds": 5}),
+        ("stop", {"job_root": "/root", "grace_seconds": 5, "by": "ada@bastion"}),
         ("status", {"job_root": "/var/lib/telechat"}),
     ]

@@ -8,7 +8,7 @@ def test_only_the_sections_that_were_asked_for(node: LocalNode) -> None:
     answered = node.call("examine", job_root=str(node.job_root), sections=["probe", "jobs"])
     assert answered.exit_code == 0
     assert set(answered.document) == {"probe", "jobs", "clock"}
-    assert answered.document["jobs"] == {"lease": None, "jobs": []}
+    assert answered.document["jobs"] == {"lease": None, "service": None, "jobs": []}
     assert answered.document["probe"]["job_root"] == str(node.job_root)
 
 

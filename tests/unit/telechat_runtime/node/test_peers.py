@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import socket
+import threading
 import time
 from contextlib import closing
 from typing import Callable, Iterator, List, Tuple
@@ -83,6 +84,19 @@ def test_last_words_are_heard_and_a_good_end_is_no_silence(join: Join, group: Pe
     assert (hub.end, spoke.end) == (None, None)
 
 
+@pytest.mark.parametrize("early", [0, 1])
+def test_who_ends_before_the_others_have_come_is_heard_all_the_same(join: Join, group: PeerGroup, early: int) -> None:
+    quick = Peers(dataclasses.replace(group, rank=early))
+    quick.announce(JobState.FAILED, "at once")
+    leaving = threading.Thread(target=quick.close)
+    leaving.start()
+    time.sleep(0.5)
+    others = [join(rank) for rank in range(3) if rank != early]
+    wait_until(lambda: all(each.end for each in others))
+    leaving.join()
+    assert {each.end for each in others} == {PeerEnd(NAMES[early], JobState.FAILED, "at once")}
+
+
 def test_who_disappears_is_lost_to_all(join: Join, group: PeerGroup) -> None:
     hub, spoke = join(0, silence_seconds=SILENCE), join(2, silence_seconds=SILENCE)
     gone = Peers(dataclasses.replace(group, rank=1))
@@ -130,7 +144,7 @@ def test_a_stranger_is_not_listened_to(join: Join, group: PeerGroup, hello: byte
 
 
 def test_a_link_that_breaks_is_taken_up_again(join: Join) -> None:
-    hub, spoke = join(0), join(1)
+    hub, spoke = join(0, silence_seconds=SILENCE), join(1)
     wait_until(lambda: 1 in hub._writers)
     hub._loop.call_soon_threadsafe(hub._writers[1].transport.abort)
     spoke.announce(JobState.FAILED, "later")

@@ -26,7 +26,7 @@ def answer(root: Path) -> Dict[str, Any]:
 
 
 def test_a_node_without_jobs(tmp_path: Path) -> None:
-    assert answer(tmp_path / "nowhere") == {"lease": None, "jobs": []}
+    assert answer(tmp_path / "nowhere") == {"lease": None, "service": None, "jobs": []}
 
 
 def test_the_newest_job_comes_first(tmp_path: Path) -> None:
