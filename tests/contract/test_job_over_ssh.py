@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -52,6 +53,8 @@ class Cluster:
             "telechat_python": str(folder / "bin" / "python3"),
             "telechat_tree": str(folder / "tree"),
             "telechat_device_target": "CPU",
+            # All clusters are this one machine, and several tests may run at once.
+            "telechat_master_port": free_port(),
         }
 
     def prepare(self) -> None:
@@ -98,6 +101,12 @@ class Cluster:
                 if wanted in entry.read_bytes().split(b"\0"):
                     found.append(entry.parent.name)
         return found
+
+
+def free_port() -> int:
+    with contextlib.closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager
