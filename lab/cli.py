@@ -17,6 +17,7 @@ from lab import artifacts, faults, files, fleet, kernels, network, power, recond
 from lab.cache import ensure_all
 from lab.errors import LabError
 from lab.layout import cache_root, find_lab
+from lab.settings import DEFAULT_CHIPS, DEFAULT_HOSTS, find_host, require
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,8 +39,8 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     up = commands.add_parser("up", help="bring the servers up; again: heal what is missing")
-    up.add_argument("--hosts", type=int, help=f"number of servers (default {fleet.DEFAULT_HOSTS})")
-    up.add_argument("--chips", type=int, help=f"NPUs of each server (default {fleet.DEFAULT_CHIPS})")
+    up.add_argument("--hosts", type=int, help=f"number of servers (default {DEFAULT_HOSTS})")
+    up.add_argument("--chips", type=int, help=f"NPUs of each server (default {DEFAULT_CHIPS})")
     up.add_argument(
         "--no-mindspore", action="store_true", help="without the MindSpore environment (3 GB, about 90 s, once)"
     )
@@ -123,13 +124,13 @@ def _status(arguments: argparse.Namespace) -> int:
 
 def _shell(arguments: argparse.Namespace) -> int:
     lab = find_lab(arguments.name)
-    host = fleet.find_host(lab, arguments.host)
+    host = find_host(lab, arguments.host)
     return _become(ssh.argv(lab, host, arguments.argv))
 
 
 def _exec(arguments: argparse.Namespace) -> int:
     lab = find_lab(arguments.name)
-    fleet.require(lab)
+    require(lab)
     if not network.exists(lab.netns):
         raise LabError(f"lab {lab.name!r} has lost its network {lab.netns}: `python3 -m lab up` heals it")
     return _become(network.inside(lab.netns, arguments.argv))
@@ -148,7 +149,7 @@ def _fault(arguments: argparse.Namespace) -> int:
         return 0
     if arguments.host is None or not (arguments.fault or arguments.clear):
         raise LabError("fault: HOST and NAME[=VALUE] are needed, or --clear, or --list")
-    host = fleet.find_host(find_lab(arguments.name), arguments.host)
+    host = find_host(find_lab(arguments.name), arguments.host)
     if arguments.clear:
         faults.heal(host, arguments.fault)
     else:
@@ -159,7 +160,7 @@ def _fault(arguments: argparse.Namespace) -> int:
 def _power(arguments: argparse.Namespace) -> int:
     requirements.check()
     lab = find_lab(arguments.name)
-    hosts = [fleet.find_host(lab, name) for name in arguments.hosts]
+    hosts = [find_host(lab, name) for name in arguments.hosts]
     with files.locked(lab.lock):
         if arguments.action != "on":
             power.switch_off(lab, hosts)
@@ -171,7 +172,7 @@ def _power(arguments: argparse.Namespace) -> int:
 def _link(arguments: argparse.Namespace) -> int:
     requirements.check()
     lab = find_lab(arguments.name)
-    for host in [fleet.find_host(lab, name) for name in arguments.hosts]:
+    for host in [find_host(lab, name) for name in arguments.hosts]:
         network.pull_out(lab, host) if arguments.action == "down" else network.put_back(lab, host)
     return 0
 
@@ -179,7 +180,7 @@ def _link(arguments: argparse.Namespace) -> int:
 def _kernel(arguments: argparse.Namespace) -> int:
     requirements.check()
     lab = find_lab(arguments.name)
-    host = fleet.find_host(lab, arguments.host)
+    host = find_host(lab, arguments.host)
     if arguments.action == "add":
         kernels.add(lab, host, arguments.release, headers=not arguments.no_headers)
     else:
@@ -194,7 +195,7 @@ def _state(arguments: argparse.Namespace) -> int:
         return 0
     requirements.check()
     lab = find_lab(arguments.name)
-    wanted = {fleet.find_host(lab, host): state for host, state in _assignments(arguments.words)}
+    wanted = {find_host(lab, host): state for host, state in _assignments(arguments.words)}
     recondition.recondition(lab, wanted, report)
     return 0
 

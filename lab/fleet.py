@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,54 +17,18 @@ from lab import artifacts, files, image, inventory, limits, network, power, proc
 from lab.cache import Report, ensure_all
 from lab.cgroup import Group
 from lab.errors import LabError
-from lab.layout import CHECKOUT, HUB_ADDRESS, MAX_CHIPS, MAX_HOSTS, cache_root
+from lab.host_state import events, state
+from lab.layout import CHECKOUT, HUB_ADDRESS, cache_root
 from lab.server import PORT
+from lab.settings import Settings, read_settings, require, settle
 from lab.supervisor import BootSettings
 from lab.workload import archives
 
 if TYPE_CHECKING:
     from lab.layout import Host, Lab
 
-DEFAULT_HOSTS = 2
-DEFAULT_CHIPS = 8
 FOUNDATION = ("base", "apt")
 _SERVER_SECONDS = 10.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What a lab consists of."""
-
-    hosts: int
-    chips: int
-    mindspore: bool
-    # What its hosts stand on, by name: folders of the cache that stay the same for the lab's whole life.
-    foundation: dict[str, str]
-
-
-def read_settings(lab: Lab) -> Settings | None:
-    """Return what the lab was asked to be, None when there is none."""
-    try:
-        return Settings(**json.loads(lab.settings.read_text()))
-    except FileNotFoundError:
-        return None
-
-
-def require(lab: Lab) -> Settings:
-    """Return the settings of a lab that is there. Raises LabError when it is not."""
-    settings = read_settings(lab)
-    if settings is None:
-        raise LabError(f"there is no lab {lab.name!r} in {lab.state.parent}: `python3 -m lab up` makes it")
-    return settings
-
-
-def find_host(lab: Lab, name: str) -> Host:
-    """Return a host by its name. Raises LabError that lists the names there are."""
-    for host in lab.hosts(require(lab).hosts):
-        if host.name == name:
-            return host
-    names = ", ".join(host.name for host in lab.hosts(require(lab).hosts))
-    raise LabError(f"lab {lab.name!r} has no host {name!r}; it has {names}")
 
 
 def claim(lab: Lab) -> None:
@@ -75,27 +39,6 @@ def claim(lab: Lab) -> None:
             f"lab {lab.name!r} already is in {owner}: choose another --name, or use LAB_STATE={Path(owner).parent}"
         )
     lab.lock.write_text(f"{lab.state}\n")
-
-
-def settle(old: Settings | None, *, hosts: int | None, chips: int | None, mindspore: bool) -> Settings:
-    """Return what the lab shall consist of, given what it does now.
-
-    Hosts may be added to a lab; what would take something from a running one needs `down` first.
-    """
-    wanted_hosts = hosts if hosts is not None else old.hosts if old else DEFAULT_HOSTS
-    wanted_chips = chips if chips is not None else old.chips if old else DEFAULT_CHIPS
-    if not 1 <= wanted_hosts <= MAX_HOSTS:
-        raise LabError(f"--hosts {wanted_hosts}: a lab has 1 to {MAX_HOSTS} hosts")
-    if not 1 <= wanted_chips <= MAX_CHIPS:
-        raise LabError(f"--chips {wanted_chips}: a server has 1 to {MAX_CHIPS} chips")
-    if old and (wanted_hosts < old.hosts or wanted_chips != old.chips):
-        raise LabError(
-            f"the lab has {old.hosts} hosts of {old.chips} chips, {wanted_hosts} of {wanted_chips} were asked for: "
-            "hosts can be added; for anything else run `python3 -m lab down` first"
-        )
-    return Settings(
-        hosts=wanted_hosts, chips=wanted_chips, mindspore=mindspore, foundation=old.foundation if old else {}
-    )
 
 
 def up(lab: Lab, *, hosts: int | None, chips: int | None, mindspore: bool, report: Report) -> bool:
@@ -152,9 +95,9 @@ def status(lab: Lab) -> dict[str, Any]:
         {
             "name": host.name,
             "address": host.address,
-            "state": power.state(host),
+            "state": state(host),
             "cable": "unplugged" if host.unplugged.exists() else "plugged",
-            "boots": power.events(host).count("boot"),
+            "boots": events(host).count("boot"),
             "faults": json.loads(host.faults.read_text()) if host.faults.exists() else {},
         }
         for host in lab.hosts(settings.hosts)
@@ -248,7 +191,7 @@ def _prepare(lab: Lab, host: Host, settings: Settings, made: dict[str, Path], re
     )
     if not provision.write_boot_settings(host, boot):
         return changed
-    if power.state(host) != "off":
+    if state(host) != "off":
         report(f"{host.name}: its MindSpore environment changes at its next reboot")
     return True
 

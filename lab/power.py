@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Switch hosts on and tell in which state they are."""
+"""Switch hosts on and off."""
 
 from __future__ import annotations
 
-import json
 import subprocess
 import threading
 import time
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from lab import network, process, ssh, supervision
 from lab.errors import LabError
+from lab.host_state import state
 from lab.supervisor import record
 
 if TYPE_CHECKING:
@@ -23,24 +23,6 @@ if TYPE_CHECKING:
 WORKERS = 8
 _BOOT_SECONDS = 120.0
 _POLL_SECONDS = 0.1
-
-# Last event of a host whose supervisor lives -> state.
-_STATES = {"boot": "running", "off": "rebooting", "no_boot": "held", "slow_boot": "held"}
-
-
-def state(host: Host) -> str:
-    """Return `off`, `starting`, `running`, `rebooting`, or `held` (a fault holds the boot back)."""
-    if not process.alive(host.supervisor):
-        return "off"
-    happened = events(host)
-    return _STATES[happened[-1]] if happened else "starting"
-
-
-def events(host: Host) -> list[str]:
-    """Return the names of what happened to a host since it was made."""
-    if not host.events.exists():
-        return []
-    return [json.loads(line)["event"] for line in host.events.read_text().splitlines()]
 
 
 def switch_on(lab: Lab, hosts: Sequence[Host], report: Report) -> bool:

@@ -9,10 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import disk_layers, files, fleet, power, provision, ssh
+from lab import disk_layers, files, power, provision, ssh
 from lab.cache import ensure_all
 from lab.errors import LabError
 from lab.layout import cache_root
+from lab.settings import require
 from lab.states import STATES
 from lab.supervisor import BootSettings
 from lab.vendor import faults, hardware
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from lab.cache import Report
     from lab.layout import Host, Lab
+    from lab.settings import Settings
     from lab.states import State
 
 _HDK = "/root/hdk"
@@ -33,7 +35,7 @@ def recondition(lab: Lab, wanted: Mapping[Host, str], report: Report) -> None:
     Raises LabError for an unknown state, and with a script's last words when it does not do what it shall.
     """
     states = {host: find(name) for host, name in wanted.items()}
-    settings = fleet.require(lab)
+    settings = require(lab)
     _make_layers(list(states.values()), report)
     hosts = list(states)
     with files.locked(lab.lock):
@@ -66,7 +68,7 @@ def _make_layers(states: list[State], report: Report) -> None:
     ensure_all(cache_root(), list(entries.values()), report)
 
 
-def _replace_disk(lab: Lab, host: Host, state: State, settings: fleet.Settings) -> None:
+def _replace_disk(lab: Lab, host: Host, state: State, settings: Settings) -> None:
     layers = [entry.path(cache_root()) for entry in disk_layers.stack(state.name)]
     apt, base = (Path(settings.foundation[name]) for name in ("apt", "base"))
     provision.empty_disk(lab, host, base=base, apt=apt)

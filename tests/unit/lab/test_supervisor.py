@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lab import power, supervision, supervisor
+from lab import host_state, supervision, supervisor
 from lab.layout import find_lab
 
 
@@ -23,7 +23,7 @@ def test_a_host_boots_at_once_without_faults_and_waits_until_no_boot_is_cleared(
     host = find_lab("x", {"LAB_STATE": str(tmp_path)}).host(0)
     host.hardware.mkdir(parents=True)
     supervisor.wait_for_power(host)
-    assert power.events(host) == []
+    assert host_state.events(host) == []
     host.faults.write_text('{"no_boot": true}')
     polls: list[float] = []
 
@@ -35,7 +35,7 @@ def test_a_host_boots_at_once_without_faults_and_waits_until_no_boot_is_cleared(
     monkeypatch.setattr(supervisor.time, "sleep", poll)
     supervisor.wait_for_power(host)
     assert len(polls) == 3
-    assert power.events(host) == ["no_boot"]
+    assert host_state.events(host) == ["no_boot"]
 
 
 def test_slow_boot_holds_the_boot_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +52,7 @@ def test_a_host_without_supervisor_is_off_whatever_happened_last(tmp_path: Path)
     host = find_lab("x", {"LAB_STATE": str(tmp_path)}).host(0)
     host.folder.mkdir(parents=True)
     supervisor.record(host, "boot")
-    assert power.state(host) == "off"
+    assert host_state.state(host) == "off"
 
 
 @pytest.mark.parametrize(
@@ -61,10 +61,10 @@ def test_a_host_without_supervisor_is_off_whatever_happened_last(tmp_path: Path)
 def test_the_last_event_is_the_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, event: str, state: str) -> None:
     host = find_lab("x", {"LAB_STATE": str(tmp_path)}).host(0)
     host.folder.mkdir(parents=True)
-    monkeypatch.setattr(power.process, "alive", lambda _path: True)
-    assert power.state(host) == "starting"
+    monkeypatch.setattr(host_state.process, "alive", lambda _path: True)
+    assert host_state.state(host) == "starting"
     supervisor.record(host, event)
-    assert power.state(host) == state
+    assert host_state.state(host) == state
 
 
 class Machine:
