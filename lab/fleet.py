@@ -74,9 +74,7 @@ def down(lab: Lab, report: Report) -> bool:
         with ThreadPoolExecutor(max_workers=power.WORKERS) as pool:
             list(pool.map(supervision.end, hosts))
         process.kill(lab.server)
-        for host in hosts:
-            network.delete(host.netns)
-        network.delete(lab.netns)
+        network.delete([*(host.netns for host in hosts), lab.netns])
         group = Group(path=lab.netns)
         group.kill()
         group.remove()

@@ -55,74 +55,72 @@ def make_hub(lab: Lab) -> bool:
     """Make the hub; return whether anything was missing."""
     made = not exists(lab.netns)
     if made:
-        run(["ip", "netns", "add", lab.netns])
+        _batch([f"netns add {lab.netns}"])
     if BRIDGE not in _links(lab.netns):
         run(["ip", "-n", lab.netns, "link", "add", BRIDGE, "type", "bridge"])
         made = True
-    _batch(lab.netns, hub_commands())
+    _batch(hub_commands(), lab.netns)
     return made
 
 
-def make_host(lab: Lab, host: Host) -> None:
-    """Make a stopped host's namespace and cable anew, whatever was left of them."""
-    delete(host.netns)
-    _unplug_for_good(lab, host)
-    run(["ip", "netns", "add", host.netns])
-    connect(lab, host)
+def make_hosts(lab: Lab, hosts: Sequence[Host]) -> None:
+    """Make stopped hosts' namespaces and cables anew, whatever was left of them."""
+    delete([host.netns for host in hosts])
+    _unplug_for_good(lab, hosts)
+    _batch([f"netns add {host.netns}" for host in hosts])
+    connect(lab, hosts)
 
 
-def connect(lab: Lab, host: Host) -> bool:
-    """Give a host its cable if it has none; return whether it had none."""
-    if host.name in _links(lab.netns):
-        return False
-    _batch(lab.netns, host_commands(host))
-    _batch(
-        host.netns,
-        [
-            "link set lo up",
-            f"addr replace {host.address}/{NETMASK_BITS} dev eth0",
-            "link set eth0 up",
-        ],
-    )
-    return True
+def connect(lab: Lab, hosts: Sequence[Host]) -> list[Host]:
+    """Give hosts their cable if they have none; return those that had none."""
+    there = _links(lab.netns)
+    missing = [host for host in hosts if host.name not in there]
+    _batch([line for host in missing for line in host_commands(host)], lab.netns)
+    for host in missing:
+        address = f"addr replace {host.address}/{NETMASK_BITS} dev eth0"
+        _batch(["link set lo up", address, "link set eth0 up"], host.netns)
+    return missing
 
 
-def plug(lab: Lab, host: Host, *, on: bool) -> None:
-    """Plug a host's cable in or out, as its network card does with its power; one that is pulled out stays out."""
-    state = "up" if on and not host.unplugged.exists() else "down"
-    run(["ip", "-n", lab.netns, "link", "set", host.name, state])
+def plug(lab: Lab, hosts: Sequence[Host], *, on: bool) -> None:
+    """Plug hosts' cables in or out, as a network card does with its power; one that is pulled out stays out."""
+    states = {host: "up" if on and not host.unplugged.exists() else "down" for host in hosts}
+    _batch([f"link set {host.name} {state}" for host, state in states.items()], lab.netns)
 
 
 def pull_out(lab: Lab, host: Host) -> None:
     """Pull a host's cable out; neither reboots nor power cuts put it back."""
     host.unplugged.touch()
-    plug(lab, host, on=False)
+    plug(lab, [host], on=False)
 
 
 def put_back(lab: Lab, host: Host) -> None:
     """Put a host's cable back; it carries nothing while the host is off."""
     host.unplugged.unlink(missing_ok=True)
-    plug(lab, host, on=True)
+    plug(lab, [host], on=True)
 
 
-def delete(netns: str) -> None:
-    """Delete a namespace and all in it; nothing when it is not there."""
-    if exists(netns):
-        run(["ip", "netns", "delete", netns])
+def delete(names: Sequence[str]) -> None:
+    """Delete namespaces and all in them; nothing of those that are not there."""
+    _batch([f"netns delete {name}" for name in names if exists(name)])
 
 
-def _unplug_for_good(lab: Lab, host: Host) -> None:
-    """Remove the hub's end of a cable. The kernel may be doing so at this moment: the other end's namespace is gone."""
+def _unplug_for_good(lab: Lab, hosts: Sequence[Host]) -> None:
+    """Remove the hub's ends of cables. The kernel may be doing so already: the other ends' namespaces are gone."""
     deadline = time.monotonic() + _KERNEL_SECONDS
-    argv = ["ip", "-n", lab.netns, "link", "delete", host.name]
-    while host.name in _links(lab.netns):
-        failed = subprocess.run(argv, capture_output=True, text=True, check=False).returncode
-        if failed and time.monotonic() > deadline:
-            raise LabError(f"{host.name} in {lab.netns} cannot be deleted: `ip -n {lab.netns} link`")
+    names = {host.name for host in hosts}
+    while left := names & _links(lab.netns):
+        for name in left:
+            subprocess.run(["ip", "-n", lab.netns, "link", "delete", name], capture_output=True, check=False)
+        if time.monotonic() > deadline:
+            raise LabError(f"{', '.join(sorted(left))} in {lab.netns} cannot be deleted: `ip -n {lab.netns} link`")
 
 
-def _batch(netns: str, commands: list[str]) -> None:
-    run(["ip", "-n", netns, "-batch", "-"], stdin="".join(f"{command}\n" for command in commands))
+def _batch(commands: Sequence[str], netns: str | None = None) -> None:
+    """Run commands of ip(8) in one process, in a namespace or for the machine."""
+    if commands:
+        inside_it = [] if netns is None else ["-n", netns]
+        run(["ip", *inside_it, "-batch", "-"], stdin="".join(f"{command}\n" for command in commands))
 
 
 def _links(netns: str) -> set[str]:

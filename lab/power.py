@@ -49,7 +49,7 @@ def switch_off(lab: Lab, hosts: Sequence[Host]) -> None:
 def _switch_off(lab: Lab, host: Host) -> None:
     supervision.end(host)
     record(host, "off")
-    network.plug(lab, host, on=False)
+    network.plug(lab, [host], on=False)
 
 
 def _switch_on(lab: Lab, host: Host, report: Report, stop: threading.Event) -> bool:
@@ -60,13 +60,13 @@ def _switch_on(lab: Lab, host: Host, report: Report, stop: threading.Event) -> b
     if now == "off":
         # A supervisor that was killed leaves its host running, in nobody's hands.
         supervision.end(host)
-        network.make_host(lab, host)
+        network.make_hosts(lab, [host])
         supervision.start(host)
         changed = True
     else:
-        changed = network.connect(lab, host)
+        changed = bool(network.connect(lab, [host]))
         if changed:
-            network.plug(lab, host, on=True)
+            network.plug(lab, [host], on=True)
     if host.unplugged.exists():
         report(f"{host.name}: its cable is unplugged, not waited for (`lab link {host.name} up` plugs it in)")
         return changed

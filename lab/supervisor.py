@@ -86,7 +86,7 @@ def record(host: Host, event: str, **details: float) -> None:
 def boot(lab: Lab, host: Host, settings: BootSettings) -> int:
     """Boot the host once; return systemd-nspawn's exit code when it is off again."""
     pci.write(host.hardware / "bus/pci/devices", settings.chips, host.hardware)
-    network.plug(lab, host, on=True)
+    network.plug(lab, [host], on=True)
     record(host, "boot")
     command = nspawn.argv(host, mindspore=Path(settings.mindspore) if settings.mindspore else None)
     with host.console.open("ab") as console:
@@ -100,7 +100,7 @@ def boot(lab: Lab, host: Host, settings: BootSettings) -> int:
         )
     code = wait(host, machine, Group(path=f"{settings.group}/machine"))
     record(host, "off", code=code)
-    network.plug(lab, host, on=False)
+    network.plug(lab, [host], on=False)
     return code
 
 
