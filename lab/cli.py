@@ -44,6 +44,11 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument(
         "--no-mindspore", action="store_true", help="without the MindSpore environment (3 GB, about 90 s, once)"
     )
+    up.add_argument(
+        "--light",
+        action="store_true",
+        help="servers without systemd and Docker, of which a machine holds hundreds (kept until `down`)",
+    )
     commands.add_parser("down", help="remove them completely, whatever state they are in")
     status = commands.add_parser("status", help="show the servers")
     status.add_argument("--json", action="store_true", help="as data")
@@ -95,7 +100,12 @@ def _up(arguments: argparse.Namespace) -> int:
     requirements.check()
     lab = find_lab(arguments.name)
     changed = fleet.up(
-        lab, hosts=arguments.hosts, chips=arguments.chips, mindspore=not arguments.no_mindspore, report=report
+        lab,
+        hosts=arguments.hosts,
+        chips=arguments.chips,
+        mindspore=not arguments.no_mindspore,
+        light=arguments.light,
+        report=report,
     )
     print(lab.inventory / "hosts.yml" if changed else f"{lab.inventory / 'hosts.yml'} (no change)")
     return 0

@@ -41,15 +41,15 @@ def claim(lab: Lab) -> None:
     lab.lock.write_text(f"{lab.state}\n")
 
 
-def up(lab: Lab, *, hosts: int | None, chips: int | None, mindspore: bool, report: Report) -> bool:
+def up(lab: Lab, *, hosts: int | None, chips: int | None, mindspore: bool, light: bool, report: Report) -> bool:
     """Bring the lab up, or what is missing of it; return whether anything had to be done.
 
     Raises LabError for wishes that contradict the running lab and for a host that does not boot.
     """
     with files.locked(lab.lock):
         claim(lab)
-        settings = settle(read_settings(lab), hosts=hosts, chips=chips, mindspore=mindspore)
-        limits.make_room(settings.hosts, report)
+        settings = settle(read_settings(lab), hosts=hosts, chips=chips, mindspore=mindspore, light=light)
+        limits.make_room(settings.hosts, report, light=settings.light)
         made = ensure_all(cache_root(), artifacts.wanted(with_mindspore=mindspore), report)
         settings = _with_foundation(settings, made)
         made.update({name: Path(path) for name, path in settings.foundation.items()})
@@ -71,8 +71,10 @@ def down(lab: Lab, report: Report) -> bool:
         found = lab.state.exists() or network.exists(lab.netns) or bool(indexes)
         hosts = [lab.host(index) for index in sorted(indexes)]
         ssh.end_connections(lab)
+        # Of whichever kind the hosts were: what says so may be gone.
+        supervision.end(supervision.of_light_hosts(lab))
         with ThreadPoolExecutor(max_workers=power.WORKERS) as pool:
-            list(pool.map(supervision.end, hosts))
+            list(pool.map(supervision.end, map(supervision.of_host, hosts)))
         process.kill(lab.server)
         network.delete([*(host.netns for host in hosts), lab.netns])
         group = Group(path=lab.netns)
@@ -132,9 +134,7 @@ def _make_site(lab: Lab, settings: Settings, made: dict[str, Path]) -> bool:
         lab.www / "share": lab.share,
     }
     changed = [files.link_atomically(path, target) for path, target in links.items()]
-    texts = inventory.documents(
-        lab, hosts=settings.hosts, chips=settings.chips, packages=made["hdk"], image=facts, shared=shared
-    )
+    texts = inventory.documents(lab, settings, packages=made["hdk"], image=facts, shared=shared)
     return inventory.write(lab, texts) or any(changed)
 
 
@@ -179,12 +179,12 @@ def _boot_all(lab: Lab, settings: Settings, made: dict[str, Path], report: Repor
 
 def _prepare(lab: Lab, host: Host, settings: Settings, made: dict[str, Path], report: Report) -> bool:
     """Make the host unless it is there; say what its next boot takes."""
-    changed = provision.make(lab, host, base=made["base"], apt=made["apt"], chips=settings.chips)
+    changed = provision.make(lab, host, base=made["base"], apt=made["apt"], chips=settings.chips, light=settings.light)
     boot = BootSettings(
         base=str(made["base"]),
         chips=settings.chips,
         mindspore=str(made["mindspore"]) if "mindspore" in made else None,
-        group=supervision.group_path(host),
+        group=(supervision.of_light_hosts(lab) if settings.light else supervision.of_host(host)).group,
         layers=BootSettings.read(host.boot_settings).layers if host.boot_settings.exists() else (),
     )
     if not provision.write_boot_settings(host, boot):

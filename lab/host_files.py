@@ -103,6 +103,13 @@ def docker_workarounds(*, cgroup_v1: bool, can_raise_limits: bool) -> dict[str, 
     return files
 
 
+def service_manager() -> dict[str, File]:
+    """Return what stands for systemd on a light host, under the names that Debian has for it."""
+    # reboot, poweroff, halt and shutdown are links to systemctl in the base image.
+    text = (Path(__file__).parent / "light/service_manager.py").read_text()
+    return {"usr/bin/systemctl": File(text=text, mode=0o755), "usr/sbin/init": File(link="../bin/systemctl")}
+
+
 def write(upper: Path, lower: Path, files: dict[str, File]) -> None:
     """Write files into a host's own layer; a folder that the base image has keeps its mode there."""
     for name, file in files.items():

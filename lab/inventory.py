@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lab.layout import Lab
+    from lab.settings import Settings
 
 GROUP = "ascend"
 SITE = CHECKOUT / "lab" / "site"
+LIGHT_SITE = CHECKOUT / "lab" / "light" / "site"
 
 
 def hosts_yaml(lab: Lab, *, hosts: int, chips: int) -> str:
@@ -55,13 +57,14 @@ def lab_yaml(lab: Lab, *, packages: Path, image: dict[str, str], shared: dict[st
 
 
 def documents(
-    lab: Lab, *, hosts: int, chips: int, packages: Path, image: dict[str, str], shared: dict[str, Any]
+    lab: Lab, settings: Settings, *, packages: Path, image: dict[str, str], shared: dict[str, Any]
 ) -> dict[str, str]:
     """Return all files of the inventory, path -> text: hosts.yml, the site's files, the lab's paths."""
-    site = {str(path.relative_to(SITE)): path.read_text() for path in sorted(SITE.rglob("*")) if path.is_file()}
+    folder = LIGHT_SITE if settings.light else SITE
+    site = {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.rglob("*")) if path.is_file()}
     return {
         **site,
-        "hosts.yml": hosts_yaml(lab, hosts=hosts, chips=chips),
+        "hosts.yml": hosts_yaml(lab, hosts=settings.hosts, chips=settings.chips),
         "group_vars/all/lab.yml": lab_yaml(lab, packages=packages, image=image, shared=shared),
     }
 

@@ -81,6 +81,16 @@ class Host:
         return self.hardware / POWER_CUT
 
     @property
+    def powered(self) -> Path:
+        """There while a light host's power is on, be it that it runs, reboots or is held."""
+        return self.folder / "powered"
+
+    @property
+    def os_boot(self) -> Path:
+        """Written by a light host's operating system when it has booted: its state, as systemd names it."""
+        return self.hardware / "os_boot"
+
+    @property
     def unplugged(self) -> Path:
         """There while somebody has unplugged the host's cable."""
         return self.folder / "unplugged"
@@ -102,7 +112,7 @@ class Host:
 
     @property
     def supervisor(self) -> Path:
-        """Identity of the supervisor process."""
+        """Identity of the supervisor process; light hosts share one, and have this file while their power is on."""
         return self.folder / "supervisor.json"
 
     @property
@@ -167,6 +177,16 @@ class Lab:
     def www(self) -> Path:
         """Document root of the file server."""
         return self.state / "www"
+
+    @property
+    def supervisor(self) -> Path:
+        """Identity of the supervisor of all light hosts."""
+        return self.state / "supervisor.json"
+
+    @property
+    def bus(self) -> Path:
+        """The bus of light hosts that lack no chip, like `/sys/bus`."""
+        return self.state / "bus"
 
     @property
     def server(self) -> Path:

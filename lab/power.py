@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from lab import network, process, ssh, supervision
 from lab.errors import LabError
 from lab.host_state import state
+from lab.light import power as light
+from lab.settings import require
 from lab.supervisor import record
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ def switch_on(lab: Lab, hosts: Sequence[Host], report: Report) -> bool:
 
     Raises LabError for the first host that does not come up.
     """
+    if require(lab).light:
+        return light.switch_on(lab, hosts, report)
     stop = threading.Event()
     with ThreadPoolExecutor(max_workers=WORKERS) as pool:
         try:
@@ -42,12 +46,15 @@ def switch_on(lab: Lab, hosts: Sequence[Host], report: Report) -> bool:
 
 def switch_off(lab: Lab, hosts: Sequence[Host]) -> None:
     """Cut the power of hosts: every process ends at once, `/run` and `/dev` are gone, their disks stay as written."""
+    if require(lab).light:
+        light.switch_off(lab, hosts)
+        return
     with ThreadPoolExecutor(max_workers=WORKERS) as pool:
         list(pool.map(lambda host: _switch_off(lab, host), hosts))
 
 
 def _switch_off(lab: Lab, host: Host) -> None:
-    supervision.end(host)
+    supervision.end(supervision.of_host(host))
     record(host, "off")
     network.plug(lab, [host], on=False)
 
@@ -59,9 +66,9 @@ def _switch_on(lab: Lab, host: Host, report: Report, stop: threading.Event) -> b
         return False
     if now == "off":
         # A supervisor that was killed leaves its host running, in nobody's hands.
-        supervision.end(host)
+        supervision.end(supervision.of_host(host))
         network.make_hosts(lab, [host])
-        supervision.start(host)
+        supervision.start(supervision.of_host(host))
         changed = True
     else:
         changed = bool(network.connect(lab, [host]))

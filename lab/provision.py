@@ -32,7 +32,7 @@ def make_key(path: Path, comment: str) -> None:
         run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", path])
 
 
-def make(lab: Lab, host: Host, *, base: Path, apt: Path, chips: int) -> bool:
+def make(lab: Lab, host: Host, *, base: Path, apt: Path, chips: int, light: bool) -> bool:
     """Make the host's folder in one step; return whether it was missing."""
     if host.folder.is_dir():
         return False
@@ -44,21 +44,21 @@ def make(lab: Lab, host: Host, *, base: Path, apt: Path, chips: int) -> bool:
     (part / "root").chmod(0o755)
     hardware.create(part / "hardware", chips)
     make_key(part / "host_key", f"root@{host.name}")
-    _make_disk(lab, host, part, base=base, apt=apt, key=(part / "host_key").read_text())
+    _make_disk(lab, host, part, base=base, apt=apt, key=(part / "host_key").read_text(), light=light)
     (part / "host_key").unlink()
     part.rename(host.folder)
     return True
 
 
-def empty_disk(lab: Lab, host: Host, *, base: Path, apt: Path) -> None:
+def empty_disk(lab: Lab, host: Host, *, base: Path, apt: Path, light: bool) -> None:
     """Give a host that is off an empty disk; who it is for SSH stays."""
     key = (host.upper / _HOST_KEY).read_text()
     for name in ("upper", "work", "docker"):
         files.remove_tree(host.folder / name)
-    _make_disk(lab, host, host.folder, base=base, apt=apt, key=key)
+    _make_disk(lab, host, host.folder, base=base, apt=apt, key=key, light=light)
 
 
-def _make_disk(lab: Lab, host: Host, folder: Path, *, base: Path, apt: Path, key: str) -> None:
+def _make_disk(lab: Lab, host: Host, folder: Path, *, base: Path, apt: Path, key: str, light: bool) -> None:
     for name in ("upper", "work", "docker"):
         (folder / name).mkdir()
     (folder / "upper").chmod(0o755)
@@ -72,13 +72,20 @@ def _make_disk(lab: Lab, host: Host, folder: Path, *, base: Path, apt: Path, key
         ),
         **host_files.package_source((apt / KEY_FILE).read_text()),
         **kernels.running(platform.release()),
+        **(host_files.service_manager() if light else _for_systemd()),
+    }
+    host_files.write(folder / "upper", base / "root", contents)
+
+
+def _for_systemd() -> dict[str, host_files.File]:
+    """Return what systemd and a Docker engine need in a host of this machine."""
+    return {
         **host_files.pci_bus(machine_has_pci=Path("/sys/bus/pci/devices").is_dir()),
         **host_files.docker_workarounds(
             cgroup_v1=hierarchies() != [ROOT],
             can_raise_limits=host_files.machine_can_raise_limits(Path("/proc/self/status").read_text()),
         ),
     }
-    host_files.write(folder / "upper", base / "root", contents)
 
 
 def write_boot_settings(host: Host, settings: BootSettings) -> bool:

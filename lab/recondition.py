@@ -71,7 +71,7 @@ def _make_layers(states: list[State], report: Report) -> None:
 def _replace_disk(lab: Lab, host: Host, state: State, settings: Settings) -> None:
     layers = [entry.path(cache_root()) for entry in disk_layers.stack(state.name)]
     apt, base = (Path(settings.foundation[name]) for name in ("apt", "base"))
-    provision.empty_disk(lab, host, base=base, apt=apt)
+    provision.empty_disk(lab, host, base=base, apt=apt, light=settings.light)
     for path in (host.hardware / faults.FILE, host.power_cut):
         path.unlink(missing_ok=True)
     hardware.create(host.hardware, settings.chips)

@@ -26,6 +26,8 @@ class Settings:
     mindspore: bool
     # What its hosts stand on, by name: folders of the cache that stay the same for the lab's whole life.
     foundation: dict[str, str]
+    # Hosts of namespaces with an SSH server each (lab.light) instead of systemd's.
+    light: bool = False
 
 
 def read_settings(lab: Lab) -> Settings | None:
@@ -53,7 +55,7 @@ def find_host(lab: Lab, name: str) -> Host:
     raise LabError(f"lab {lab.name!r} has no host {name!r}; it has {', '.join(host.name for host in hosts)}")
 
 
-def settle(old: Settings | None, *, hosts: int | None, chips: int | None, mindspore: bool) -> Settings:
+def settle(old: Settings | None, *, hosts: int | None, chips: int | None, mindspore: bool, light: bool) -> Settings:
     """Return what the lab shall consist of, given what it does now.
 
     Hosts may be added to a lab; what would take something from a running one needs `down` first.
@@ -69,9 +71,14 @@ def settle(old: Settings | None, *, hosts: int | None, chips: int | None, mindsp
             f"the lab has {old.hosts} hosts of {old.chips} chips, {wanted_hosts} of {wanted_chips} were asked for: "
             "hosts can be added; for anything else run `python3 -m lab down` first"
         )
+    if old and light and not old.light:
+        raise LabError(
+            "the lab's hosts are systemd's, and all are of one kind: --light needs `python3 -m lab down` first"
+        )
     return Settings(
         hosts=wanted_hosts,
         chips=wanted_chips,
         mindspore=mindspore,
         foundation=old.foundation if old else {},
+        light=old.light if old else light,
     )

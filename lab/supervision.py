@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Start and end a host's supervisor: a process of our own, or a unit where systemd owns the control groups."""
+"""Start and end supervisors: each is a process of our own, or a unit where systemd owns the control groups."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from lab.errors import LabError
 from lab.layout import CHECKOUT
 
 if TYPE_CHECKING:
-    from lab.layout import Host
+    from lab.layout import Host, Lab
 
 SYSTEMD = Path("/run/systemd/system")
 _START_SECONDS = 20.0
@@ -27,60 +28,91 @@ def has_systemd() -> bool:
     return SYSTEMD.is_dir()
 
 
-def unit(host: Host) -> str:
-    """Return the name of the host's unit."""
-    return f"{host.netns}.service"
+@dataclass(frozen=True, kw_only=True)
+class Supervisor:
+    """A supervisor: how it is started, and how it is found again."""
+
+    command: tuple[str, ...]
+    # LAB_STATE, as its process needs it.
+    state: Path
+    # Its identity, written by itself.
+    record: Path
+    log: Path
+    # Its unit where systemd owns the control groups.
+    unit: str
+    # Path of its control group.
+    group: str
 
 
-def group_path(host: Host) -> str:
-    """Return the path of the host's control group."""
-    return f"system.slice/{unit(host)}" if has_systemd() else f"lab-{host.lab}/{host.name}"
-
-
-def argv(host: Host, *, systemd: bool) -> list[str]:
-    """Return the command that starts the supervisor."""
+def of_host(host: Host) -> Supervisor:
+    """Return a host's own supervisor."""
     # Slave: namespaces deleted on the machine vanish in here as well; what is mounted in here stays in here.
-    command = ["unshare", "--mount", "--propagation", "slave", sys.executable, "-m", "lab.supervisor"]
-    command += [host.lab, str(host.index)]
+    command = ("unshare", "--mount", "--propagation", "slave", sys.executable, "-m", "lab.supervisor")
+    unit = f"{host.netns}.service"
+    return Supervisor(
+        command=(*command, host.lab, str(host.index)),
+        state=host.folder.parent.parent.parent,
+        record=host.supervisor,
+        log=host.folder / "supervisor.log",
+        unit=unit,
+        group=f"system.slice/{unit}" if has_systemd() else f"lab-{host.lab}/{host.name}",
+    )
+
+
+def of_light_hosts(lab: Lab) -> Supervisor:
+    """Return the one supervisor of a lab's light hosts; all their processes are in its control group."""
+    unit = f"{lab.netns}-light.service"
+    group = f"system.slice/{unit}" if has_systemd() else f"{lab.netns}/light"
+    return Supervisor(
+        command=(sys.executable, "-m", "lab.light.supervisor", lab.name, group),
+        state=lab.state.parent,
+        record=lab.supervisor,
+        log=lab.state / "supervisor.log",
+        unit=unit,
+        group=group,
+    )
+
+
+def argv(supervisor: Supervisor, *, systemd: bool) -> list[str]:
+    """Return the command that starts the supervisor."""
     if not systemd:
-        return command
-    run = ["systemd-run", "--quiet", "--collect", f"--unit={unit(host)}", "--property=Delegate=yes"]
-    run += [f"--working-directory={CHECKOUT}", f"--setenv=LAB_STATE={host.folder.parent.parent.parent}"]
-    return [*run, "--", *command]
+        return [*supervisor.command]
+    run = ["systemd-run", "--quiet", "--collect", f"--unit={supervisor.unit}", "--property=Delegate=yes"]
+    run += [f"--working-directory={CHECKOUT}", f"--setenv=LAB_STATE={supervisor.state}"]
+    return [*run, "--", *supervisor.command]
 
 
-def start(host: Host) -> None:
+def start(supervisor: Supervisor) -> None:
     """Start the supervisor and return when it has said who it is.
 
     Raises LabError with the end of its log when it does not.
     """
-    host.supervisor.unlink(missing_ok=True)
-    log = host.folder / "supervisor.log"
-    with log.open("ab") as output:
+    supervisor.record.unlink(missing_ok=True)
+    with supervisor.log.open("ab") as output:
         child = subprocess.Popen(
-            argv(host, systemd=has_systemd()),
+            argv(supervisor, systemd=has_systemd()),
             cwd=CHECKOUT,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env={**os.environ, "LAB_STATE": str(host.folder.parent.parent.parent)},
+            env={**os.environ, "LAB_STATE": str(supervisor.state)},
         )
     deadline = time.monotonic() + _START_SECONDS
-    while not process.alive(host.supervisor):
+    while not process.alive(supervisor.record):
         failed = child.poll() not in (None, 0)
         if failed or time.monotonic() > deadline:
-            tail = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
-            raise LabError(f"{host.name}: its supervisor did not start; {log} ends with:\n{tail}")
+            tail = "\n".join(supervisor.log.read_text(errors="replace").splitlines()[-10:])
+            raise LabError(f"the hosts' power supply did not start; {supervisor.log} ends with:\n{tail}")
         time.sleep(0.05)
 
 
-def end(host: Host) -> None:
-    """Cut a host's power: kill its supervisor and every process in it, hanging or not."""
-    process.kill(host.supervisor)
+def end(supervisor: Supervisor) -> None:
+    """Cut the power: kill the supervisor and every process of its hosts, hanging or not."""
+    process.kill(supervisor.record)
     if has_systemd():
-        subprocess.run(["systemctl", "kill", "--signal=KILL", unit(host)], check=False, capture_output=True)
-        subprocess.run(["systemctl", "stop", unit(host)], check=False, capture_output=True)
-    group = Group(path=group_path(host))
+        subprocess.run(["systemctl", "kill", "--signal=KILL", supervisor.unit], check=False, capture_output=True)
+        subprocess.run(["systemctl", "stop", supervisor.unit], check=False, capture_output=True)
+    group = Group(path=supervisor.group)
     group.kill()
     group.remove()

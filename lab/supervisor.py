@@ -120,11 +120,10 @@ def wait(host: Host, machine: subprocess.Popen[bytes], group: Group) -> int:
                 return POWER_CUT
 
 
-def mount_root(host: Host, settings: BootSettings) -> None:
-    """Mount base image, the layers of the host's state and the host's own layer as one."""
+def disk_options(host: Host, settings: BootSettings) -> str:
+    """Return the mount options of base image, the layers of the host's state and the host's own layer as one disk."""
     layers = [Path(path) for path in settings.layers]
-    options = overlay.options(Path(settings.base), layers, host.upper, host.folder / "work")
-    run(["mount", "-t", "overlay", "overlay", "-o", options, host.root])
+    return overlay.options(Path(settings.base), layers, host.upper, host.folder / "work")
 
 
 def main(name: str, index: str) -> int:
@@ -133,7 +132,7 @@ def main(name: str, index: str) -> int:
     host = lab.host(int(index))
     settings = BootSettings.read(host.boot_settings)
     Group(path=settings.group).enter("supervisor")
-    mount_root(host, settings)
+    run(["mount", "-t", "overlay", "overlay", "-o", disk_options(host, settings), host.root])
     own = identify(os.getpid())
     if own is not None:
         own.write(host.supervisor)

@@ -87,3 +87,12 @@ def test_links_are_written_as_links(tmp_path: Path) -> None:
     (tmp_path / "upper").mkdir()
     host_files.write(tmp_path / "upper", tmp_path / "lower", {"a/b": File(link="../x")})
     assert (tmp_path / "upper/a/b").readlink() == Path("../x")
+
+
+def test_a_light_host_has_one_program_for_init_and_systemctl(tmp_path: Path) -> None:
+    (tmp_path / "upper").mkdir()
+    host_files.write(tmp_path / "upper", tmp_path / "lower", host_files.service_manager())
+    program = tmp_path / "upper/usr/bin/systemctl"
+    assert program.stat().st_mode & 0o777 == 0o755
+    assert program.read_text().startswith("#!/usr/bin/python3")
+    assert (tmp_path / "upper/usr/sbin/init").resolve() == program

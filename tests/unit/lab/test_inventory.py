@@ -8,6 +8,7 @@ import yaml
 
 from lab import inventory
 from lab.layout import Lab, find_lab
+from lab.settings import Settings
 
 IMAGE = {"archive": "image.tar", "tag": "x:1", "image_id": "sha256:0"}
 
@@ -17,8 +18,8 @@ def lab(tmp_path: Path) -> Lab:
 
 
 def texts(tmp_path: Path, **changes: Any) -> dict[str, str]:
-    wishes: dict[str, Any] = {"hosts": 2, "chips": 8, "packages": Path("/hdk"), "image": IMAGE, "shared": {}, **changes}
-    return inventory.documents(lab(tmp_path), **wishes)
+    settings = Settings(**{"hosts": 2, "chips": 8, "mindspore": False, "foundation": {}, **changes})
+    return inventory.documents(lab(tmp_path), settings, packages=Path("/hdk"), image=IMAGE, shared={})
 
 
 def test_hosts_have_connection_rank_and_npu_count_as_literals(tmp_path: Path) -> None:
@@ -46,6 +47,12 @@ def test_nothing_turns_host_key_checking_off(tmp_path: Path) -> None:
 def test_the_sites_files_are_copied_as_they_are(tmp_path: Path) -> None:
     original = (inventory.SITE / "group_vars/ascend.yml").read_text()
     assert texts(tmp_path)["group_vars/ascend.yml"] == original
+
+
+def test_light_hosts_are_another_site_whose_jobs_need_no_container(tmp_path: Path) -> None:
+    site = yaml.safe_load(texts(tmp_path, light=True)["group_vars/ascend.yml"])
+    assert site["telechat_container_name"] == ""
+    assert "telechat_container_name" not in yaml.safe_load(texts(tmp_path)["group_vars/ascend.yml"])
 
 
 def test_the_labs_paths_are_there_for_the_site_to_refer_to(tmp_path: Path) -> None:

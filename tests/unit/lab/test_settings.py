@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from lab.errors import LabError
-from lab.layout import MAX_CHIPS
-from lab.settings import Settings, settle
+from lab.layout import MAX_CHIPS, find_lab
+from lab.settings import Settings, require, settle
 from lab.vendor import hardware
 
 TWO = Settings(hosts=2, chips=8, mindspore=True, foundation={"base": "/b", "apt": "/a"})
 
 
 def wish(old: Settings | None, **changes: Any) -> Settings:
-    return settle(old, **{"hosts": None, "chips": None, "mindspore": True, **changes})
+    return settle(old, **{"hosts": None, "chips": None, "mindspore": True, "light": False, **changes})
 
 
 def test_a_new_lab_has_two_hosts_of_eight_chips() -> None:
@@ -34,6 +34,21 @@ def test_hosts_can_be_added_and_stand_on_the_same_foundation() -> None:
 def test_nothing_is_taken_from_a_running_lab(changes: dict[str, int]) -> None:
     with pytest.raises(LabError, match="lab down"):
         wish(TWO, **changes)
+
+
+def test_a_labs_hosts_are_all_of_the_kind_of_its_first_ones() -> None:
+    light = wish(None, light=True)
+    assert light.light
+    assert wish(light, hosts=50).light
+    with pytest.raises(LabError, match=r"--light.*lab down"):
+        wish(TWO, light=True)
+
+
+def test_a_lab_that_an_older_version_made_has_hosts_with_systemd(tmp_path: Path) -> None:
+    lab = find_lab("x", {"LAB_STATE": str(tmp_path)})
+    lab.state.mkdir()
+    lab.settings.write_text('{"hosts": 2, "chips": 8, "mindspore": false, "foundation": {}}')
+    assert not require(lab).light
 
 
 @pytest.mark.parametrize("changes", [{"hosts": 0}, {"hosts": 201}, {"chips": 0}, {"chips": 17}])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lab import host_state, supervision, supervisor
+from lab import host_state, supervisor
 from lab.layout import find_lab
 
 
@@ -48,25 +48,6 @@ def test_slow_boot_holds_the_boot_back(tmp_path: Path, monkeypatch: pytest.Monke
     assert slept == [7]
 
 
-def test_a_host_without_supervisor_is_off_whatever_happened_last(tmp_path: Path) -> None:
-    host = find_lab("x", {"LAB_STATE": str(tmp_path)}).host(0)
-    host.folder.mkdir(parents=True)
-    supervisor.record(host, "boot")
-    assert host_state.state(host) == "off"
-
-
-@pytest.mark.parametrize(
-    ("event", "state"), [("boot", "running"), ("off", "rebooting"), ("no_boot", "held"), ("slow_boot", "held")]
-)
-def test_the_last_event_is_the_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, event: str, state: str) -> None:
-    host = find_lab("x", {"LAB_STATE": str(tmp_path)}).host(0)
-    host.folder.mkdir(parents=True)
-    monkeypatch.setattr(host_state.process, "alive", lambda _path: True)
-    assert host_state.state(host) == "starting"
-    supervisor.record(host, event)
-    assert host_state.state(host) == state
-
-
 class Machine:
     """A process that ends when it is killed, or on its own."""
 
@@ -92,14 +73,3 @@ def test_a_host_whose_hardware_asks_for_it_loses_power_once_and_boots_again(tmp_
     assert not host.power_cut.exists()
     machine = Machine(133)
     assert supervisor.wait(host, machine, machine) == 133
-
-
-def test_mounts_of_a_supervisor_are_its_own_and_systemd_gets_a_delegated_unit() -> None:
-    host = find_lab("x", {"LAB_STATE": "/s"}).host(1)
-    plain = supervision.argv(host, systemd=False)
-    assert plain[:4] == ["unshare", "--mount", "--propagation", "slave"]
-    assert plain[-3:] == ["lab.supervisor", "x", "1"]
-    unit = supervision.argv(host, systemd=True)
-    assert unit[0] == "systemd-run"
-    assert {"--unit=lab-x-node1.service", "--property=Delegate=yes", "--setenv=LAB_STATE=/s"} < set(unit)
-    assert unit[-len(plain) :] == plain
