@@ -68,7 +68,8 @@ def down(lab: Lab, report: Report) -> bool:
     with files.locked(lab.lock):
         claim(lab)
         indexes = _traces(lab)
-        found = lab.state.exists() or network.exists(lab.netns) or bool(indexes)
+        group = Group(path=lab.netns)
+        found = lab.state.exists() or network.exists(lab.netns) or bool(indexes) or bool(group.members())
         hosts = [lab.host(index) for index in sorted(indexes)]
         ssh.end_connections(lab)
         # Of whichever kind the hosts were: what says so may be gone.
@@ -77,7 +78,6 @@ def down(lab: Lab, report: Report) -> bool:
             list(pool.map(supervision.end, map(supervision.of_host, hosts)))
         process.kill(lab.server)
         network.delete([*(host.netns for host in hosts), lab.netns])
-        group = Group(path=lab.netns)
         group.kill()
         group.remove()
         if lab.state.exists():

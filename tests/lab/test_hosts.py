@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
-from lab import network, process, ssh
+from lab import process, ssh
 from lab.cgroup import Group
 from lab.layout import Host, find_lab
+from tests.lab.left_behind import NOTHING, left_behind, supervisors
 from tests.lab.site import ROOT, Site, eventually, lab_state, run
 
 pytestmark = pytest.mark.lab
@@ -60,30 +61,6 @@ def boot_id(host: str) -> str:
 
 def answers(host: str) -> bool:
     return lab("shell", host, "--", "true").returncode == 0
-
-
-def left_behind() -> dict[str, list[str]]:
-    """Everything on this machine that belongs to the lab of these tests."""
-    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    commands = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            commands.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
-        except OSError:
-            continue
-    return {
-        "folders": [str(path) for path in (LAB.state, LAB.lock) if path.exists()],
-        "namespaces": [path.name for path in network.NAMESPACES.glob(f"{LAB.netns}*")],
-        "mounts": [point for point in mounts if LAB.netns in point or str(LAB.state) in point],
-        "groups": [str(folder) for folder in Group(path=LAB.netns).folders() if folder.exists()],
-        "processes": [line for line in commands if LAB.netns in line or f"{LAB.state}/" in line],
-        "supervisors": [line for line in commands if f"lab.supervisor {NAME} " in line],
-    }
-
-
-NOTHING: dict[str, list[str]] = {
-    key: [] for key in ("folders", "namespaces", "mounts", "groups", "processes", "supervisors")
-}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -238,8 +215,7 @@ def test_up_heals_a_killed_supervisor_and_a_killed_server() -> None:
     up()
     assert states() == ["running"] * 3
     assert status()["server"] == "running"
-    supervised = [line for line in left_behind()["supervisors"] if line.rstrip().endswith(f"{NAME} 0")]
-    assert len(supervised) == 1
+    assert len([line for line in supervisors(LAB) if line.endswith(f"{NAME} 0")]) == 1
 
 
 def test_down_leaves_nothing_of_hanging_hosts() -> None:
@@ -247,7 +223,7 @@ def test_down_leaves_nothing_of_hanging_hosts() -> None:
         os.kill(pid, signal.SIGSTOP)
     done = lab("down")
     assert done.returncode == 0, done.stderr
-    assert left_behind() == NOTHING
+    assert left_behind(LAB) == NOTHING
 
 
 def test_down_leaves_nothing_after_a_crash_in_the_middle_of_up() -> None:
@@ -263,9 +239,9 @@ def test_down_leaves_nothing_after_a_crash_in_the_middle_of_up() -> None:
     os.kill(identity.pid, signal.SIGKILL)
     crashed.kill()
     crashed.wait()
-    assert left_behind() != NOTHING
+    assert left_behind(LAB) != NOTHING
     assert lab("down").returncode == 0
-    assert left_behind() == NOTHING
+    assert left_behind(LAB) == NOTHING
 
 
 def test_down_needs_no_state_to_find_what_is_left() -> None:
@@ -273,7 +249,7 @@ def test_down_needs_no_state_to_find_what_is_left() -> None:
     LAB.settings.unlink()
     NODES[0].supervisor.unlink()
     assert lab("down").returncode == 0
-    assert left_behind() == NOTHING
+    assert left_behind(LAB) == NOTHING
     assert "there is none" in lab("down").stderr
 
 

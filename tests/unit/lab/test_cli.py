@@ -56,6 +56,15 @@ def test_missing_tools_are_told_with_their_packages(
     assert "systemd-container" in capsys.readouterr().out.split()
 
 
+@pytest.mark.parametrize(("words", "light"), [("up", False), ("up --light", True)])
+def test_light_hosts_are_asked_for_by_name(monkeypatch: pytest.MonkeyPatch, words: str, light: bool) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(requirements, "check", lambda: None)
+    monkeypatch.setattr(fleet, "up", lambda _lab, **options: asked.append(options["light"]))
+    assert cli.main(words.split()) == 0
+    assert asked == [light]
+
+
 def test_fault_without_a_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["fault"]) == 1
     assert "--list" in capsys.readouterr().err
