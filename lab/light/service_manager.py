@@ -69,6 +69,8 @@ def init() -> None:
     socket.sethostname(Path("/etc/hostname").read_text().strip())
     for folder in (FOLDER, Path("/run/sshd"), Path("/run/lock")):
         folder.mkdir(mode=0o755)
+    # Who is logged in: the SSH server keeps the list, and makes none.
+    Path("/run/utmp").touch()
     os.environ["PATH"] = PATH
     # The SSH server says there when it listens, as sd_notify(3) has it.
     address = str(FOLDER / "notify")
@@ -135,11 +137,12 @@ def end(action: int) -> int:
     except FileExistsError:
         print("the host is stopping already", file=sys.stderr)
         return 1
+    # Before the fork: when this returns, a terminal may close and hang up on what is still in its session.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     if os.fork():
         return 0
     os.setsid()
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
     null = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):
         os.dup2(null, stream)

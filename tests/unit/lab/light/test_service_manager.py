@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,22 @@ def test_who_asks_for_a_second_end_is_told_that_the_first_is_under_way(
         assert main(name, words) == 1
     assert main("systemctl", ["is-system-running"]) == 1
     assert capsys.readouterr().out == "stopping\n"
+
+
+def test_a_terminal_that_closes_does_not_keep_the_host_from_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    ignored: set[int] = set()
+
+    def set_handler(number: int, handler: object) -> None:
+        if handler is signal.SIG_IGN:
+            ignored.add(number)
+
+    def fork() -> int:
+        assert ignored >= {signal.SIGHUP, signal.SIGTERM}
+        return 1
+
+    monkeypatch.setattr(service_manager.signal, "signal", set_handler)
+    monkeypatch.setattr(service_manager.os, "fork", fork)
+    assert main("reboot", []) == 0
 
 
 @pytest.mark.parametrize("words", [[], ["start", "docker"], ["list-timers"]])
