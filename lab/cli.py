@@ -57,6 +57,15 @@ def parser() -> argparse.ArgumentParser:
     shell.add_argument("argv", nargs="*", metavar="CMD")
     inside = commands.add_parser("exec", help="run a command of the control side in the servers' network")
     inside.add_argument("argv", nargs="+", metavar="CMD")
+    _add_hardware_commands(commands)
+    cache = commands.add_parser("cache", help="make what is slow to make, show where it is")
+    cache.add_argument("--no-mindspore", action="store_true", help="without the MindSpore environment")
+    needs = commands.add_parser("requirements", help="Debian packages that the lab needs on this machine")
+    needs.add_argument("--missing", action="store_true", help="only those that are not there yet")
+    return top
+
+
+def _add_hardware_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     fault = commands.add_parser("fault", help="break something of a server's hardware")
     fault.add_argument("host", nargs="?")
     fault.add_argument("fault", nargs="?", metavar="NAME[=VALUE]")
@@ -76,11 +85,6 @@ def parser() -> argparse.ArgumentParser:
     state = commands.add_parser("state", help="put servers into a state of their HDK: state HOST... STATE")
     state.add_argument("words", nargs="*", metavar="HOST... STATE", help="or HOST=STATE for each server")
     state.add_argument("--list", action="store_true", help="the states there are")
-    cache = commands.add_parser("cache", help="make what is slow to make, show where it is")
-    cache.add_argument("--no-mindspore", action="store_true", help="without the MindSpore environment")
-    needs = commands.add_parser("requirements", help="Debian packages that the lab needs on this machine")
-    needs.add_argument("--missing", action="store_true", help="only those that are not there yet")
-    return top
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -42,7 +42,8 @@ USAGE = "systemctl here: reboot, poweroff, halt, is-system-running [--wait], is-
 
 def oneshot_commands(text: str) -> list[list[str]]:
     """Return the commands of a service that runs to an end, none for any other unit."""
-    pairs = [line.strip().partition("=")[::2] for line in text.replace("\\\n", " ").splitlines()]
+    words = [line.partition("=")[::2] for line in text.replace("\\\n", " ").splitlines()]
+    pairs = [(name.strip(), value.strip()) for name, value in words]
     if ("Type", "oneshot") not in pairs:
         return []
     return [shlex.split(value) for name, value in pairs if name == "ExecStart" and value]

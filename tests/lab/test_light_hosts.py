@@ -279,12 +279,8 @@ def test_down_leaves_nothing_of_hanging_hosts() -> None:
 
 
 def test_down_leaves_nothing_after_a_crash_in_the_middle_of_up() -> None:
-    crashed = subprocess.Popen(
-        SITE.lab("up", "--no-mindspore", "--light", "--hosts", "8"),
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    argv = SITE.lab("up", "--no-mindspore", "--light", "--hosts", "8")
+    crashed = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     eventually(lambda: "boot" in host_state.events(LAB.host(0)))
     crashed.kill()
     crashed.wait()

@@ -30,10 +30,11 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     return lab
 
 
-def meanwhile(monkeypatch: pytest.MonkeyPatch, *steps: Callable[[], Any]) -> None:
-    """Do one step each time that somebody waits; nobody may wait longer."""
+def meanwhile(monkeypatch: pytest.MonkeyPatch, *steps: Callable[[], Any]) -> list[Callable[[], Any]]:
+    """Do one step each time that somebody waits, who may not wait longer; return what is left to do."""
     left = list(steps)
     monkeypatch.setattr(power.time, "sleep", lambda _seconds: left.pop(0)())
+    return left
 
 
 def boots(*hosts: Host, says: str = "running") -> Callable[[], None]:
@@ -65,8 +66,9 @@ def test_what_an_earlier_boot_said_does_not_count(lab: Lab, monkeypatch: pytest.
     boots(host)()
     host.powered.touch()
     record(host, "off")
-    meanwhile(monkeypatch, lambda: None, boots(host))
+    left = meanwhile(monkeypatch, lambda: None, boots(host))
     assert not power.switch_on(lab, [host], pytest.fail)
+    assert left == []
 
 
 def test_a_host_that_a_fault_holds_is_told_and_not_waited_for(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,8 +123,9 @@ def test_switching_off_waits_until_the_last_process_is_gone(lab: Lab, monkeypatc
     for host in hosts:
         host.powered.touch()
         host.supervisor.touch()
-    meanwhile(monkeypatch, hosts[1].supervisor.unlink, hosts[0].supervisor.unlink)
+    left = meanwhile(monkeypatch, hosts[1].supervisor.unlink, hosts[0].supervisor.unlink)
     power.switch_off(lab, hosts)
+    assert left == []
     assert not any(host.powered.exists() for host in hosts)
 
 

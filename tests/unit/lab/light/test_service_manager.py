@@ -35,7 +35,7 @@ def test_the_drivers_service_runs_at_boot() -> None:
             "[Service]\nType=oneshot\nExecStart=/bin/a 'b c' \\\n  d\nExecStart=/bin/e\n",
             [["/bin/a", "b c", "d"], ["/bin/e"]],
         ),
-        ("[Service]\nType = oneshot\n", []),
+        ("[Service]\nType = oneshot\nExecStart = /bin/a\n", [["/bin/a"]]),
         ("[Service]\nType=oneshot\nExecStart=\n", []),
         ("[Service]\nExecStart=/usr/sbin/daemon\n", []),
         ("[Service]\nType=notify\nExecStart=/usr/sbin/daemon\n", []),
