@@ -30,6 +30,8 @@ def switch_on(lab: Lab, hosts: Sequence[Host], report: Report) -> bool:
     off = [host for host in hosts if state(host) == "off"]
     network.make_hosts(lab, off)
     for host in off:
+        # A supervisor that was killed took no note of its hosts' end.
+        host.os_boot.unlink(missing_ok=True)
         host.powered.touch()
     connected = network.connect(lab, hosts)
     network.plug(lab, connected, on=True)

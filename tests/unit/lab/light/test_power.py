@@ -71,6 +71,15 @@ def test_what_an_earlier_boot_said_does_not_count(lab: Lab, monkeypatch: pytest.
     assert left == []
 
 
+def test_what_was_said_before_the_supervisor_died_does_not_count(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    (host,) = lab.hosts(1)
+    boots(host)()
+    host.supervisor.unlink()
+    left = meanwhile(monkeypatch, host.supervisor.touch, boots(host))
+    assert power.switch_on(lab, [host], lambda _line: None)
+    assert left == []
+
+
 def test_a_host_that_a_fault_holds_is_told_and_not_waited_for(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     (host,), lines = lab.hosts(1), list[str]()
 
