@@ -36,9 +36,9 @@ test: requirements venv lint
 	$(call stage,lab-cache,$(if $(AS_ROOT),$(BIN)/python -m lab cache,echo 'not root: no lab'))
 	@$(BIN)/pytest -q $(SIDE_BY_SIDE) $(if $(AS_ROOT),,-m 'not lab and not cpu')
 
-## make lab        two bare servers on this machine, named in an inventory (HOSTS=n for more)
+## make lab        two bare servers on this machine, named in an inventory (HOSTS=n for more, LIGHT=1 for dozens)
 lab: requirements venv
-	@$(BIN)/python -m lab up $(if $(HOSTS),--hosts $(HOSTS))
+	@$(BIN)/python -m lab up $(if $(HOSTS),--hosts $(HOSTS)) $(if $(LIGHT),--light)
 
 ## make lab-down   their complete removal
 lab-down:
