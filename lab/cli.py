@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 INTERRUPTED = 130
+MOST_LOSS = 100
 _PRINTING = threading.Lock()
 
 
@@ -74,9 +75,15 @@ def _add_hardware_commands(commands: argparse._SubParsersAction[argparse.Argumen
     supply = commands.add_parser("power", help="take a server's power away as a power cut does, give it back")
     supply.add_argument("hosts", nargs="+", metavar="HOST")
     supply.add_argument("action", choices=("cut", "off", "on"), help="cut: off, and on again at once")
-    link = commands.add_parser("link", help="pull a server's network cable out, put it back")
+    link = commands.add_parser(
+        "link", help="pull a server's network cable out, put it back, or a poor one in its place"
+    )
     link.add_argument("hosts", nargs="+", metavar="HOST")
     link.add_argument("action", choices=("down", "up"))
+    link.add_argument("--delay", type=float, default=0, metavar="MS", help="up: a cable that delays, each way")
+    link.add_argument(
+        "--loss", type=float, default=0, metavar="PERCENT", help="up: a cable that loses frames, each way"
+    )
     kernel = commands.add_parser("kernel", help="install another kernel on a server's disk, or remove it")
     kernel.add_argument("host")
     kernel.add_argument("action", choices=("add", "remove"))
@@ -131,7 +138,7 @@ def _status(arguments: argparse.Namespace) -> int:
     print(f"lab {facts['name']}: {facts['inventory']}, file server {facts['server']} ({facts['url']})")
     for host in facts["hosts"]:
         broken = f", faults: {json.dumps(host['faults'])}" if host["faults"] else ""
-        cable = ", cable unplugged" if host["cable"] == "unplugged" else ""
+        cable = f", cable {host['cable']}" if host["cable"] != "plugged" else ""
         print(f"  {host['name']:8} {host['address']:12} {host['state']}, boots: {host['boots']}{cable}{broken}")
     return 0
 
@@ -186,8 +193,17 @@ def _power(arguments: argparse.Namespace) -> int:
 def _link(arguments: argparse.Namespace) -> int:
     requirements.check()
     lab = find_lab(arguments.name)
+    if arguments.action == "down" and (arguments.delay or arguments.loss):
+        raise LabError("link down: --delay and --loss are for a cable that carries something, `link HOST up`")
+    if arguments.delay < 0 or not 0 <= arguments.loss <= MOST_LOSS:
+        raise LabError(
+            f"link: --delay {arguments.delay:g} ms is 0 or more, --loss {arguments.loss:g} is 0 to {MOST_LOSS} %"
+        )
     for host in [find_host(lab, name) for name in arguments.hosts]:
-        network.pull_out(lab, host) if arguments.action == "down" else network.put_back(lab, host)
+        if arguments.action == "down":
+            network.pull_out(lab, host)
+        else:
+            network.put_back(lab, host, delay=arguments.delay, loss=arguments.loss)
     return 0
 
 

@@ -5,20 +5,31 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab import artifacts, files, image, inventory, limits, network, power, process, provision, ssh, supervision
+from lab import (
+    artifacts,
+    background,
+    files,
+    image,
+    inventory,
+    limits,
+    network,
+    power,
+    process,
+    provision,
+    ssh,
+    supervision,
+)
 from lab.cache import Report, ensure_all
 from lab.cgroup import Group
 from lab.errors import LabError
 from lab.host_state import events, state
-from lab.layout import CHECKOUT, HUB_ADDRESS, cache_root
+from lab.layout import HUB_ADDRESS, cache_root
 from lab.server import PORT
 from lab.settings import Settings, read_settings, require, settle
 from lab.supervisor import BootSettings
@@ -28,7 +39,6 @@ if TYPE_CHECKING:
     from lab.layout import Host, Lab
 
 FOUNDATION = ("base", "apt")
-_SERVER_SECONDS = 10.0
 
 
 def claim(lab: Lab) -> None:
@@ -53,7 +63,7 @@ def up(lab: Lab, *, hosts: int | None, chips: int | None, mindspore: bool, light
         made = ensure_all(cache_root(), artifacts.wanted(with_mindspore=mindspore), report)
         settings = _with_foundation(settings, made)
         made.update({name: Path(path) for name, path in settings.foundation.items()})
-        lab.state.mkdir(parents=True, exist_ok=True)
+        lab.storage.mkdir(parents=True, exist_ok=True)
         changed = [files.write_atomically(lab.settings, json.dumps(asdict(settings)) + "\n")]
         provision.make_key(lab.key, f"lab {lab.name}")
         changed.append(_make_site(lab, settings, made))
@@ -76,7 +86,8 @@ def down(lab: Lab, report: Report) -> bool:
         supervision.end(supervision.of_light_hosts(lab))
         with ThreadPoolExecutor(max_workers=power.WORKERS) as pool:
             list(pool.map(supervision.end, map(supervision.of_host, hosts)))
-        process.kill(lab.server)
+        for record in (lab.server, *(host.poor_link for host in hosts)):
+            process.kill(record)
         network.delete([*(host.netns for host in hosts), lab.netns])
         group.kill()
         group.remove()
@@ -96,7 +107,7 @@ def status(lab: Lab) -> dict[str, Any]:
             "name": host.name,
             "address": host.address,
             "state": state(host),
-            "cable": "unplugged" if host.unplugged.exists() else "plugged",
+            "cable": _cable(host),
             "boots": events(host).count("boot"),
             "faults": json.loads(host.faults.read_text()) if host.faults.exists() else {},
         }
@@ -110,6 +121,12 @@ def status(lab: Lab) -> dict[str, Any]:
         "server": "running" if process.alive(lab.server) else "off",
         "hosts": hosts,
     }
+
+
+def _cable(host: Host) -> str:
+    if host.unplugged.exists():
+        return "unplugged"
+    return "poor" if process.alive(host.poor_link) else "plugged"
 
 
 def _with_foundation(settings: Settings, made: dict[str, Path]) -> Settings:
@@ -150,22 +167,8 @@ def _serve(lab: Lab) -> bool:
     """Start the file server unless it runs; return whether it had to be started."""
     if process.alive(lab.server):
         return False
-    lab.server.unlink(missing_ok=True)
     argv = [sys.executable, "-m", "lab.server", str(lab.www), HUB_ADDRESS, str(PORT), str(lab.server)]
-    with (lab.state / "server.log").open("ab") as log:
-        child = subprocess.Popen(
-            network.inside(lab.netns, argv),
-            cwd=CHECKOUT,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    deadline = time.monotonic() + _SERVER_SECONDS
-    while not process.alive(lab.server):
-        if child.poll() is not None or time.monotonic() > deadline:
-            raise LabError(f"the lab's file server did not start: see {lab.state / 'server.log'}")
-        time.sleep(0.05)
+    background.start(network.inside(lab.netns, argv), record=lab.server, log=lab.state / "server.log")
     return True
 
 

@@ -28,8 +28,11 @@ MAX_HOSTS = 200
 MAX_CHIPS = 16
 BRIDGE = "br0"
 
-# Inside a host: what the outside world of hardware looks like, and where the MindSpore environment is mounted.
+# Inside a host: what the outside world of hardware looks like, where the MindSpore environment is mounted, and
+# the storage that all hosts share.
 HARDWARE = "/var/lib/hardware"
+STORAGE = "/mnt/shared"
+_STORAGE = "storage"
 MINDSPORE_ENV = "/opt/mindspore-env"
 
 # One '-' at most: lab-<name>-<host> stays readable, and short names keep the paths of sockets short.
@@ -94,6 +97,16 @@ class Host:
     def unplugged(self) -> Path:
         """There while somebody has unplugged the host's cable."""
         return self.folder / "unplugged"
+
+    @property
+    def poor_link(self) -> Path:
+        """Identity of the process that is the host's cable while that is a poor one."""
+        return self.folder / "poor_link.json"
+
+    @property
+    def storage(self) -> Path:
+        """What all hosts of the lab share."""
+        return self.folder.parent.parent / _STORAGE
 
     @property
     def upper(self) -> Path:
@@ -172,6 +185,11 @@ class Lab:
     def share(self) -> Path:
         """Files a site would have on its file server; served as /share/."""
         return self.state / "share"
+
+    @property
+    def storage(self) -> Path:
+        """What all hosts share, as if served by a network file system."""
+        return self.state / _STORAGE
 
     @property
     def www(self) -> Path:

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab import background, process
 from lab.errors import LabError
 from lab.layout import BRIDGE, HUB_ADDRESS, NETMASK_BITS
 from lab.process import run
@@ -66,6 +68,8 @@ def make_hub(lab: Lab) -> bool:
 def make_hosts(lab: Lab, hosts: Sequence[Host]) -> None:
     """Make stopped hosts' namespaces and cables anew, whatever was left of them."""
     delete([host.netns for host in hosts])
+    for host in hosts:
+        process.kill(host.poor_link)
     _unplug_for_good(lab, hosts)
     _batch([f"netns add {host.netns}" for host in hosts])
     connect(lab, hosts)
@@ -94,10 +98,38 @@ def pull_out(lab: Lab, host: Host) -> None:
     plug(lab, [host], on=False)
 
 
-def put_back(lab: Lab, host: Host) -> None:
-    """Put a host's cable back; it carries nothing while the host is off."""
+def put_back(lab: Lab, host: Host, *, delay: float = 0, loss: float = 0) -> None:
+    """Put a host's cable back, a good one or one that delays by milliseconds and loses a percentage, each way.
+
+    It carries nothing while the host is off. Raises LabError for a poor cable that cannot be made.
+    """
+    _end_poor_cable(lab, host)
+    _batch([f"link set {host.name} master {BRIDGE}"], lab.netns)
+    if delay or loss:
+        _use_poor_cable(lab, host, delay=delay, loss=loss)
     host.unplugged.unlink(missing_ok=True)
     plug(lab, [host], on=True)
+
+
+def _use_poor_cable(lab: Lab, host: Host, *, delay: float, loss: float) -> None:
+    """Let a process carry what goes between the bridge and the host (lab.poor_link)."""
+    bridge, near, far = _poor_names(host)
+    argv = [sys.executable, "-m", "lab.poor_link", near, far, str(delay), str(loss), str(host.poor_link)]
+    background.start(inside(lab.netns, argv), record=host.poor_link, log=host.folder / "poor_link.log")
+    lines = [f"link add {bridge} type bridge", f"link set {near} master {bridge}", f"link set {far} master {BRIDGE}"]
+    lines += [f"link set {host.name} master {bridge}"]
+    _batch([*lines, *(f"link set {name} up" for name in (bridge, near, far))], lab.netns)
+
+
+def _end_poor_cable(lab: Lab, host: Host) -> None:
+    process.kill(host.poor_link)
+    bridge = _poor_names(host)[0]
+    if bridge in _links(lab.netns):
+        _batch([f"link delete {bridge}"], lab.netns)
+
+
+def _poor_names(host: Host) -> tuple[str, str, str]:
+    return f"{host.name}-line", f"{host.name}-near", f"{host.name}-far"
 
 
 def delete(names: Sequence[str]) -> None:
@@ -108,7 +140,7 @@ def delete(names: Sequence[str]) -> None:
 def _unplug_for_good(lab: Lab, hosts: Sequence[Host]) -> None:
     """Remove the hub's ends of cables. The kernel may be doing so already: the other ends' namespaces are gone."""
     deadline = time.monotonic() + _KERNEL_SECONDS
-    names = {host.name for host in hosts}
+    names = {name for host in hosts for name in (host.name, _poor_names(host)[0])}
     while left := names & _links(lab.netns):
         for name in left:
             subprocess.run(["ip", "-n", lab.netns, "link", "delete", name], capture_output=True, check=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.layout import HARDWARE, MINDSPORE_ENV
+from lab.layout import HARDWARE, MINDSPORE_ENV, STORAGE
 from lab.network import NAMESPACES
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def argv(host: Host, *, mindspore: Path | None) -> list[str]:
         f"--bind={host.hardware}:{HARDWARE}",
         # overlay2 does not work on an overlay: Docker's data stands on a disk of its own, as on many servers.
         f"--bind={host.folder / 'docker'}:/var/lib/docker",
+        f"--bind={host.storage}:{STORAGE}",
     ]
     if mindspore is not None:
         command.append(f"--bind-ro={mindspore}:{MINDSPORE_ENV}")

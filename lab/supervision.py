@@ -3,24 +3,20 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import process
+from lab import background, process
 from lab.cgroup import Group
-from lab.errors import LabError
 from lab.layout import CHECKOUT
 
 if TYPE_CHECKING:
     from lab.layout import Host, Lab
 
 SYSTEMD = Path("/run/systemd/system")
-_START_SECONDS = 20.0
 
 
 def has_systemd() -> bool:
@@ -87,24 +83,12 @@ def start(supervisor: Supervisor) -> None:
 
     Raises LabError with the end of its log when it does not.
     """
-    supervisor.record.unlink(missing_ok=True)
-    with supervisor.log.open("ab") as output:
-        child = subprocess.Popen(
-            argv(supervisor, systemd=has_systemd()),
-            cwd=CHECKOUT,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env={**os.environ, "LAB_STATE": str(supervisor.state)},
-        )
-    deadline = time.monotonic() + _START_SECONDS
-    while not process.alive(supervisor.record):
-        failed = child.poll() not in (None, 0)
-        if failed or time.monotonic() > deadline:
-            tail = "\n".join(supervisor.log.read_text(errors="replace").splitlines()[-10:])
-            raise LabError(f"the hosts' power supply did not start; {supervisor.log} ends with:\n{tail}")
-        time.sleep(0.05)
+    background.start(
+        argv(supervisor, systemd=has_systemd()),
+        record=supervisor.record,
+        log=supervisor.log,
+        environment={"LAB_STATE": str(supervisor.state)},
+    )
 
 
 def end(supervisor: Supervisor) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab import network, process
-from lab.layout import HARDWARE, MINDSPORE_ENV
+from lab.layout import HARDWARE, MINDSPORE_ENV, STORAGE
 from lab.supervisor import disk_options
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def argv(host: Host, settings: BootSettings, bus: Path, *, machine_has_pci: bool
     # A machine without a PCI bus has no folder for its devices: there the whole of /sys/bus is the simulated one.
     where = PCI_DEVICES if machine_has_pci else BUS
     binds += [str(bus / where.relative_to(BUS)), str(where), "ro"]
+    binds += [str(host.storage), STORAGE, "rw"]
     if settings.mindspore is not None:
         binds += [settings.mindspore, MINDSPORE_ENV, "ro"]
     kernel = [sys.executable, "-IS", str(KERNEL), str(host.root), disk_options(host, settings), *binds]

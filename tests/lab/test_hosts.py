@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -113,6 +114,34 @@ def test_a_host_with_another_key_is_refused(tmp_path: Path) -> None:
     done = run(argv, log="hosts-test")
     assert done.returncode == 255
     assert "Host key verification failed" in done.stderr
+
+
+def test_storage_is_shared() -> None:
+    on("node0", "sh", "-c", "echo from node0 >/mnt/shared/note")
+    assert on("node1", "cat", "/mnt/shared/note") == "from node0"
+
+
+def test_a_poor_cable_delays_and_loses_and_a_good_one_does_not() -> None:
+    def answers_of(count: int) -> list[float]:
+        """Round-trip times in milliseconds of the echoes that came back."""
+        said = on("node0", "sh", "-c", f"ping -c{count} -i0.05 -W2 {NODES[1].address}; true")
+        return [float(found) for found in re.findall(r"time=([\d.]+) ms", said)]
+
+    assert lab("link", "node1", "up", "--delay", "50").returncode == 0
+    assert status()["hosts"][1]["cable"] == "poor"
+    times = answers_of(5)
+    assert len(times) == 5
+    assert min(times) >= 100
+    # What a kernel hands on in large pieces and without a checksum has to arrive as well.
+    assert len(on("node1", "head", "-c", "2000000", "/dev/zero")) == 2_000_000
+    assert lab("link", "node1", "up", "--loss", "50").returncode == 0
+    assert 0 < len(answers_of(40)) < 40
+    assert lab("link", "node1", "up").returncode == 0
+    assert status()["hosts"][1]["cable"] == "plugged"
+    times = answers_of(5)
+    assert len(times) == 5
+    assert min(times) < 50
+    assert lab("link", "node1", "down", "--loss", "5").returncode == 1
 
 
 def test_there_is_no_way_out_of_the_network() -> None:

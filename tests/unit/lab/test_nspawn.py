@@ -16,6 +16,7 @@ def test_a_boot_has_its_own_network_hardware_and_disk_for_docker() -> None:
     assert "--network-namespace-path=/run/netns/lab-x-node0" in argv
     assert "--bind=/s/x/hosts/node0/hardware:/var/lib/hardware" in argv
     assert "--bind=/s/x/hosts/node0/docker:/var/lib/docker" in argv
+    assert "--bind=/s/x/storage:/mnt/shared" in argv
     assert "--hostname=node0" in argv
     assert not any("mindspore" in word for word in argv)
 

@@ -41,7 +41,11 @@ def binds(argv: list[str]) -> list[tuple[str, ...]]:
 )
 def test_chips_are_where_this_machine_lets_them_be(machine_has_pci: bool, source: str, target: str) -> None:
     found = binds(machine.argv(HOST, SETTINGS, BUS, machine_has_pci=machine_has_pci))
-    assert found == [("/s/x/hosts/node1/hardware", "/var/lib/hardware", "rw"), (source, target, "ro")]
+    assert found == [
+        ("/s/x/hosts/node1/hardware", "/var/lib/hardware", "rw"),
+        (source, target, "ro"),
+        ("/s/x/storage", "/mnt/shared", "rw"),
+    ]
 
 
 def test_hosts_cannot_write_the_mindspore_environment() -> None:
