@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from typing import Any, Dict, Iterator, List
 import asyncssh
 import pytest
 
+from tests.this_machine import free_port
 from tests.unit.telechat_runtime.ssh.server import Server
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="PID namespaces need root")
@@ -101,12 +101,6 @@ class Cluster:
                 if wanted in entry.read_bytes().split(b"\0"):
                     found.append(entry.parent.name)
         return found
-
-
-def free_port() -> int:
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from telechat_runtime.logs import Step, parse_line
+from tests.this_machine import free_port
 
 pytestmark = pytest.mark.cpu
 
@@ -68,7 +69,7 @@ class LocalJob:
         assert answer["state"] == "RUNNING", answer
 
     def _msrun(self, workers: int) -> list[str]:
-        port = self.node("probe", {"job_root": str(self.job_root), "port": 8118})["port"]["free"]
+        port = self.node("probe", {"job_root": str(self.job_root), "port": free_port()})["port"]["free"]
         sizes = [f"--worker_num={workers}", f"--local_worker_num={workers}", "--node_rank=0"]
         return ["msrun", *sizes, f"--master_port={port}", f"--log_dir={self.folder / 'logs'}", "--join=True"]
 

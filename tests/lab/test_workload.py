@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 from lab.workload.dialogues import dialogues
 from lab.workload.packing import IGNORED, SPECIAL_TOKENS
 from telechat_runtime.logs import Step, parse_line
+from tests.this_machine import free_port
 
 pytestmark = pytest.mark.cpu
 
@@ -79,12 +79,6 @@ def run(argv: list[str], folder: Path, env: dict[str, str]) -> tuple[int, str]:
 
 def steps_of(text: str) -> list[Step]:
     return [step for step in map(parse_line, text.splitlines()) if isinstance(step, Step)]
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
