@@ -24,7 +24,7 @@ def look_at_host(parameters: Dict[str, Any], run: Run) -> Dict[str, Any]:
     hdk_wish = wishes.pop(hdk_look.ROLE, None)
     hdk = hdk_look.answer(hdk_wish, run, system.family) if hdk_wish else dict(hdk_look.NOT_ASKED)
     stack = stack_look.look(wishes, run)
-    pending = stack_look.spread({**hdk["pending"], **stack["pending"]}, list(parameters["wishes"]))
+    pending = stack_look.spread({**hdk["pending"], **stack["pending"]}, list(parameters["wishes"]), stack["alone"])
     problems = _fitness(parameters, system) + hdk["problems"]
     problems += host_checks.disk_space(parameters["disk_space"], pending)
     if "docker_engine" in pending or hdk["facts"].get("missing_packages"):

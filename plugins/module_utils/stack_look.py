@@ -26,18 +26,39 @@ STANDS_ON = {
     "telechat_runtime": ("telechat_container",),
     "verify": ("ascend_hdk", "docker_engine", "telechat_image", "telechat_container", "telechat_runtime"),
 }
+# What dockerd takes from its configuration while it runs, by docs.docker.com/reference/cli/dockerd.
+RELOADABLE = frozenset(
+    {
+        "debug",
+        "default-runtime",
+        "features",
+        "insecure-registries",
+        "labels",
+        "live-restore",
+        "max-concurrent-downloads",
+        "max-concurrent-uploads",
+        "max-download-attempts",
+        "registry-mirrors",
+        "runtimes",
+        "shutdown-timeout",
+    }
+)
 
 
 class Seen(NamedTuple):
-    """What one role's part of the look found; ``pending`` is why the role has work, None when it has none."""
+    """What one role's part of the look found; ``pending`` is why the role has work, None when it has none.
+
+    ``alone`` is work that leaves what stands on the role as it is.
+    """
 
     pending: Optional[str] = None
+    alone: bool = False
     facts: Dict[str, Any] = {}  # noqa: RUF012 - never changed
     problems: List[Problem] = []  # noqa: RUF012 - never changed
 
 
 def look(wishes: Dict[str, Dict[str, Any]], run: Run) -> Dict[str, Any]:
-    """Return ``{"facts": {role: …}, "pending": {role: reason}, "problems": […]}`` for the roles that have a wish."""
+    """Return facts and pending reason by role, the roles whose work is ``alone``, and the problems of them all."""
     inspected = _inspect(wishes, run)
     seen = {}  # type: Dict[str, Seen]
     for role, judge in JUDGES.items():
@@ -46,15 +67,19 @@ def look(wishes: Dict[str, Dict[str, Any]], run: Run) -> Dict[str, Any]:
     return {
         "facts": {role: item.facts for role, item in seen.items() if item.facts},
         "pending": {role: item.pending for role, item in seen.items() if item.pending},
+        "alone": [role for role, item in seen.items() if item.alone],
         "problems": [problem for item in seen.values() for problem in item.problems],
     }
 
 
-def spread(pending: Dict[str, str], scope: Iterable[str]) -> Dict[str, str]:
-    """Return pending with the roles of ``scope`` that stand on a pending one added; order of the roles' work."""
-    spreading = dict(pending)
+def spread(pending: Dict[str, str], scope: Iterable[str], alone: Iterable[str] = ()) -> Dict[str, str]:
+    """Return pending with the roles of ``scope`` that stand on a pending one added; order of the roles' work.
+
+    Of those in ``alone`` what stands on them stays as it is.
+    """
+    spreading, steady = dict(pending), set(alone)
     for role, below in STANDS_ON.items():
-        reasons = [name for name in below if name in spreading]
+        reasons = [name for name in below if name in spreading and name not in steady]
         if role in scope and role not in spreading and reasons:
             spreading[role] = "stands on {}".format(", ".join(reasons))
     ordered = [role for role in STANDS_ON if role in spreading] + [role for role in spreading if role not in STANDS_ON]
@@ -73,18 +98,20 @@ def _inspect(wishes: Dict[str, Dict[str, Any]], run: Run) -> Inspected:
 
 def _docker_engine(wish: Dict[str, Any], inspected: Inspected) -> Seen:
     config, problem = _daemon_config(wish["daemon_config_path"])
-    facts = {"daemon_config": config, "reachable": inspected.reachable}
+    differing = sorted(key for key, value in wish["daemon_config"].items() if not _covers(config.get(key), value))
+    needs_restart = not RELOADABLE.issuperset(differing)
+    facts = {"daemon_config": config, "reachable": inspected.reachable, "needs_restart": needs_restart}
     if problem and wish["daemon_config"]:
         return Seen(pending="its configuration can't be read", facts=facts, problems=[problem])
-    differing = sorted(key for key, value in wish["daemon_config"].items() if not _covers(config.get(key), value))
     pending = inspected.reason or None
+    alone = not pending and not needs_restart
     if not pending and differing:
         pending = "daemon.json differs in " + ", ".join(differing)
     if not pending and not _enabled(wish["service"]):
         pending = "it does not start at boot"
-    restart = differing and inspected.reachable
-    problems = _job_runs(wish, "docker_engine_daemon_config asks for a restart of Docker") if restart else []
-    return Seen(pending=pending, facts=facts, problems=problems)
+    disturbs = needs_restart and inspected.reachable
+    problems = _job_runs(wish, "docker_engine_daemon_config asks for a restart of Docker") if disturbs else []
+    return Seen(pending=pending, alone=alone, facts=facts, problems=problems)
 
 
 def _job_runs(wish: Dict[str, Any], rule: str) -> List[Problem]:

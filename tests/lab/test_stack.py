@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.site import BIN, Site, lab_state, recap, run
+from tests.lab.site import BIN, Site, eventually, lab_state, recap, run
 
 pytestmark = pytest.mark.lab
 
@@ -191,6 +191,17 @@ def test_engine_configuration_is_merged(site: Site) -> None:
     assert after == {**before, "log-driver": "local"}
     assert site.on(HOST, "docker", "info", "--format", "{{.LoggingDriver}}").strip() == "local"
     assert container_id(site).endswith("true")
+
+
+def test_the_container_lives_on_without_its_engine(site: Site) -> None:
+    assert site.on(HOST, "docker", "info", "--format", "{{.LiveRestoreEnabled}}").strip() == "true"
+
+    def first_process() -> str:
+        return site.on(HOST, "sh", "-c", "docker inspect --format '{{.State.Running}} {{.State.Pid}}' telechat || true")
+
+    before = first_process()
+    site.on(HOST, "systemctl", "kill", "--signal=KILL", "docker")
+    eventually(lambda: first_process() == before)
 
 
 def test_verification_fails_with_the_chip_that_is_ill_and_is_not_kept(site: Site) -> None:

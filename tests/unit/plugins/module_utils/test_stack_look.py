@@ -129,12 +129,12 @@ def test_bare_host_has_everything_pending(host):
 
 def test_whole_host_has_nothing_pending_and_costs_one_process(host):
     host.make_whole()
-    assert host.look() == {"facts": {"telechat_image": {"ids": [IMAGE_ID]}}, "pending": {}, "problems": []}
+    assert host.look() == {"facts": {"telechat_image": {"ids": [IMAGE_ID]}}, "pending": {}, "alone": [], "problems": []}
     assert host.commands == [["docker", "inspect", "telechat", "ms:1.0"]]
 
 
 def test_roles_without_a_wish_are_not_looked_at(host):
-    assert stack_look.look({}, host.run) == {"facts": {}, "pending": {}, "problems": []}
+    assert stack_look.look({}, host.run) == {"facts": {}, "pending": {}, "alone": [], "problems": []}
     assert host.commands == []
 
 
@@ -203,6 +203,18 @@ def test_daemon_configuration(host, wanted, pending):
     assert found["facts"]["docker_engine"]["daemon_config"]["log-driver"] == "local"
 
 
+def test_docker_is_restarted_only_for_what_it_does_not_reload(host):
+    def needs_restart(wanted):
+        return host.look(docker_engine={"daemon_config": wanted})["facts"]["docker_engine"]["needs_restart"]
+
+    host.make_whole()
+    assert not needs_restart({"live-restore": True, "runtimes": {"b": {"path": "/b"}}})
+    assert host.look(docker_engine={"daemon_config": {"live-restore": True}})["alone"] == ["docker_engine"]
+    assert host.look(docker_engine={"daemon_config": {"log-driver": "journald"}})["alone"] == []
+    assert not needs_restart({"log-driver": "local"}), "it is so already"
+    assert needs_restart({"live-restore": True, "log-driver": "journald"})
+
+
 @pytest.mark.parametrize(("text", "value"), [("{", "Expecting property name"), ("[]", "no object")])
 def test_daemon_configuration_that_can_not_be_merged(host, text, value):
     (host.root / "daemon.json").write_text(text)
@@ -248,6 +260,9 @@ def test_spread_follows_what_stands_on_what():
         "telechat_container": "stands on telechat_image",
         "telechat_runtime": "stands on telechat_container",
         "verify": "stands on telechat_image, telechat_container, telechat_runtime",
+    }
+    assert stack_look.spread({"docker_engine": "live-restore"}, ROLES, alone=["docker_engine"]) == {
+        "docker_engine": "live-restore"
     }
     assert stack_look.spread({"telechat_weights": "w"}, ROLES) == {"telechat_weights": "w"}
     assert stack_look.spread({"ascend_hdk": "h"}, ["ascend_hdk"]) == {"ascend_hdk": "h"}
