@@ -74,6 +74,11 @@ class JobPaths:
         return f"{self.folder}/state.json"
 
     @property
+    def reserve(self) -> str:
+        """Room for the last states, spent when the disk is full."""
+        return f"{self.folder}/reserve"
+
+    @property
     def record(self) -> str:
         """What was run, with which versions, on which data."""
         return f"{self.folder}/record.json"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -18,6 +19,7 @@ _NAMED_BY_MSRUN = re.compile(r"Worker process (\d+) exit with exception(?:\. Err
 _EXCEPTION = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit)\b.*")
 _LOGGED_ERROR = re.compile(r"\b(?:ERROR|CRITICAL)\b|: error: ")
 _UNKNOWN_EXIT_CODE = 1
+_A_LOGS_BYTES = 64 * 1024
 
 
 class Failure(NamedTuple):
@@ -34,8 +36,11 @@ def of_worker(paths: JobPaths, rank: int, exit_code: int) -> Failure:
     if exit_code < 0:
         last = f"; the last error in its log: {said}" if said else ""
         return Failure(rank=rank, reason=f"rank {rank} was killed by {_signal_name(-exit_code)}{last}")
-    said = said or last_line(lines)
-    return Failure(rank=rank, reason=f"rank {rank}: {said or f'ended with exit code {exit_code}, its log is empty'}")
+    if said:
+        return Failure(rank=rank, reason=f"rank {rank}: {said}")
+    last = last_line(lines)
+    end = f"its log ends with: {last}" if last else "its log is empty"
+    return Failure(rank=rank, reason=f"rank {rank} ended with exit code {exit_code}; {end}")
 
 
 def of_scheduler(paths: JobPaths, exit_code: int) -> Failure:
@@ -67,15 +72,30 @@ def is_error(line: str) -> bool:
 
 
 def reason_in(lines: Iterable[str]) -> str:
-    """Return the line that says most about a failure: the last exception, else the last logged error; or nothing."""
+    """Return what says most about a failure: the last exception, else the last logged error; or nothing.
+
+    MindSpore's exceptions often say what they have to say on the lines after their name, below a line of dashes.
+    """
     exception = logged = ""
+    goes_on = False
     for line in lines:
         text = line.strip()
         if _EXCEPTION.match(text):
-            exception = text
+            exception, goes_on = text, text.endswith(":")
+        elif goes_on:
+            words = text.strip("- ")
+            exception, goes_on = f"{exception} {words}".rstrip(), not words
         elif _LOGGED_ERROR.search(text):
             logged = text
     return (exception or logged)[:_REASON_LENGTH]
+
+
+def full_disk(folder: str) -> str:
+    """Return the words for a folder whose disk is full, or nothing: then a process can't even log why it failed."""
+    disk = os.statvfs(folder)
+    if disk.f_bavail * disk.f_frsize >= _A_LOGS_BYTES:
+        return ""
+    return f"{os.strerror(errno.ENOSPC)}: {folder}"
 
 
 def last_line(lines: Iterable[str]) -> str:

@@ -14,7 +14,8 @@ from typing import Any, Callable, Dict, Optional
 
 from telechat_runtime.errors import PreflightError
 from telechat_runtime.job import JobPaths, JobState
-from telechat_runtime.node import lease, stop_request
+from telechat_runtime.node import stop_request
+from telechat_runtime.node.lease import Lease
 from telechat_runtime.node.peers import PeerGroup, Peers
 from telechat_runtime.node.processes import end_job
 from telechat_runtime.node.state import load_state, write_state
@@ -42,9 +43,9 @@ class Guard:
 
 
 def post(
-    paths: JobPaths, request: Dict[str, Any], group: Optional[PeerGroup], held: int, log: Callable[[str], None]
+    paths: JobPaths, request: Dict[str, Any], group: Optional[PeerGroup], held: Lease, log: Callable[[str], None]
 ) -> Guard:
-    """Start the guard of the calling process; to be called before that has threads. `held` is the lease."""
+    """Start the guard of the calling process, which holds the lease too; to be called before that has threads."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid:
@@ -65,7 +66,7 @@ def post(
 
 
 def _end_job(
-    paths: JobPaths, group: Optional[PeerGroup], held: int, grace_seconds: float, log: Callable[[str], None]
+    paths: JobPaths, group: Optional[PeerGroup], held: Lease, grace_seconds: float, log: Callable[[str], None]
 ) -> None:
     # A supervisor that does not answer is killed by whoever wants to stop the job.
     is_asked = stop_request.is_noted(paths)
@@ -83,9 +84,9 @@ def _end_job(
     if not job.state.is_terminal:
         changes: Dict[str, Any] = {"ended_pids": tuple(ended), "left_pids": tuple(left), "processes": ()}
         write_state(paths, job.becoming(state, reason=reason, **changes))
+    while left:
+        _, left = end_job(paths.job_id, 0)
+    held.give_back()
     if peers is not None:
         time.sleep(max(0.0, told_at + _HEARD_SECONDS - time.monotonic()))
         peers.close()
-    while left:
-        _, left = end_job(paths.job_id, 0)
-    lease.give_back(held)

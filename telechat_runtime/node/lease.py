@@ -30,8 +30,29 @@ class LeaseLook(NamedTuple):
     stale: Optional[Dict[str, Any]]
 
 
-def take(paths: JobPaths, *, owner: str, since: str) -> int:
-    """Lock the node for a job and return the descriptor that holds the lock; it lasts until all copies are closed.
+class Lease:
+    """The node, locked for a job by this process and those that it leaves behind."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor: Optional[int] = descriptor
+
+    def leave(self) -> None:
+        """Let go of it here; whoever was forked with it holds it on."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def give_back(self) -> None:
+        """Unlock the node, whoever was forked with the lease; once, however often this is called here."""
+        if self._descriptor is not None:
+            # The record goes first, so that no reader takes it for a stale one.
+            os.ftruncate(self._descriptor, 0)
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            self.leave()
+
+
+def take(paths: JobPaths, *, owner: str, since: str) -> Lease:
+    """Lock the node for a job; the lock lasts until the lease is given back, or all who were forked with it have ended.
 
     Raises:
         PreflightError: Another job holds the node, or has lost its supervisor but still runs; the message names it,
@@ -48,13 +69,7 @@ def take(paths: JobPaths, *, owner: str, since: str) -> int:
     except BaseException:
         os.close(lease)
         raise
-    return lease
-
-
-def give_back(lease: int) -> None:
-    """Unlock the node; the record goes first, so that no reader takes it for a stale one."""
-    os.ftruncate(lease, 0)
-    os.close(lease)
+    return Lease(lease)
 
 
 def is_held(paths: JobPaths) -> bool:

@@ -20,7 +20,7 @@ from telechat_runtime.node import lease, record, service, supervisor
 from telechat_runtime.node.environment import job_environment
 from telechat_runtime.node.processes import end_job, identify
 from telechat_runtime.node.start_request import checked_paths
-from telechat_runtime.node.state import NodeJob, utc_now, write_file, write_private_file, write_state
+from telechat_runtime.node.state import NodeJob, lay_reserve, utc_now, write_file, write_private_file, write_state
 
 _ANSWER_SECONDS = 60.0
 
@@ -45,15 +45,14 @@ def run(request: Dict[str, Any], out: Callable[[Dict[str, Any]], None]) -> int:
             service.refuse_out_of_service(paths)
         pid = _start(paths, request, held)
     except BaseException:
-        lease.give_back(held)
+        held.give_back()
         raise
-    # The supervisor's copy keeps the lock.
-    os.close(held)
+    held.leave()
     out({"job_id": paths.job_id, "state": str(JobState.RUNNING), "supervisor_pid": pid})
     return 0
 
 
-def _start(paths: JobPaths, request: Dict[str, Any], held: int) -> int:
+def _start(paths: JobPaths, request: Dict[str, Any], held: lease.Lease) -> int:
     job = NodeJob(
         job_id=paths.job_id,
         kind=request["kind"],
@@ -95,6 +94,7 @@ def _make_folder(paths: JobPaths) -> None:
 def _write_files(paths: JobPaths, request: Dict[str, Any]) -> None:
     for folder in (paths.work, paths.logs):
         os.mkdir(folder)
+    lay_reserve(paths)
     write_private_file(paths.plan, json.dumps(request, indent=1))
     for name, text in request["files"].items():
         target = os.path.join(paths.work, name)
@@ -114,7 +114,7 @@ def _note_failure(paths: JobPaths, job: NodeJob, reason: str) -> None:
 
 
 def _leave_supervisor(
-    paths: JobPaths, job: NodeJob, request: Dict[str, Any], environment: Dict[str, str], held: int
+    paths: JobPaths, job: NodeJob, request: Dict[str, Any], environment: Dict[str, str], held: lease.Lease
 ) -> Dict[str, Any]:
     """Fork the supervisor and return its answer; on any error it, and what it started, is gone."""
     reader, writer = os.pipe()
@@ -142,7 +142,12 @@ def _end_supervisor(pid: int, job_id: str) -> None:
 
 
 def _be_supervisor(
-    paths: JobPaths, job: NodeJob, request: Dict[str, Any], environment: Dict[str, str], held: int, writer: int
+    paths: JobPaths,
+    job: NodeJob,
+    request: Dict[str, Any],
+    environment: Dict[str, str],
+    held: lease.Lease,
+    writer: int,
 ) -> None:
     """Run as the supervisor; never returns into the caller's code."""
     exit_code = 1
@@ -162,7 +167,7 @@ def _be_supervisor(
     except BaseException:  # noqa: BLE001 - the last thing this process does is to say why it ends
         supervisor.log(traceback.format_exc())
     finally:
-        lease.give_back(held)
+        held.give_back()
         os._exit(exit_code)
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import tempfile
@@ -18,6 +19,9 @@ from telechat_runtime.node.processes import Identity
 
 _PRIVATE = 0o600
 _READABLE = 0o644
+_DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
+# For a few states: each is written beside the one before, and takes a block or two.
+_RESERVE_BYTES = 64 * 1024
 _LOST = "its supervisor is gone: it was killed, or the container or node went down"
 
 
@@ -83,7 +87,28 @@ def write_state(paths: JobPaths, job: NodeJob) -> None:
     document = dict(vars(job))
     document["state"] = str(job.state)
     document["supervisor"] = job.supervisor.as_dict() if job.supervisor else None
-    write_file(paths.state, json.dumps(document), mode=_READABLE)
+    text = json.dumps(document)
+    try:
+        write_file(paths.state, text, mode=_READABLE)
+    except OSError as error:
+        if error.errno not in _DISK_IS_FULL or not _spend_reserve(paths):
+            raise
+        write_file(paths.state, text, mode=_READABLE)
+
+
+def lay_reserve(paths: JobPaths) -> None:
+    """Keep room for the job's last states, for the time when its disk is full."""
+    with open(paths.reserve, "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, _RESERVE_BYTES)
+
+
+def _spend_reserve(paths: JobPaths) -> bool:
+    """Free the room that was kept; tell whether there was any."""
+    try:
+        os.unlink(paths.reserve)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def read_state(paths: JobPaths) -> NodeJob:

@@ -18,6 +18,7 @@ from typing import Any, Callable, Dict, NamedTuple, Optional
 from telechat_runtime.errors import PreflightError
 from telechat_runtime.job import JobPaths, JobState
 from telechat_runtime.node import failure, guard, hang, orphans, stacks, stop_request
+from telechat_runtime.node.lease import Lease
 from telechat_runtime.node.peers import PeerEnd, PeerGroup, Peers, peer_group
 from telechat_runtime.node.processes import end_job, identify
 from telechat_runtime.node.state import NodeJob, utc_now, write_state
@@ -48,16 +49,16 @@ def supervise(
     request: Dict[str, Any],
     environment: Dict[str, str],
     started: Callable[[Dict[str, Any]], None],
-    held: int,
+    held: Lease,
 ) -> int:
     """Run the job to its end; `started` is told msrun's start, or why it failed. Return 0 when the job succeeded.
 
-    `held` is the lease of the node, which the guard holds too.
+    The lease is held by the guard too, and given back once nothing of the job is left.
     """
     group = peer_group(request)
     guarded = guard.post(paths, request, group, held, log)
     try:
-        return _supervise(paths, job, request, environment, started, group)
+        return _supervise(paths, job, request, environment, started, held, group)
     finally:
         guarded.dismiss()
 
@@ -68,6 +69,7 @@ def _supervise(
     request: Dict[str, Any],
     environment: Dict[str, str],
     started: Callable[[Dict[str, Any]], None],
+    held: Lease,
     group: Optional[PeerGroup],
 ) -> int:
     stop = StopSignal()
@@ -87,13 +89,19 @@ def _supervise(
             reason, next_step = error.message, error.next_step
         _write_last_state(paths, job.becoming(JobState.FAILED, reason=reason), patience=0)
         started({"error": reason, "next_step": next_step})
+        held.give_back()
         _part(peers, JobState.FAILED, reason)
         return 1
     log(f"started {' '.join(request['argv'])}")
     supervision = _Supervision(paths, job.becoming(JobState.RUNNING), request, msrun, stop, peers, environment["PATH"])
     supervision.beat()
     started({"pid": os.getpid()})
-    return supervision.run()
+    state = supervision.run()
+    # Nothing is left: another job may start while the other nodes hear the last words of this one.
+    held.give_back()
+    if peers is not None:
+        peers.close()
+    return 0 if state is JobState.SUCCEEDED else 1
 
 
 def _start_msrun(paths: JobPaths, request: Dict[str, Any], environment: Dict[str, str]) -> subprocess.Popen[bytes]:
@@ -189,8 +197,8 @@ class _Supervision:
         except OSError as error:
             log(f"the state can't be written: {error}")
 
-    def run(self) -> int:
-        """Wait for the end, whoever brings it, and write the last state. Return 0 when the job succeeded."""
+    def run(self) -> JobState:
+        """Wait for the end, whoever brings it; write and return the last state, when no process is left."""
         next_beat = next_look = next_hang_look = 0.0
         while self._msrun.poll() is None and not self._is_to_end():
             now = time.monotonic()
@@ -209,7 +217,7 @@ class _Supervision:
             orphans.reap(self._msrun.pid)
         self._finish()
         hold_node_for(self._job)
-        return 0 if self._job.state is JobState.SUCCEEDED else 1
+        return self._job.state
 
     def _is_to_end(self) -> bool:
         is_asked = self._stop.asked or bool(self._hangs)
@@ -251,8 +259,6 @@ class _Supervision:
         )
         log(f"msrun ended with {exit_code}; ended {ended}, left {left}")
         _write_last_state(self._paths, self._job)
-        if self._peers is not None:
-            self._peers.close()
 
     def _end(self) -> _End:
         """Return what has ended the job here; the workers may still run."""
@@ -267,7 +273,8 @@ class _Supervision:
         if exit_code == 0 and crash is None:
             return _End(JobState.SUCCEEDED, "")
         found = self._failure(exit_code)
-        return _End(JobState.FAILED, found.reason, failed_rank=found.rank)
+        reason = "; ".join(filter(None, (found.reason, failure.full_disk(self._paths.folder))))
+        return _End(JobState.FAILED, reason, failed_rank=found.rank)
 
     def _crash(self) -> Optional[Crash]:
         """Return the first crash; a job of one process has no msrun between it and the supervisor."""

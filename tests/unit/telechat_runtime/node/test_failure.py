@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Dict, List
 
@@ -20,6 +21,11 @@ TORN_DOWN = "[ERROR] DISTRIBUTED(17,7f,python):2026-01-01-00:00:01.000.000 [tcp_
         pytest.param(["epoch 1", "loss 2.0"], "", id="no-error"),
         pytest.param(["Traceback (most recent call last):", "  x = 1", "ValueError: bad", "bye"], "ValueError: bad"),
         pytest.param(["KeyError: 'a'", "RuntimeError: b"], "RuntimeError: b", id="the-last-exception-is-pythons"),
+        pytest.param(
+            ["RuntimeError: ", "", "-----", "- Kernel has no memory.", "-----", "- C++ Call Stack"],
+            "RuntimeError: Kernel has no memory.",
+            id="below-its-name",
+        ),
         pytest.param(["mindspore.ops.OpError: no kernel"], "mindspore.ops.OpError: no kernel", id="dotted"),
         pytest.param([MS_ERROR, TORN_DOWN], TORN_DOWN, id="logged"),
         pytest.param(["ValueError: bad", TORN_DOWN], "ValueError: bad", id="an-exception-counts-more-than-a-log"),
@@ -60,8 +66,12 @@ def write(paths: JobPaths, logs: Dict[str, str]) -> None:
     ("log", "exit_code", "reason"),
     [
         ("start\nValueError: bad\n", 1, "rank 3: ValueError: bad"),
-        ("start\npython3: can't open file\n\n", 2, "rank 3: python3: can't open file"),
-        ("", 7, "rank 3: ended with exit code 7, its log is empty"),
+        (
+            "start\npython3: can't open file\n\n",
+            2,
+            "rank 3 ended with exit code 2; its log ends with: python3: can't open file",
+        ),
+        ("", 7, "rank 3 ended with exit code 7; its log is empty"),
         ("loss 2.0\n", -9, "rank 3 was killed by SIGKILL"),
         ("OSError: late\n", -15, "rank 3 was killed by SIGTERM; the last error in its log: OSError: late"),
         ("", -99, "rank 3 was killed by signal 99"),
@@ -73,7 +83,7 @@ def test_of_worker(paths: JobPaths, log: str, exit_code: int, reason: str) -> No
 
 
 def test_a_log_that_is_not_there_is_no_obstacle(paths: JobPaths) -> None:
-    assert failure.of_worker(paths, 3, 1).reason == "rank 3: ended with exit code 1, its log is empty"
+    assert failure.of_worker(paths, 3, 1).reason == "rank 3 ended with exit code 1; its log is empty"
 
 
 @pytest.mark.parametrize(
@@ -103,6 +113,16 @@ def test_of_job_asks_from_the_top_down(paths: JobPaths, logs: Dict[str, str], ra
     found = failure.of_job(paths, 1)
     assert found.rank == rank
     assert found.reason.startswith(reason)
+
+
+def test_a_full_disk_is_named_as_it_keeps_logs_from_being_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert failure.full_disk(str(tmp_path)) == ""
+    disk = os.statvfs(tmp_path)
+    full = os.statvfs_result((disk.f_bsize, disk.f_frsize, disk.f_blocks, 9, 1, *tuple(disk)[5:]))
+    monkeypatch.setattr(os, "statvfs", lambda _: full)
+    assert failure.full_disk(str(tmp_path)) == f"No space left on device: {tmp_path}"
 
 
 def test_named_by_msrun(paths: JobPaths) -> None:

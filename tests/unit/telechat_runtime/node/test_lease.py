@@ -43,8 +43,28 @@ def test_a_lease_names_its_holder_until_it_is_given_back(paths: JobPaths) -> Non
     assert lease.look(paths) == lease.LeaseLook(held=record, stale=None)
     assert lease.is_held(paths)
     assert not lease.is_held(JobPaths(paths.job_root, "job-2"))
-    lease.give_back(held)
+    held.give_back()
     assert lease.look(paths) == lease.LeaseLook(held=None, stale=None)
+
+
+def test_a_lease_that_is_given_back_is_nobodys_although_a_forked_process_still_has_it(paths: JobPaths) -> None:
+    reader, writer = os.pipe()
+    held = lease.take(paths, owner="alice", since=SINCE)
+    child = os.fork()
+    if child == 0:
+        os.close(writer)
+        os.read(reader, 1)
+        os._exit(0)
+    os.close(reader)
+    try:
+        held.give_back()
+        other = lease.take(JobPaths(paths.job_root, "job-2"), owner="bob", since=SINCE)
+        held.give_back()
+        assert lease.is_held(JobPaths(paths.job_root, "job-2")), "the second time touches nothing"
+        other.give_back()
+    finally:
+        os.close(writer)
+        os.waitpid(child, 0)
 
 
 def test_a_held_node_is_refused_with_owner_job_and_time(paths: JobPaths) -> None:
@@ -52,7 +72,7 @@ def test_a_held_node_is_refused_with_owner_job_and_time(paths: JobPaths) -> None
     with pytest.raises(PreflightError, match=f"busy: alice runs job job-1 on it since {SINCE}"):
         lease.take(JobPaths(paths.job_root, "job-2"), owner="bob", since=SINCE)
     assert lease.is_held(paths), "the refused one must not have touched the record"
-    lease.give_back(held)
+    held.give_back()
 
 
 def test_the_record_of_a_holder_that_died_is_stale_and_the_node_is_free(paths: JobPaths) -> None:
@@ -65,11 +85,11 @@ def test_the_record_of_a_holder_that_died_is_stale_and_the_node_is_free(paths: J
     assert lease.look(paths).stale == {"job_id": "job-0", "owner": "carol", "since": "then"}
     lease.clear(JobPaths(paths.job_root, "another"))
     assert lease.look(paths).stale is not None
-    os.close(lease.take(paths, owner="alice", since=SINCE))
+    lease.take(paths, owner="alice", since=SINCE).leave()
 
 
 def test_clear_removes_the_stale_record_of_that_job(paths: JobPaths) -> None:
-    os.close(lease.take(paths, owner="alice", since=SINCE))
+    lease.take(paths, owner="alice", since=SINCE).leave()
     assert lease.look(paths).stale is not None
     lease.clear(paths)
     assert lease.look(paths) == lease.LeaseLook(held=None, stale=None)
@@ -79,7 +99,7 @@ def test_clear_leaves_a_held_lease_alone(paths: JobPaths) -> None:
     held = lease.take(paths, owner="alice", since=SINCE)
     lease.clear(paths)
     assert lease.is_held(paths)
-    lease.give_back(held)
+    held.give_back()
     lease.clear(JobPaths(f"{paths.job_root}/nowhere", "job-1"))
 
 
@@ -90,18 +110,18 @@ def test_processes_of_a_lost_job_keep_the_node_busy(paths: JobPaths, lost_proces
     assert lease.look(paths).stale == {"job_id": "job-lost", "owner": "carol", "since": SINCE}
     lost_process.kill()
     lost_process.wait()
-    lease.give_back(lease.take(paths, owner="alice", since=SINCE))
+    lease.take(paths, owner="alice", since=SINCE).give_back()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "\0\0"])
 def test_a_lease_file_without_a_record_is_a_free_node(paths: JobPaths, text: str) -> None:
     Path(paths.lease).write_text(text, encoding="utf-8")
     assert lease.look(paths) == lease.LeaseLook(held=None, stale=None)
-    lease.give_back(lease.take(paths, owner="alice", since=SINCE))
+    lease.take(paths, owner="alice", since=SINCE).give_back()
 
 
 def test_readers_do_not_make_a_start_fail(paths: JobPaths) -> None:
-    lease.give_back(lease.take(paths, owner="alice", since=SINCE))
+    lease.take(paths, owner="alice", since=SINCE).give_back()
     done = threading.Event()
 
     def look_again_and_again() -> None:
@@ -113,7 +133,7 @@ def test_readers_do_not_make_a_start_fail(paths: JobPaths) -> None:
         reader.start()
     try:
         for _ in range(20):
-            lease.give_back(lease.take(paths, owner="alice", since=SINCE))
+            lease.take(paths, owner="alice", since=SINCE).give_back()
     finally:
         done.set()
         for reader in readers:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import os
 import platform
 import socket
 import sys
@@ -112,7 +111,7 @@ def test_small_text_files_are_read(tmp_path: Path) -> None:
 def test_the_lease_is_told(tmp_path: Path) -> None:
     held = lease.take(JobPaths(str(tmp_path), "job-1"), owner="alice", since="now")
     assert answer(tmp_path)["lease"] == {"job_id": "job-1", "owner": "alice", "since": "now"}
-    os.close(held)
+    held.leave()
     found = answer(tmp_path)
     assert found["lease"] is None
     assert found["stale_lease"]["job_id"] == "job-1"

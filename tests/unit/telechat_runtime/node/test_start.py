@@ -216,6 +216,6 @@ def test_a_start_that_is_killed_leaves_a_job_that_can_be_stopped(node: LocalNode
 def test_a_record_of_a_dead_holder_does_not_hinder(node: LocalNode) -> None:
     node.job_root.mkdir()
     paths = JobPaths(str(node.job_root), "job-before")
-    os.close(lease.take(paths, owner="carol", since="then"))
+    lease.take(paths, owner="carol", since="then").leave()
     job_id = node.start(FOREVER)
     assert node.status()["lease"]["job_id"] == job_id

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import errno
 import json
 import stat
 import threading
@@ -60,7 +61,7 @@ def test_a_running_job_is_running_while_somebody_holds_the_node_for_it(paths: Jo
     write_state(paths, a_job())
     held = lease.take(paths, owner="alice", since="now")
     assert read_state(paths) == a_job()
-    lease.give_back(held)
+    held.give_back()
     lost = read_state(paths)
     assert lost.state is JobState.LOST
     assert "supervisor is gone" in lost.reason
@@ -71,7 +72,7 @@ def test_a_running_job_is_lost_when_another_one_holds_the_node(paths: JobPaths) 
     write_state(paths, a_job())
     held = lease.take(JobPaths(paths.job_root, "job-2"), owner="bob", since="now")
     assert read_state(paths).state is JobState.LOST
-    lease.give_back(held)
+    held.give_back()
 
 
 def test_a_job_that_ends_while_it_is_read_is_not_lost(paths: JobPaths, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,6 +124,36 @@ def test_a_file_that_cannot_be_replaced_leaves_nothing_behind(paths: JobPaths) -
     with pytest.raises(IsADirectoryError):
         write_state(paths, a_job())
     assert list(Path(paths.folder).iterdir()) == [Path(paths.state)]
+
+
+def test_on_a_full_disk_the_reserve_makes_room_for_the_last_state(
+    paths: JobPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = state.write_file
+
+    def write_file(path: str, text: str, *, mode: int) -> None:
+        if Path(paths.reserve).exists():
+            raise OSError(errno.ENOSPC, "No space left on device", path)
+        written(path, text, mode=mode)
+
+    state.lay_reserve(paths)
+    monkeypatch.setattr(state, "write_file", write_file)
+    write_state(paths, a_job(JobState.FAILED))
+    assert state.load_state(paths).state is JobState.FAILED
+    state.lay_reserve(paths)
+    Path(paths.reserve).unlink()
+    monkeypatch.setattr(state, "write_file", lambda path, *_, **__: raise_full(path))
+    with pytest.raises(OSError, match="No space"):
+        write_state(paths, a_job())
+
+
+def raise_full(path: str) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device", path)
+
+
+def test_the_reserve_takes_room_on_the_disk(paths: JobPaths) -> None:
+    state.lay_reserve(paths)
+    assert Path(paths.reserve).stat().st_blocks * 512 >= 64 * 1024
 
 
 def test_the_state_is_for_all_and_the_plan_for_its_owner(paths: JobPaths) -> None:

@@ -50,7 +50,7 @@ def test_the_holder_is_named_and_a_record_left_behind_is_stale(tmp_path: Path) -
     assert answer(tmp_path)["lease"] == record
     assert answer(tmp_path)["jobs"][0]["state"] == "RUNNING"
     text = Path(paths.lease).read_text(encoding="utf-8")
-    lease.give_back(held)
+    held.give_back()
     Path(paths.lease).write_text(text, encoding="utf-8")
     assert answer(tmp_path)["lease"] is None
     assert answer(tmp_path)["stale_lease"] == record

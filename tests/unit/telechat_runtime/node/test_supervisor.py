@@ -129,7 +129,7 @@ def test_a_job_of_one_process_fails_as_its_rank(node: LocalNode) -> None:
     job_id = node.start("", workers=1, argv=argv, output="worker_0.log")
     state = node.wait_for_end(job_id)
     assert (state["state"], state["exit_code"], state["failed_rank"]) == ("FAILED", 4, 0)
-    assert state["reason"] == "rank 0: config.yaml: no key model"
+    assert state["reason"] == "rank 0 ended with exit code 4; its log ends with: config.yaml: no key model"
 
 
 def make_job() -> NodeJob:
