@@ -22,6 +22,8 @@ from telechat_runtime.job import JobState
 _SIGN_SECONDS = 1.0
 _CONNECT_AGAIN_SECONDS = 0.5
 _LAST_WORDS_SECONDS = 2.0
+_TRIES_WITHIN_SILENCE = 5
+_CANCEL_AGAIN_SECONDS = 0.1
 _MAX_UNREAD_BYTES = 1 << 20
 
 
@@ -135,10 +137,12 @@ class Peers:
         gone = [asyncio.ensure_future(writer.wait_closed()) for writer in writers]
         if gone:
             await asyncio.wait(gone, timeout=_LAST_WORDS_SECONDS)
-        rest = asyncio.all_tasks(self._loop) - {asyncio.current_task(self._loop)}
-        for task in rest:
-            task.cancel()
-        await asyncio.gather(*gone, *rest, return_exceptions=True)
+        # Before Python 3.12 asyncio.wait_for swallows a cancellation when what it waits for ends at that moment.
+        while rest := asyncio.all_tasks(self._loop) - {asyncio.current_task(self._loop)}:
+            for task in rest:
+                task.cancel()
+            await asyncio.wait(rest, timeout=_CANCEL_AGAIN_SECONDS)
+        await asyncio.gather(*gone, return_exceptions=True)
         self._loop.stop()
 
     async def _all_told(self) -> None:
@@ -165,13 +169,18 @@ class Peers:
             await asyncio.sleep(_SIGN_SECONDS / 2)
 
     async def _stay_connected(self) -> None:
-        """Hold a connection to rank 0, over and over until it has ended or the silence is too long."""
+        """Hold a connection to rank 0, over and over until it has ended or the silence is too long.
+
+        A connection over a link that was cut stays dead for as long again as the cut was, as TCP tries ever more
+        rarely: a new one is tried long before the silence counts.
+        """
+        patience = self._group.silence_seconds / _TRIES_WITHIN_SILENCE
         while 0 in self._last_sign:
             with contextlib.suppress(OSError, ValueError, asyncio.TimeoutError):
                 connecting = asyncio.open_connection(self._group.addr, self._group.port)
-                reader, writer = await asyncio.wait_for(connecting, self._group.silence_seconds)
+                reader, writer = await asyncio.wait_for(connecting, patience)
                 self._write(0, writer, {"token": self._group.token, "rank": self._group.rank})
-                await self._talk(0, reader, writer)
+                await self._talk(0, reader, writer, patience)
             await asyncio.sleep(_CONNECT_AGAIN_SECONDS)
 
     async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -187,8 +196,17 @@ class Peers:
         finally:
             writer.close()
 
-    async def _talk(self, rank: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take a node's lines until the link breaks; tell it first what was told before it came."""
+    async def _talk(
+        self,
+        rank: int,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        patience: Optional[float] = None,
+    ) -> None:
+        """Take a node's lines until the link breaks; tell it first what was told before it came.
+
+        Raises asyncio.TimeoutError when no line has come for `patience` seconds.
+        """
         self._writers[rank] = writer
         for document in self._said:
             self._write(rank, writer, document)
@@ -196,7 +214,7 @@ class Peers:
         if self._somebody_came is not None:
             self._somebody_came.set()
         try:
-            while line := await reader.readline():
+            while line := await asyncio.wait_for(reader.readline(), patience):
                 self._take(rank, _parse(line))
         finally:
             if self._writers.get(rank) is writer:

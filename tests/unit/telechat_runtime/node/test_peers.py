@@ -7,7 +7,7 @@ import dataclasses
 import socket
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Callable, Iterator, List, Tuple
 
 import pytest
@@ -149,6 +149,58 @@ def test_a_link_that_breaks_is_taken_up_again(join: Join) -> None:
     hub._loop.call_soon_threadsafe(hub._writers[1].transport.abort)
     spoke.announce(JobState.FAILED, "later")
     wait_until(lambda: hub.end)
+
+
+class Link:
+    """A link to rank 0: what is connected through it can be cut off without a word, as by a cable that is pulled."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._cuts: List[threading.Event] = []
+        self._sockets: List[socket.socket] = [self._listener]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        for cut in self._cuts:
+            cut.set()
+
+    def close(self) -> None:
+        for each in self._sockets:
+            each.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.create_connection(("127.0.0.1", self._port))
+                cut = threading.Event()
+                self._cuts.append(cut)
+                self._sockets += [near, far]
+                for source, target in ((near, far), (far, near)):
+                    threading.Thread(target=self._carry, args=(source, target, cut), daemon=True).start()
+
+    @staticmethod
+    def _carry(source: socket.socket, target: socket.socket, cut: threading.Event) -> None:
+        with suppress(OSError):
+            while data := source.recv(4096):
+                if not cut.is_set():
+                    target.sendall(data)
+
+
+def test_a_connection_that_has_fallen_silent_is_replaced_before_the_silence_counts(
+    join: Join, group: PeerGroup
+) -> None:
+    hub = join(0, names=NAMES[:2], silence_seconds=SILENCE)
+    with closing(Link(group.port)) as link:
+        spoke = join(1, names=NAMES[:2], silence_seconds=SILENCE, port=link.port)
+        wait_until(lambda: hub._last_sign[1] is not None)
+        link.cut()
+        time.sleep(SILENCE + 1)
+        assert (hub.end, spoke.end) == (None, None)
+        spoke.announce(JobState.FAILED, "heard all the same")
+        wait_until(lambda: hub.end)
 
 
 def test_a_port_that_is_taken_is_told(group: PeerGroup) -> None:
