@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a plan: start all nodes at once, watch them, stop all when the first one fails, tell how each ended.
+"""Runs a plan: start all nodes, watch them, stop all when the first one fails, tell how each ended.
 
 Ctrl-C is a value (`Interrupt`) that every stage looks at. Whatever was started is stopped before `launch` returns:
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import Any, Dict, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from telechat_runtime.errors import InterruptedByUserError, TelechatError, UnreachableError
 from telechat_runtime.events import NodeState, Notice, Observer
@@ -78,15 +78,25 @@ class _Run:
         self._token = secrets.token_hex(_TOKEN_BYTES)
 
     def start(self) -> bool:
-        """Start all nodes; False when the user interrupted, and everything is stopped again."""
+        """Start all nodes; False when the user interrupted, and everything is stopped again.
+
+        One goes first, the same for whoever wants these nodes: of two users at the same moment one gets all of them,
+        where each might get some, and both be refused the rest.
+        """
         names = list(self._view.nodes)
+        gate = min(names)
+        started: List[str] = []
         try:
-            call_on_all(names, self._start, doing="starting the job", interrupt=self._interrupt, finish=True)
+            for group in ([gate], [name for name in names if name != gate]):
+                call_on_all(group, self._start, doing="starting the job", interrupt=self._interrupt, finish=True)
+                started += group
         except FleetError as error:
             # A node that could not be reached may have started all the same; one that refused has not.
             doubtful = [name for name in names if isinstance(error.errors.get(name), UnreachableError)]
-            self._tell(Notice("not all nodes could start; stopping the others"))
-            self._stop([*error.results, *doubtful])
+            to_stop = [*started, *error.results, *doubtful]
+            if to_stop:
+                self._tell(Notice("not all nodes could start; stopping the others"))
+                self._stop(to_stop)
             raise
         except InterruptedByUserError:
             pass  # the second Ctrl-C: whether all nodes have started is unknown, so all are stopped

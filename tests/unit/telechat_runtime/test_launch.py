@@ -200,6 +200,15 @@ def test_a_busy_node_refuses_and_the_others_are_stopped() -> None:
     assert fleet.nodes["node1"].commands() == ["start"]
 
 
+def test_one_node_goes_first_so_that_of_two_users_one_gets_all() -> None:
+    busy = {"error": {"code": 5, "message": "busy: bob@laptop runs job x on it since 10:00"}}
+    fleet = Fleet(node(start=busy), node())
+    with pytest.raises(FleetError, match="node0: busy: bob@laptop"):
+        fleet.launch()
+    assert fleet.nodes["node1"].commands() == []
+    assert fleet.told == []
+
+
 def test_a_node_that_is_lost_while_starting_is_stopped_too() -> None:
     fleet = Fleet(node(), node(start=UnreachableError("node1: the connection was lost")))
     with pytest.raises(FleetError) as caught:
