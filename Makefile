@@ -20,7 +20,7 @@ define stage
 	else echo "FAILED, $(LOGS)/$(1).log ends with:"; tail -n 60 $(LOGS)/$(1).log; exit 1; fi
 endef
 
-.PHONY: help requirements venv lint test lab lab-down demo clean
+.PHONY: help requirements venv lint test chaos-table lab lab-down demo clean
 
 ## make help       this list
 help:
@@ -35,6 +35,11 @@ demo: requirements venv $(if $(AS_ROOT),,$(VENV)/.stamp-cpu)
 test: requirements venv lint
 	$(call stage,lab-cache,$(if $(AS_ROOT),$(BIN)/python -m lab cache,echo 'not root: no lab'))
 	@$(BIN)/pytest -q $(SIDE_BY_SIDE) $(if $(AS_ROOT),,-m 'not lab and not cpu')
+
+## make chaos-table the tests of what breaks jobs, and their records into docs/reliability.md
+chaos-table: requirements venv
+	@rm -rf build/chaos; $(BIN)/pytest -q tests/lab/test_chaos.py
+	@$(BIN)/python -m tests.lab.chaos_table
 
 ## make lab        two bare servers on this machine, named in an inventory (HOSTS=n for more, LIGHT=1 for dozens)
 lab: requirements venv

@@ -126,6 +126,15 @@ KNOWN_ERRORS = (
         passes=True,
     ),
     KnownError(
+        name="ended by MindSpore",
+        words=r"killed by SIGTERM",
+        cause="MindSpore ended its own worker, as it lost the scheduler or another rank, or as the node's clock "
+        "jumped; or somebody ended it",
+        remedy="look at the node that failed first and at the links; let NTP slew the clocks, not step them, "
+        "during jobs",
+        passes=True,
+    ),
+    KnownError(
         name="crash",
         words=r"killed by SIG(?:SEGV|BUS|FPE|ILL|ABRT)|Fatal Python error",
         cause="a library crashed in native code; the stacks are at the end of the worker's log",
