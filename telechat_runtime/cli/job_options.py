@@ -10,13 +10,12 @@ from typing import Any, Callable, Optional, TypeVar
 
 import click
 
-from telechat_runtime.cli.options import inventory_options, json_option
+from telechat_runtime.cli.options import grace_option, inventory_options, json_option
 from telechat_runtime.errors import ConfigError, UsageError
 from telechat_runtime.inventory import InventoryOptions
 from telechat_runtime.prepare import ConfigSource
 from telechat_runtime.spec import (
     DEFAULT_CLUSTER_TIMEOUT,
-    DEFAULT_GRACE_SECONDS,
     DEFAULT_HEARTBEAT_TIMEOUT,
     JobOptions,
     parse_override,
@@ -165,15 +164,7 @@ def _options(job_name: str, npus: str) -> tuple[Callable[[Any], Any], ...]:
             show_envvar=True,
             help="Seconds that msrun waits for all workers to join.",
         ),
-        click.option(
-            "--grace",
-            type=click.IntRange(min=0),
-            default=DEFAULT_GRACE_SECONDS,
-            show_default=True,
-            envvar="TELECHAT_GRACE",
-            show_envvar=True,
-            help="Seconds between SIGTERM and SIGKILL when a job is stopped.",
-        ),
+        grace_option,
         click.option(
             "--heartbeat-timeout",
             type=click.IntRange(min=3),

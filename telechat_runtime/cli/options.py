@@ -15,6 +15,7 @@ import click
 from telechat_runtime.errors import TelechatError
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.inventory import InventoryOptions
+from telechat_runtime.spec import DEFAULT_GRACE_SECONDS
 from telechat_runtime.topology import DEFAULT_GROUP
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -75,6 +76,17 @@ def inventory_options(command: F) -> Callable[..., Any]:
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Write the result as one JSON document on stdout.")
+
+
+grace_option = click.option(
+    "--grace",
+    type=click.IntRange(min=0),
+    default=DEFAULT_GRACE_SECONDS,
+    show_default=True,
+    envvar="TELECHAT_GRACE",
+    show_envvar=True,
+    help="Seconds between SIGTERM and SIGKILL when a job is stopped.",
+)
 
 
 def exit_with(errors: Mapping[str, TelechatError]) -> None:

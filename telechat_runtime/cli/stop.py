@@ -8,12 +8,11 @@ from typing import Optional
 
 import click
 
-from telechat_runtime.cli.options import exit_with, interruptible, inventory_options, json_option
+from telechat_runtime.cli.options import exit_with, grace_option, interruptible, inventory_options, json_option
 from telechat_runtime.fleet import open_fleet
 from telechat_runtime.fleet_status import choose_job, fleet_status, stop_job
 from telechat_runtime.inventory import InventoryOptions, load_cluster
 from telechat_runtime.prepare import whoami
-from telechat_runtime.spec import DEFAULT_GRACE_SECONDS
 
 _LEFT_BEHIND = 1
 
@@ -21,13 +20,7 @@ _LEFT_BEHIND = 1
 @click.command(short_help="Stop a job on all nodes.")
 @click.argument("job_id", required=False)
 @inventory_options
-@click.option(
-    "--grace",
-    type=click.IntRange(min=0),
-    default=DEFAULT_GRACE_SECONDS,
-    show_default=True,
-    help="Seconds between SIGTERM and SIGKILL.",
-)
+@grace_option
 @click.option("--force", is_flag=True, help="SIGKILL at once, as --grace 0.")
 @json_option
 def stop(*, job_id: Optional[str], inventory: InventoryOptions, grace: int, force: bool, as_json: bool) -> None:

@@ -8,12 +8,11 @@ from typing import Tuple
 
 import click
 
-from telechat_runtime.cli.options import exit_with, interruptible, inventory_options, json_option
+from telechat_runtime.cli.options import exit_with, grace_option, interruptible, inventory_options, json_option
 from telechat_runtime.errors import UsageError
 from telechat_runtime.fleet import open_fleet
 from telechat_runtime.inventory import InventoryOptions, load_cluster
 from telechat_runtime.prepare import whoami
-from telechat_runtime.spec import DEFAULT_GRACE_SECONDS
 from telechat_runtime.sweep import SweepWishes
 from telechat_runtime.sweep import sweep as sweep_nodes
 
@@ -25,15 +24,7 @@ from telechat_runtime.sweep import sweep as sweep_nodes
 @click.option(
     "--reset-chips", is_flag=True, help="With --yes: reset NPUs whose memory is held by no process, on free nodes."
 )
-@click.option(
-    "--grace",
-    type=click.IntRange(min=0),
-    default=DEFAULT_GRACE_SECONDS,
-    show_default=True,
-    envvar="TELECHAT_GRACE",
-    show_envvar=True,
-    help="Seconds between SIGTERM and SIGKILL.",
-)
+@grace_option
 @json_option
 def sweep(
     *,

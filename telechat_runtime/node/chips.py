@@ -12,6 +12,8 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, List, Optional, Tuple
 
+from telechat_runtime.node.tool import ask_tool
+
 _PROGRAMS = ("/usr/local/sbin/npu-smi", "/usr/local/bin/npu-smi", "/usr/bin/npu-smi")
 _BUS_ID = re.compile(r"[0-9A-Fa-f]{4}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa-f]")
 _ERROR = re.compile(r"[^\n]*ret is -\d+[^\n]*")
@@ -87,15 +89,7 @@ def is_bus_id(cell: str) -> bool:
 def ask(path: str, *words: str) -> str:
     """Return what npu-smi says, on whichever output, or why it says nothing."""
     try:
-        done = subprocess.run(
-            [path, *words],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_SECONDS,
-            check=False,
-        )
+        done = ask_tool([path, *words], seconds=_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     return done.stdout + done.stderr

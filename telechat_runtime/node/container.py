@@ -7,6 +7,8 @@ import json
 import subprocess
 from typing import Any, Dict, List, Optional
 
+from telechat_runtime.node.tool import ask_tool
+
 _SECONDS = 60
 
 
@@ -35,15 +37,7 @@ def look(name: Optional[str]) -> Optional[Dict[str, Any]]:
 def _inspect(words: List[str]) -> Optional[Dict[str, Any]]:
     """Return the one object, {} when there is none of that name, None when Docker gives no answer."""
     try:
-        done = subprocess.run(
-            ["docker", *words],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_SECONDS,
-            check=False,
-        )
+        done = ask_tool(["docker", *words], seconds=_SECONDS)
     except (OSError, subprocess.TimeoutExpired):
         return None
     if done.returncode != 0:

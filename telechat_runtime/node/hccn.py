@@ -14,6 +14,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, Iterable, List, Optional, Sequence
 
+from telechat_runtime.node.tool import ask_tool
+
 _TOOL = "/usr/local/Ascend/driver/tools/hccn_tool"
 _DEVICES = "/dev/davinci[0-9]*"
 _DEVICES_AT_ONCE = 8
@@ -84,15 +86,7 @@ def _pings(device: int, addresses: Iterable[str], deadline: float) -> List[Dict[
 
 def _run(device: int, words: List[str]) -> str:
     try:
-        done = subprocess.run(
-            [_TOOL, "-i", str(device), *words],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_SECONDS,
-            check=False,
-        )
+        done = ask_tool([_TOOL, "-i", str(device), *words], seconds=_SECONDS)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout + done.stderr

@@ -18,6 +18,7 @@ from typing import List, Optional
 
 from telechat_runtime.job import JobPaths
 from telechat_runtime.node.processes import JobProcess, is_alive, of_job
+from telechat_runtime.node.tool import ask_tool
 
 FOLDER = "stacks"
 _SECONDS = 20.0
@@ -52,15 +53,7 @@ def _collect(paths: JobPaths, worker: JobProcess, program: Optional[str]) -> str
 
 def _ask(program: str, pid: int) -> Optional[str]:
     try:
-        done = subprocess.run(
-            [program, "dump", "--pid", str(pid)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_SECONDS,
-            check=False,
-        )
+        done = ask_tool([program, "dump", "--pid", str(pid)], seconds=_SECONDS)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout if done.returncode == 0 else None
