@@ -13,6 +13,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import List, Optional
 
@@ -22,6 +23,8 @@ from telechat_runtime.node.tool import ask_tool
 
 FOLDER = "stacks"
 _SECONDS = 20.0
+_REPORT_SECONDS = 5.0
+_POLL_SECONDS = 0.05
 _AT_ONCE = 8
 
 
@@ -66,3 +69,7 @@ def _let_report(worker: JobProcess) -> None:
             # (core(5)), and the core of a worker has all of its memory.
             resource.prlimit(worker.identity.pid, resource.RLIMIT_CORE, (1, 1))
             os.kill(worker.identity.pid, signal.SIGABRT)
+            # The next signal would end it in the middle of its report.
+            deadline = time.monotonic() + _REPORT_SECONDS
+            while is_alive(worker.identity) and time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
