@@ -58,6 +58,10 @@ def of_job(paths: JobPaths, exit_code: Optional[int]) -> Failure:
         said = reason_in(tail(paths.worker_log(rank)))
         if said:
             return Failure(rank=rank, reason=f"rank {rank}: {said}")
+    # A worker that was over before anybody looked: msrun tells its exit code, and not its rank.
+    killed = next((code for code in named_by_msrun(paths).values() if code < 0), None)
+    if killed is not None:
+        return Failure(rank=None, reason=f"a worker was killed by {_signal_name(-killed)}")
     lines = tail(_msrun_log(paths))
     said = reason_in(lines) or last_line(lines)
     end = "did not end" if exit_code is None else f"ended with exit code {exit_code}"

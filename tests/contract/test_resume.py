@@ -25,7 +25,7 @@ import json, os, re, struct, sys, time
 from pathlib import Path
 sys.path.insert(0, {str(ROOT)!r})
 from tests.unit.telechat_runtime.node.checkpoint_files import Tensor, floats, read_checkpoint, write_checkpoint
-rank = int(os.environ["RANK_ID"])
+rank, world_size = (int(os.environ[name]) for name in ("RANK_ID", "MS_WORKER_NUM"))
 config = Path(sys.argv[sys.argv.index("--config") + 1]).read_text()
 name = re.search(r"^resume_training: (\\S+)", config, re.MULTILINE)
 step = 0
@@ -42,8 +42,14 @@ for step in range(step + 1, 11):
     file = f"tiny_rank_{{rank}}-1_{{step}}.ckpt"
     write_checkpoint(folder / file, {{"w": floats((4, 4)), **numbers}})
     (folder / "meta.json").write_text(json.dumps({{"last_epoch": 1, "last_step": step, "last_ckpt_file": file}}))
+    Path(f"saved-{{step}}-{{rank}}").touch()
     if step == int(os.environ.get("ENDS_AFTER", "0")):
-        time.sleep(0.5)
+        # As after the collective operation that ends a step: every rank has done it, and one dies.
+        root, jobs, job, work = Path.cwd().parts[-4:]
+        while len([*Path.cwd().parents[3].glob(f"root*/{{jobs}}/{{job}}/{{work}}/saved-{{step}}-*")]) < world_size:
+            time.sleep(0.02)
+        if rank != world_size - 1:
+            time.sleep(600)
         if os.environ.get("BY_SIGKILL"):
             os.kill(os.getpid(), 9)
         raise RuntimeError("chip on fire")

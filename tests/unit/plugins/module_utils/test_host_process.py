@@ -2,14 +2,19 @@
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 from ansible.module_utils import host_process
+
+from tests.unit.telechat_runtime.node.local_node import wait_until
 
 
 @pytest.fixture
 def sleeper():
     process = subprocess.Popen(["sleep", "600.25"])
+    # The kernel lets the parent go on before it has set the new program's command line.
+    wait_until(lambda: Path(f"/proc/{process.pid}/cmdline").read_bytes())
     yield process
     process.kill()
     process.wait()

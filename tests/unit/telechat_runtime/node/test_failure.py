@@ -104,6 +104,11 @@ def test_a_log_that_is_not_there_is_no_obstacle(paths: JobPaths) -> None:
             None,
             "msrun ended with exit code 1: Module",
         ),
+        (
+            {"msrun.log": "Worker process 77 exit with exception. Error code: -9.\nRuntimeError: Please check logs\n"},
+            None,
+            "a worker was killed by SIGKILL",
+        ),
         ({"msrun.log": "usage: msrun\n"}, None, "msrun ended with exit code 1: usage: msrun"),
         ({}, None, "msrun ended with exit code 1"),
     ],
