@@ -58,6 +58,16 @@ def is_alive(identity: Identity) -> bool:
     return identify(identity.pid) == identity
 
 
+def wait_gone(identity: Identity, seconds: float) -> bool:
+    """Wait until that very process runs no more; tell whether it came to that within the time."""
+    deadline = time.monotonic() + seconds
+    while is_alive(identity):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
 def zombie_exit_code(identity: Identity) -> Optional[int]:
     """Return the wait status of a process that has ended but was not yet waited for; None in any other case.
 

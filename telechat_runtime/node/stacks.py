@@ -13,18 +13,16 @@ import resource
 import shutil
 import signal
 import subprocess
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import List, Optional
 
 from telechat_runtime.job import JobPaths
-from telechat_runtime.node.processes import JobProcess, is_alive, of_job
+from telechat_runtime.node.processes import JobProcess, is_alive, of_job, wait_gone
 from telechat_runtime.node.tool import ask_tool
 
 FOLDER = "stacks"
 _SECONDS = 20.0
 _REPORT_SECONDS = 5.0
-_POLL_SECONDS = 0.05
 _AT_ONCE = 8
 
 
@@ -70,6 +68,4 @@ def _let_report(worker: JobProcess) -> None:
             resource.prlimit(worker.identity.pid, resource.RLIMIT_CORE, (1, 1))
             os.kill(worker.identity.pid, signal.SIGABRT)
             # The next signal would end it in the middle of its report.
-            deadline = time.monotonic() + _REPORT_SECONDS
-            while is_alive(worker.identity) and time.monotonic() < deadline:
-                time.sleep(_POLL_SECONDS)
+            wait_gone(worker.identity, _REPORT_SECONDS)

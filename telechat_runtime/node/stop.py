@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List, Set, Tuple
 from telechat_runtime.errors import PreflightError
 from telechat_runtime.job import JobPaths, JobState
 from telechat_runtime.node import lease
-from telechat_runtime.node.processes import Identity, end_job, is_alive
+from telechat_runtime.node.processes import Identity, end_job, is_alive, wait_gone
 from telechat_runtime.node.state import NodeJob, job_paths, read_state, write_state
 from telechat_runtime.node.stop_request import is_noted, note_request
 
@@ -59,22 +59,13 @@ def _stop_supervisor(supervisor: Identity, job_id: str, grace_seconds: float) ->
     with contextlib.suppress(ProcessLookupError):
         os.kill(supervisor.pid, signal.SIGTERM)
     # Even without grace it must have seen the signal before its processes end, or it takes their end for a failure.
-    if not _wait_gone(supervisor, max(grace_seconds, _NOTICE_SECONDS)):
+    if not wait_gone(supervisor, max(grace_seconds, _NOTICE_SECONDS)):
         end_job(job_id, 0)
-        if not _wait_gone(supervisor, _SUPERVISOR_SECONDS):
+        if not wait_gone(supervisor, _SUPERVISOR_SECONDS):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(supervisor.pid, signal.SIGKILL)
             return True
     return False
-
-
-def _wait_gone(identity: Identity, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while is_alive(identity):
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(_POLL_SECONDS)
-    return True
 
 
 def settle(paths: JobPaths, reason: str) -> NodeJob:

@@ -42,11 +42,11 @@ for step in range(step + 1, 11):
     file = f"tiny_rank_{{rank}}-1_{{step}}.ckpt"
     write_checkpoint(folder / file, {{"w": floats((4, 4)), **numbers}})
     (folder / "meta.json").write_text(json.dumps({{"last_epoch": 1, "last_step": step, "last_ckpt_file": file}}))
-    Path(f"saved-{{step}}-{{rank}}").touch()
     if step == int(os.environ.get("ENDS_AFTER", "0")):
         # As after the collective operation that ends a step: every rank has done it, and one dies.
-        root, jobs, job, work = Path.cwd().parts[-4:]
-        while len([*Path.cwd().parents[3].glob(f"root*/{{jobs}}/{{job}}/{{work}}/saved-{{step}}-*")]) < world_size:
+        Path(f"saved-{{rank}}").touch()
+        job = Path.cwd().parent.name
+        while len([*Path.cwd().parents[3].glob(f"root*/jobs/{{job}}/work/saved-*")]) < world_size:
             time.sleep(0.02)
         if rank != world_size - 1:
             time.sleep(600)
