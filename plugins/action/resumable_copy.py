@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ansible import constants
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 
 SLICE_BYTES = 8 * 1024 * 1024
@@ -100,7 +100,16 @@ class ActionModule(ActionBase):
         sent = sum(piece.length for piece in missing)
         if sent > waiting.free:
             raise AnsibleActionFail(f"no space in {waiting.folder}: {sent} bytes are needed, {waiting.free} are free")
-        self._send(source, missing, waiting.folder)
+        try:
+            self._send(source, missing, waiting.folder)
+        except AnsibleConnectionFailure:
+            raise
+        except AnsibleError:
+            # Another run that copies the same file removes the slices of both when it has the file whole.
+            again = self._execute_module("resumable_copy", module_args=args, task_vars=task_vars)
+            if again.get("failed") or again.pop("missing", True):
+                raise
+            return again
         args["slices"] = [f"{waiting.folder}/{piece.name}" for piece in source.slices]
         done = self._execute_module("resumable_copy", module_args=args, task_vars=task_vars)
         return {**done, "diff": looked.get("diff"), "sent_bytes": sent, "kept_bytes": source.size - sent}

@@ -3,8 +3,10 @@
 
 import hashlib
 import subprocess
+from types import SimpleNamespace
 
 import pytest
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -70,3 +72,52 @@ def test_a_folder_by_its_full_path(tmp_path):
     done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert action.parse_waiting(done.stdout).folder == f"{tmp_path}/$(touch bad)/resumable_copy/x"
     assert not (tmp_path / "bad").exists()
+
+
+class Host:
+    """What the module finds, in order, on a host whose folder of slices vanishes before the first is sent."""
+
+    def __init__(self, *missing):
+        self.missing = list(missing)
+
+    def execute(self, module_name, module_args, **_):
+        assert module_name == "resumable_copy"
+        assert "slices" not in module_args
+        missing = self.missing.pop(0)
+        return {"changed": missing, "missing": missing, "diff": {}}
+
+
+@pytest.fixture
+def copying(tmp_path, monkeypatch):
+    """Return how to copy a file to a host where sending it ends with an error."""
+    path = tmp_path / "driver.run"
+    path.write_bytes(b"driver")
+
+    def copy(host, error):
+        plugin = action.ActionModule.__new__(action.ActionModule)
+        plugin._task = SimpleNamespace(args={"src": str(path), "sha256": sha256(b"driver")}, check_mode=False)
+
+        def send(*_):
+            raise error
+
+        monkeypatch.setattr(action.ActionBase, "run", lambda *_: None)
+        monkeypatch.setattr(plugin, "_execute_module", host.execute, raising=False)
+        monkeypatch.setattr(plugin, "_open", lambda *_: action.Waiting("/tmp/x", 1 << 30, {}))
+        monkeypatch.setattr(plugin, "_transfer_file", send, raising=False)
+        return plugin.run(task_vars={"inventory_hostname": "node0"})
+
+    return copy
+
+
+def test_another_run_that_had_the_file_whole_first_is_no_failure(copying):
+    assert copying(Host(True, False), AnsibleError("no such file"))["changed"] is False
+
+
+def test_a_slice_that_can_not_be_sent_fails_where_the_file_is_still_missing(copying):
+    with pytest.raises(AnsibleError, match="disk is full"):
+        copying(Host(True, True), AnsibleError("the disk is full"))
+
+
+def test_a_lost_connection_is_told_as_such_and_asks_nothing_more(copying):
+    with pytest.raises(AnsibleConnectionFailure):
+        copying(Host(True), AnsibleConnectionFailure("gone"))
