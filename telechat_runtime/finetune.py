@@ -18,7 +18,7 @@ from telechat_runtime.data_probe import DataQuestion
 from telechat_runtime.errors import PreflightError
 from telechat_runtime.finetune_config import FinetuneConfig, Workers, finetune_config
 from telechat_runtime.finetune_settings import SPEED_UP_FILE
-from telechat_runtime.finetune_spec import FinetuneSpec
+from telechat_runtime.finetune_spec import KIND, FinetuneSpec
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.node_client import NodeClient
 from telechat_runtime.node_programs import node_program
@@ -37,7 +37,6 @@ from telechat_runtime.resume_choice import Resume
 from telechat_runtime.spec import JobOptions
 from telechat_runtime.topology import Cluster
 
-KIND = "finetune"
 _LORA = "lora"
 _CONFIG = ("--config", f"{WORK}/config.yaml")
 

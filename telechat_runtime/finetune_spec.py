@@ -10,6 +10,7 @@ from typing import Dict, Optional, Tuple
 from telechat_runtime.errors import SpecError
 from telechat_runtime.spec import Override, check_node_path
 
+KIND = "finetune"
 METHODS = ("full", "lora")
 TRANSFORMS = ("auto", "offline", "none")
 # The context that the published TeleChat2 models were trained with.

@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from telechat_runtime.errors import InterruptedByUserError
+
+_POLL_SECONDS = 0.2
 
 
 class Interrupt:
@@ -30,6 +33,13 @@ class Interrupt:
     def forced(self) -> bool:
         """Tell whether the user asked twice: stop now, without grace."""
         return self._count > 1
+
+    def wait(self, seconds: float) -> None:
+        """Let `seconds` pass, or less when the user wants to stop."""
+        # Not the event's own wait: a signal handler that sets the event may find its lock held by this very thread.
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and not self.requested:
+            time.sleep(min(_POLL_SECONDS, seconds))
 
     def check(self, doing: str) -> None:
         """Raise InterruptedByUserError when the user wants to stop."""

@@ -23,7 +23,6 @@ _LONGEST_PAUSE_SECONDS = 300.0
 # A server takes its time to boot, and longer where disks are checked.
 NODES_SECONDS = 1800.0
 _LOOK_AGAIN_SECONDS = 10.0
-_POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def keep(plan: JobPlan, keeping: Keeping) -> Report:
         number = plan.restarts + 1
         why = report.as_attempt().reason
         keeping.tell(Notice(f"restart {number} of {plan.options.max_restarts} in {pause:g} s, after: {why}"))
-        _wait(pause, keeping.interrupt)
+        keeping.interrupt.wait(pause)
         following = _plan_next(plan.job_id, number, keeping)
         if isinstance(following, TelechatError):
             keeping.tell(Notice(f"no restart: {following}"))
@@ -80,16 +79,10 @@ def _plan_next(job_id: str, number: int, keeping: Keeping) -> Union[JobPlan, Tel
             if error.message != told:
                 keeping.tell(Notice(f"not yet: {error.message}"))
                 told = error.message
-        _wait(_LOOK_AGAIN_SECONDS, keeping.interrupt)
+        keeping.interrupt.wait(_LOOK_AGAIN_SECONDS)
     return None
 
 
 def _may_come_right(error: TelechatError) -> bool:
     found = error.errors.values() if isinstance(error, FleetError) else (error,)
     return all(isinstance(each, (UnreachableError, PreflightError)) for each in found)
-
-
-def _wait(seconds: float, interrupt: Interrupt) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and not interrupt.requested:
-        time.sleep(min(_POLL_SECONDS, seconds))

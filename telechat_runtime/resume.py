@@ -8,24 +8,21 @@ So nothing has to be shared for a resumption on the same nodes, which MindFormer
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Callable, Mapping, Optional
 
-from telechat_runtime.config import config_values
 from telechat_runtime.errors import PreflightError, SpecError, TelechatError
-from telechat_runtime.executor import FleetError, call_on_all
-from telechat_runtime.finetune import KIND, prepare
-from telechat_runtime.finetune_spec import FinetuneSpec
+from telechat_runtime.finetune import prepare
+from telechat_runtime.finetune_spec import KIND, FinetuneSpec
 from telechat_runtime.fleet_status import FleetJob, FleetStatus
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.node_client import NodeClient
 from telechat_runtime.placement import Placement, allowed, place
 from telechat_runtime.plan import JobPlan
 from telechat_runtime.prepare import ConfigSource, new_job_id
-from telechat_runtime.record import JobRecord, make_record
-from telechat_runtime.resume_choice import NodeSteps, Resume, Seats, check_seats, choose_step, parse_steps
-from telechat_runtime.spec import JobOptions, job_options_of
+from telechat_runtime.resume_choice import Resume, check_seats
+from telechat_runtime.spec import JobOptions
 from telechat_runtime.topology import Cluster
-from telechat_runtime.training_config import read_training_config
+from telechat_runtime.whole_step import HOW_OFTEN, RecordedTraining, newest_whole_step, recorded_training
 
 LATEST = "latest"
 
@@ -42,35 +39,6 @@ class ResumeWishes:
     options: Callable[[JobOptions], JobOptions]
     chooses_nodes: bool = False
     or_begin_again: bool = False
-
-
-@dataclass(frozen=True)
-class _Past:
-    """The job that is resumed."""
-
-    record: JobRecord
-    options: JobOptions
-    config: str
-
-    @property
-    def nodes(self) -> List[str]:
-        """The nodes that it ran on, in the order of their ranks."""
-        return [identity["name"] for identity in self.record.first["nodes"]]
-
-    @property
-    def per_node(self) -> int:
-        return int(self.record.first["local_worker_num"])
-
-    @property
-    def world_size(self) -> int:
-        return len(self.nodes) * self.per_node
-
-    @property
-    def output(self) -> str:
-        """Where its checkpoints are, for a node that never had the job."""
-        first = self.record.first
-        output = str(config_values(self.config, source=self.record.job_id).get("output_dir", ""))
-        return output if output.startswith("/") else f"{first['job_root']}/jobs/{self.record.job_id}/work/output"
 
 
 def chosen_job(status: FleetStatus, wanted: str, owner: str) -> FleetJob:
@@ -104,7 +72,7 @@ def prepare_resume(
     every node that may have been part of the job. Raises SpecError when the layout does not allow it, PreflightError
     when a step or a node is not fit for it.
     """
-    past = _past(job_id, clients, interrupt)
+    past = recorded_training(job_id, clients, interrupt)
     options = wishes.options(past.options)
     options = replace(options, npus_per_node=options.npus_per_node or past.per_node)
     # Who asked for a number of nodes wants so many, whichever they are.
@@ -133,30 +101,8 @@ def plan_restart(
     return replace(prepare_resume(job_id, wishes, cluster, clients, interrupt), restarts=number)
 
 
-def _past(job_id: str, clients: Mapping[str, NodeClient], interrupt: Interrupt) -> _Past:
-    """Return what the nodes that can be reached know of a job: one of them is enough."""
-
-    def ask(name: str) -> Dict[str, Any]:
-        return clients[name].record(job_id, clients[name].node.job_root, replay=True)
-
-    try:
-        answers = call_on_all(list(clients), ask, doing="reading the job's record", interrupt=interrupt)
-    except FleetError as error:
-        answers = error.results
-        if not any(answer["record"] for answer in answers.values()):
-            raise
-    record = make_record(job_id, answers)
-    first = record.first
-    if first["kind"] != KIND:
-        raise SpecError(f"job {job_id} is a {first['kind']}; only a finetune can be resumed")
-    start = next((node["start"] for node in record.nodes.values() if node.get("start")), None)
-    if start is None or not record.config:
-        raise SpecError(f"no node has the plan and the yaml of job {job_id} any more: it can't be resumed")
-    return _Past(record=record, options=job_options_of(start["options"]), config=record.config)
-
-
 def _chosen_nodes(
-    past: _Past,
+    past: RecordedTraining,
     options: JobOptions,
     cluster: Cluster,
     clients: Mapping[str, NodeClient],
@@ -172,14 +118,14 @@ def _chosen_nodes(
     gone = [name for name in past.nodes if name not in known]
     if gone:
         raise SpecError(
-            f"job {past.record.job_id} ran on {', '.join(past.nodes)}, and {', '.join(gone)} is not in the inventory",
+            f"job {past.job_id} ran on {', '.join(past.nodes)}, and {', '.join(gone)} is not in the inventory",
             next_step="choose the nodes to go on with: --nodes, --exclude, --limit",
         )
     return Placement(cluster.seated(past.nodes))
 
 
 def _find_step(
-    past: _Past,
+    past: RecordedTraining,
     cluster: Cluster,
     clients: Mapping[str, NodeClient],
     interrupt: Interrupt,
@@ -188,43 +134,28 @@ def _find_step(
     or_begin_again: bool,
 ) -> Optional[Resume]:
     """Return the step to go on from: of the job itself, or of the one that it had resumed; None to begin again."""
-    job_id = past.record.job_id
+    job_id = past.job_id
     per_node = cluster.workers_per_node(options.npus_per_node)
-    training = read_training_config(config_values(past.config, source=job_id))
-    seats = Seats(
-        then=past.world_size,
-        now={node.name: range(node.rank * per_node, (node.rank + 1) * per_node) for node in cluster.nodes},
-        interchangeable=not training.cuts_model and not training.training.parallel_optimizer,
-    )
+    seats = past.seats({node.name: range(node.rank * per_node, (node.rank + 1) * per_node) for node in cluster.nodes})
     check_seats(job_id, seats)
     nothing: Optional[TelechatError] = None
     try:
-        found = choose_step(job_id, seats, _ask_steps(past, seats.now, clients, interrupt))
+        found = newest_whole_step(past, seats, clients, interrupt)
         if found is not None:
             return found
     except PreflightError as error:
         nothing = error
     before = past.record.first.get("resumes")
     if before:
-        older = _past(before, clients, interrupt)
+        older = recorded_training(before, clients, interrupt)
         # It can't begin again: what it began with were that one's files.
         return _find_step(older, cluster, clients, interrupt, options, or_begin_again=False)
     if or_begin_again:
         return None
     raise nothing or PreflightError(
         f"job {job_id} has saved no checkpoint to resume from (looked in {past.output}/checkpoint)",
-        next_step="start it anew; save_checkpoint_steps of the CheckpointMonitor says how often one is saved",
+        next_step=f"start it anew; {HOW_OFTEN}",
     )
-
-
-def _ask_steps(
-    past: _Past, ranks: Mapping[str, Sequence[int]], clients: Mapping[str, NodeClient], interrupt: Interrupt
-) -> Dict[str, NodeSteps]:
-    def ask(name: str) -> NodeSteps:
-        answer = clients[name].saved_steps(past.record.job_id, ranks=ranks[name], output=past.output)
-        return parse_steps(name, answer)
-
-    return call_on_all(list(ranks), ask, doing="looking for checkpoints", interrupt=interrupt)
 
 
 def _told(job_id: str, resume: Optional[Resume]) -> str:

@@ -26,7 +26,8 @@ Every option with a variable in brackets can be set by that environment variable
 | 2 | The command line is wrong. |
 | 3 | The inventory, the job's specification or the yaml is invalid. |
 | 4 | A node can't be reached, or can't be trusted (host key). |
-| 5 | Preflight refused: a node is busy, its container does not run, a path is missing, a port is taken. |
+| 5 | Preflight refused: a node is busy, its container does not run, a path is missing, a port is taken, no \
+checkpoint came in time. |
 | 130 | Interrupted. Nothing that was started runs on, unless a message names it. |
 
 `doctor` alone has codes of its own for what it finds: 0 all is well, 1 a warning, 2 a failure.

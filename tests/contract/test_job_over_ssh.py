@@ -72,21 +72,29 @@ class Cluster:
             (self.folder / "bin" / name).chmod(0o755)
         (self.folder / "known_hosts").write_text("".join(server.known_hosts_line() for server in self.servers))
 
-    def run(self, command: str, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    def begin(self, command: str, *words: str, **env: str) -> subprocess.Popen[str]:
+        """Start a command without waiting for its end."""
         hosts = {
             f"node{index}": {"ansible_port": server.port, "telechat_job_root": str(self.folder / f"root{index}")}
             for index, server in enumerate(self.servers)
         }
         document = {"ascend": {"hosts": hosts, "vars": {**self.variables, "telechat_env": env}}}
         (self.folder / "hosts.yml").write_text(json.dumps(document))
-        return subprocess.run(
+        return subprocess.Popen(
             [*PROGRAM, command, "-i", str(self.folder / "hosts.yml"), *words],
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=120,
-            check=False,
             env={"PATH": "/usr/bin:/bin", "HOME": str(self.folder / "home")},
         )
+
+    def run(self, command: str, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+        with self.begin(command, *words, **env) as process:
+            try:
+                out, err = process.communicate(timeout=120)
+            finally:
+                process.kill()
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def finetune(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
         return self.run(

@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Callable, List, Optional, Union
+from typing import Any, List, Optional, Union
 
 import pytest
 
-from telechat_runtime import keep as keep_module
 from telechat_runtime.errors import PreflightError, SpecError, TelechatError, UnreachableError
 from telechat_runtime.events import Event, NodeOutcome, Notice
 from telechat_runtime.executor import FleetError
@@ -80,7 +79,7 @@ class Week:
         self.told.append(event.text)
 
     def keep(self, plan: JobPlan, monkeypatch: pytest.MonkeyPatch) -> Report:
-        monkeypatch.setattr(keep_module, "_wait", lambda seconds, _interrupt: self.waited.append(seconds))
+        monkeypatch.setattr(Interrupt, "wait", lambda _, seconds: self.waited.append(seconds))
         keeping = Keeping(run=self.run, plan_next=self.plan_next, tell=self.tell, interrupt=self.interrupt)
         return keep(plan, keeping)
 
@@ -138,7 +137,7 @@ def test_a_restart_that_can_never_be_is_told_with_its_reason(monkeypatch: pytest
 
 def test_patience_with_nodes_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     week = Week(KILLED, plans=[UnreachableError("node1: can't be reached")] * 3)
-    monkeypatch.setattr(keep_module, "_wait", lambda _seconds, _interrupt: None)
+    monkeypatch.setattr(Interrupt, "wait", lambda *_: None)
     keeping = Keeping(run=week.run, plan_next=week.plan_next, tell=week.tell, interrupt=week.interrupt, nodes_seconds=0)
     assert keep(a_plan(9), keeping).state is JobState.FAILED
     assert week.told[-1] == "no restart: node1: can't be reached"
@@ -146,8 +145,7 @@ def test_patience_with_nodes_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_ctrl_c_while_waiting_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     week = Week(KILLED)
-    press: Callable[[float, Interrupt], int] = lambda _seconds, interrupt: interrupt.request()  # noqa: E731
-    monkeypatch.setattr(keep_module, "_wait", press)
+    monkeypatch.setattr(Interrupt, "wait", lambda interrupt, _seconds: interrupt.request())
     keeping = Keeping(run=week.run, plan_next=week.plan_next, tell=week.tell, interrupt=week.interrupt)
     assert keep(a_plan(9), keeping).attempts == ()
     assert week.ran == ["job-0"]
