@@ -42,6 +42,7 @@ KNOWN: dict[str, str] = {
     "npu_smi_8020": "npu-smi finds the chips used by somebody else: ret is -8020",
     "link_down": "chip id whose RoCE link is DOWN (default 0)",
     "net_health": "word that hccn_tool -net_health gives for every chip (default Unreachable)",
+    "flash_base": "release that the chips' flash asks for at least, whatever firmware is in it (default 23.0.3)",
     "slow_boot": "seconds (default 60) each boot takes longer; honoured by the host's supervisor",
     "power_cut": "STEP:PERCENT: power is lost, once (clears itself), and comes back, when the driver's or firmware's "
     "installation, the driver's uninstall or the boot is that far: driver:40, firmware:50, uninstall:50, boot:0",
@@ -51,8 +52,8 @@ KNOWN: dict[str, str] = {
 
 _STEP_AND_PROGRESS = re.compile(r"(driver|firmware|uninstall|boot):(100|[1-9]?\d)")
 
-# Their values are numbers. net_health takes a word, power_cut and stall take a step and its progress; all others are
-# just there.
+# Their values are numbers; those of net_health and flash_base are words. power_cut and stall take a step and its
+# progress; all others are just there.
 NUMBERED = frozenset(
     {
         "slow_install",
@@ -66,6 +67,7 @@ NUMBERED = frozenset(
         "slow_boot",
     }
 )
+WORDED = frozenset({"net_health", "flash_base"})
 
 
 def read(hardware: Path) -> dict[str, Any]:
@@ -103,7 +105,7 @@ def _check_value(name: str, value: Any) -> None:
         if not isinstance(value, str) or not _STEP_AND_PROGRESS.fullmatch(value):
             raise ValueError(f"{name}={value!r}: a step and its progress are needed ({KNOWN[name]})")
         return
-    if value is True or (name == "net_health" and isinstance(value, str)):
+    if value is True or (name in WORDED and isinstance(value, str)):
         return
     if name in NUMBERED:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:

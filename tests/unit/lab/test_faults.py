@@ -26,6 +26,7 @@ def host(tmp_path: Path) -> Host:
         ("chip_alarm=3", "chip_alarm", 3),
         ("slow_boot=2.5", "slow_boot", 2.5),
         ("net_health=Socket fail", "net_health", "Socket fail"),
+        ("flash_base=23.0.3", "flash_base", "23.0.3"),
         ("no_boot=false", "no_boot", False),
     ],
 )

@@ -95,6 +95,14 @@ def flash(chip_ids, version, release):
     change(write)
 
 
+def flash_base(document, chip):
+    """Return the release that a chip's flash asks for at least: that of its firmware, unless the hardware knows better."""
+    fixed = document["faults"].get("flash_base")
+    if fixed is None:
+        return chip["firmware"]["flash_release"]
+    return "23.0.3" if fixed is True else fixed
+
+
 def health(document, chip_id):
     """Return (word, error codes, error texts) of a chip."""
     active = document["faults"]

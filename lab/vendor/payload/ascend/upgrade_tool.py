@@ -34,11 +34,11 @@ def main(arguments):
 def _lines(document, chip, word):
     if word == "--system_version":
         return _system(document, chip)
-    return _component(chip) if word == "--version" else _base(chip)
+    return _component(chip) if word == "--version" else _base(document, chip)
 
 
-def _base(chip):
-    number = version.base_number(chip["firmware"]["flash_release"])
+def _base(document, chip):
+    number = version.base_number(chips.flash_base(document, chip))
     return ['{{"device_id":{}, "hw_base_version":{}}}'.format(chip["id"], number)]
 
 

@@ -136,7 +136,8 @@ def flash_version(package):
     """A driver older than what is in the chips' flash is refused, where the installed driver's upgrade-tool tells it."""
     if not install_info.installed("Driver") or kernel.loaded() is None or not chips.on_server():
         return
-    newest = max((chip["firmware"]["flash_release"] for chip in chips.read()["chips"]), key=version.key)
+    document = chips.read()
+    newest = max((chips.flash_base(document, chip) for chip in document["chips"]), key=version.key)
     if version.base_number(package["release"]) < version.base_number(newest):
         words = (
             "Installation failed, the driver package version={} is earlier than the device flash hardware version={}"

@@ -163,6 +163,16 @@ def test_a_driver_older_than_the_flash_is_refused(server: Server, runs: Packages
     assert server.text("/usr/local/Ascend/driver/version.info").startswith("Version=24.1.rc3\n")
 
 
+def test_a_flash_that_asks_for_less_than_its_firmware_lets_an_older_driver_in(server: Server, runs: Packages) -> None:
+    server.install(runs.driver("24.1.rc3"))
+    assert server.install(runs.firmware("24.1.rc3"), "--full")[0] == 0
+    faults.set_fault(server.hardware, "flash_base", "23.0.3")
+    tool = "/usr/local/Ascend/driver/tools/upgrade-tool"
+    asked = server.run(tool, "--device_index", "0", "--hw_base_version")
+    assert asked.stdout == '{"device_id":0, "hw_base_version":735053}\n'
+    assert server.install(runs.driver("23.0.3"))[0] == 0
+
+
 def test_a_first_installation_cannot_ask_the_flash(old_server: Server, runs: Packages) -> None:
     assert old_server.install(runs.driver("24.1.rc3"), "--upgrade")[0] == 0
     assert old_server.install(runs.firmware("24.1.rc3"), "--upgrade")[0] == 0
