@@ -9,6 +9,7 @@ from typing import Dict, List
 import click
 
 from telechat_runtime.check import check_result, parse_verdict, prepare_check, wanted_checks
+from telechat_runtime.cli.job_options import out_of_service_option
 from telechat_runtime.cli.options import interruptible, inventory_options, json_option
 from telechat_runtime.events import Event, LogLine, Notice
 from telechat_runtime.fleet import open_fleet
@@ -30,9 +31,10 @@ _DEFAULT_SECONDS = 600
     show_default=True,
     help="Seconds that each of the two checks may take.",
 )
+@out_of_service_option
 @click.option("--dry-run", is_flag=True, help="Show the exact command of each node, and start nothing.")
 @json_option
-def check(*, inventory: InventoryOptions, seconds: int, dry_run: bool, as_json: bool) -> None:
+def check(*, inventory: InventoryOptions, seconds: int, out_of_service: bool, dry_run: bool, as_json: bool) -> None:
     """Run mindspore.run_check() and mindformers.run_check() where jobs run, on all nodes at once; judge what they say.
 
     It is a job on the first NPU of each node: it holds the nodes meanwhile, and `telechat-run show` knows it. On CPU
@@ -52,7 +54,8 @@ def check(*, inventory: InventoryOptions, seconds: int, dry_run: bool, as_json: 
     with interruptible() as interrupt:
         cluster = load_cluster(inventory, interrupt)
         with open_fleet(cluster) as clients:
-            plan = prepare_check(JobOptions(job_name="check"), seconds, cluster, clients, interrupt)
+            options = JobOptions(job_name="check", out_of_service=out_of_service)
+            plan = prepare_check(options, seconds, cluster, clients, interrupt)
             if dry_run:
                 click.echo(json.dumps(plan.as_dict(), indent=2) if as_json else plan.as_text())
                 return

@@ -97,6 +97,11 @@ detach_option = click.option(
     is_flag=True,
     help="Start the job and leave it to its nodes, which stop it everywhere when one fails; see attach, jobs, stop.",
 )
+out_of_service_option = click.option(
+    "--out-of-service",
+    is_flag=True,
+    help="Run also on nodes that are out of service (telechat-run cordon, a fleet upgrade): to try them.",
+)
 
 _CONFIG_OPTIONS = (
     click.option(
@@ -142,11 +147,7 @@ def _options(job_name: str, npus: str) -> tuple[Callable[[Any], Any], ...]:
             help="Run on so many of the nodes: the first that are free and healthy. Default: on all, or not at all.",
         ),
         click.option("--exclude", multiple=True, metavar="NODE", help="Leave this node out. May be repeated."),
-        click.option(
-            "--out-of-service",
-            is_flag=True,
-            help="Run also on nodes that are out of service (telechat-run cordon, a fleet upgrade): to try them.",
-        ),
+        out_of_service_option,
         click.option(
             "--job-name",
             default=job_name,

@@ -19,6 +19,8 @@ from telechat_runtime.node.state import job_paths, utc_now, write_file
 
 UPGRADE_RECORD = "/etc/telechat/upgrade.json"
 MAINTENANCE = "maintenance"
+# States of a node that belongs to an upgrade, as /etc/telechat/upgrade.json has them.
+ACTIVE = ("draining", "upgrading", "rebooting", "validating")
 _KINDS = (MAINTENANCE, "upgrade")
 
 
@@ -74,6 +76,12 @@ def _set(paths: JobPaths, wish: Dict[str, Any]) -> None:
     found = out_of_service(paths)
     if found is not None and found["kind"] != kind:
         raise PreflightError(f"it is out of service for another reason: {told(found)}")
+    upgrade = _document(UPGRADE_RECORD) or {}
+    if not wish["out"] and upgrade.get("state") in ACTIVE:
+        raise PreflightError(
+            f"an upgrade to {upgrade.get('release')} has it {upgrade['state']}, since {upgrade.get('since')}",
+            next_step="put it in service when that has ended",
+        )
     try:
         if not wish["out"]:
             with contextlib.suppress(FileNotFoundError):

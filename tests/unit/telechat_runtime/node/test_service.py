@@ -63,6 +63,22 @@ def test_what_an_upgrade_has_written_is_shown(tmp_path: Path, monkeypatch: pytes
     assert ask(tmp_path)["upgrade"] == {"state": "rebooting"}
 
 
+@pytest.mark.parametrize("state", service.ACTIVE)
+def test_a_node_in_the_middle_of_an_upgrade_is_not_put_in_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    """It was in maintenance before, which is all that keeps jobs away from it meanwhile."""
+    record = tmp_path / "upgrade.json"
+    monkeypatch.setattr(service, "UPGRADE_RECORD", str(record))
+    ask(tmp_path, out=True, kind="maintenance", reason="new fan", by="ada@bastion")
+    record.write_text(json.dumps({"state": state, "release": "24.1.rc3", "since": "2026-11-28T20:20:00Z"}))
+    with pytest.raises(PreflightError, match=rf"an upgrade to 24\.1\.rc3 has it {state}, since 2026-11-28T20:20:00Z"):
+        ask(tmp_path, out=False, kind="maintenance")
+    assert ask(tmp_path)["service"]["reason"] == "new fan"
+    record.write_text(json.dumps({"state": "done"}))
+    assert ask(tmp_path, out=False, kind="maintenance")["service"] is None
+
+
 def test_no_job_starts_on_a_node_that_is_out_unless_it_is_asked_for(node: LocalNode) -> None:
     ask(node.job_root, out=True, kind="maintenance", reason="new fan", by="ada@bastion")
     request = node.request("true")
