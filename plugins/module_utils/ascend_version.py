@@ -43,6 +43,14 @@ def same_version(left: str, right: str) -> bool:
     return version_key(left) == version_key(right)
 
 
+def alike(left: str, right: str) -> bool:
+    """Tell whether both strings name one version, or are the same where they name none."""
+    try:
+        return same_version(left, right)
+    except ValueError:
+        return left.lower() == right.lower()
+
+
 def is_older(left: str, right: str) -> bool:
     """Tell whether the first version came before the second."""
     return version_key(left) < version_key(right)

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import Dict, List, Mapping, Optional, Tuple
 
-from ansible.module_utils.ascend_version import same_version
+from ansible.module_utils.ascend_version import alike
 from ansible.module_utils.hdk.lock import CHECK, LockEntry
 from ansible.module_utils.hdk.package_name import DRIVER, FIRMWARE, ZIP, PackageName, parse_package_name
 from ansible.module_utils.hdk.package_source import Sources, locked_file
@@ -90,7 +90,7 @@ def _of_release(wanted: Wanted, names: List[PackageName]) -> List[PackageName]:
     carriers = [name for name in names if name.kind != FIRMWARE]
     releases: List[str] = []
     for name in carriers:
-        if not any(_same(name.version, release) for release in releases):
+        if not any(alike(name.version, release) for release in releases):
             releases.append(name.version)
     if not wanted.release and len(releases) > 1:
         raise _error(
@@ -98,7 +98,7 @@ def _of_release(wanted: Wanted, names: List[PackageName]) -> List[PackageName]:
             "one release is installed on all hosts",
             "set ascend_hdk_release to one of them",
         )
-    chosen = [name for name in carriers if not wanted.release or _same(name.version, wanted.release)]
+    chosen = [name for name in carriers if not wanted.release or alike(name.version, wanted.release)]
     if not chosen:
         raise _error(
             f"{wanted.folder} holds no driver of that release, but {_listing(names)}",
@@ -151,7 +151,7 @@ def _check_inside(run: RunFile, carrier: PackageName) -> None:
         raise PackageError(f"{carrier.file} holds {run.name.file}, which is for another chip")
     if run.name.architecture and carrier.architecture and run.name.architecture != carrier.architecture:
         raise PackageError(f"{carrier.file} holds {run.name.file}, which is for another architecture")
-    if run.version_inside and not _same(run.version_inside, run.name.version):
+    if run.version_inside and not alike(run.version_inside, run.name.version):
         raise PackageError(f"{run.name.file} holds version {run.version_inside}: it was renamed")
 
 
@@ -192,7 +192,7 @@ def _loose_firmware(
     """Return the firmware that lies beside the driver as a file of its own."""
     loose: List[RunFile] = []
     for name in (name for name in names if name.kind == FIRMWARE):
-        if wanted.firmware_version and not _same(name.version, wanted.firmware_version):
+        if wanted.firmware_version and not alike(name.version, wanted.firmware_version):
             continue
         try:
             path, checksum = _checked(wanted, name, lock)
@@ -212,9 +212,9 @@ def _loose_firmware(
 def _firmware(wanted: Wanted, driver: RunFile, among: List[RunFile]) -> Optional[RunFile]:
     """Return the firmware of the wanted version, or the one whose package_version is the driver's release."""
     if wanted.firmware_version:
-        fitting = [run for run in among if _same(run.version, wanted.firmware_version)]
+        fitting = [run for run in among if alike(run.version, wanted.firmware_version)]
     else:
-        fitting = [run for run in among if run.release_inside is None or _same(run.release_inside, driver.version)]
+        fitting = [run for run in among if run.release_inside is None or alike(run.release_inside, driver.version)]
     if len({run.sha256 for run in fitting}) > 1:
         raise _error(
             f"{len(fitting)} firmware packages for {driver.name.file}: {', '.join(run.name.file for run in fitting)}",
@@ -226,13 +226,6 @@ def _firmware(wanted: Wanted, driver: RunFile, among: List[RunFile]) -> Optional
 
 def _entry(run: RunFile) -> Dict[str, str]:
     return {"file": run.name.file, "path": run.path, "version": run.version, "sha256": run.sha256}
-
-
-def _same(left: str, right: str) -> bool:
-    try:
-        return same_version(left, right)
-    except ValueError:
-        return left.lower() == right.lower()
 
 
 def _listing(names: List[PackageName]) -> str:

@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from ansible.module_utils.ascend_version import is_older, same_version, version_key
+from ansible.module_utils.ascend_version import alike, is_older, same_version, version_key
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,3 +66,16 @@ def test_order_is_total(left, middle, right):
 @given(VERSIONS)
 def test_case_does_not_count(version):
     assert same_version(version, version.upper())
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "answer"),
+    [
+        ("24.1.RC3", "24.1.rc3", True),
+        ("24.1.rc3", "24.1.rc2", False),
+        ("Custom", "custom", True),
+        ("custom", "1", False),
+    ],
+)
+def test_texts_that_are_no_versions_are_compared_as_they_are(left, right, answer):
+    assert alike(left, right) is answer
