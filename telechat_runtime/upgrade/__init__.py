@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fleet upgrades of driver and firmware: plan, record and report. Pure where nothing says otherwise."""

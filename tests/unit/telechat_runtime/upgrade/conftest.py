@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from telechat_runtime.upgrade.record import Record
+from tests.unit.telechat_runtime.upgrade.telechat_run import StandIn
+from tests.unit.telechat_runtime.upgrade.told_events import CAMPAIGN
+
+
+@pytest.fixture
+def telechat_run(tmp_path: Path) -> StandIn:
+    return StandIn(tmp_path)
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Record:
+    """Return the record of a campaign, still empty."""
+    folder = tmp_path / CAMPAIGN
+    folder.mkdir()
+    return Record(folder)
