@@ -9,25 +9,41 @@ from ansible.release import __version__ as ansible_version
 TOO_OLD = re.compile(r"SyntaxError|requires a minimum of Python|future feature annotations is not defined")
 
 
-def preflight_problems(looks, control_side):
+def preflight_problems(looks, control_side, kept_packages=None):
     """Return a line a problem: host, what was found, the rule, the next step. `looks` is host → `ascend_info`."""
     lines = [_line("control side", problem) for problem in control_side]
-    for host, look in looks.items():
-        if "problems" in look:
-            lines += [_line(host, problem) for problem in look["problems"]]
-        else:
-            lines.append(_line(host, _no_answer(look)))
-    return lines
+    by_host = preflight_problems_by_host(looks, kept_packages)
+    return [*lines, *(_line(host, problem) for host, problems in by_host.items() for problem in problems)]
+
+
+def preflight_problems_by_host(looks, kept_packages=None):
+    """Return host → its problems; one that gave no answer has that one.
+
+    `kept_packages` is host → `hdk_kept_packages`, where the hosts' own packages are wanted.
+    """
+    return {host: _of_host(look, (kept_packages or {}).get(host, {})) for host, look in looks.items()}
+
+
+def _of_host(look, packages):
+    if "problems" not in look:
+        return [_no_answer(look)]
+    return [*look["problems"], *packages.get("problems", [])]
 
 
 def preflight_plan(looks, control_side):
     """Return the cautions, one line a host and role with something to do, and how many hosts have nothing to do."""
-    cautions = [f"caution: {_line('control side', found)}" for found in control_side]
-    cautions += [f"caution: {_line(host, found)}" for host, look in looks.items() for found in look["cautions"]]
+    cautions = preflight_cautions(looks, control_side)
     plans = [f"{host}: {role}: {reason}" for host, look in looks.items() for role, reason in look["pending"].items()]
     lines = [*cautions, *plans]
     ready = sum(1 for look in looks.values() if not look["pending"])
     return [*lines, f"nothing to do on {ready} of {len(looks)} hosts"] if ready else lines
+
+
+def preflight_cautions(looks, control_side):
+    """Return a line for each thing that is allowed and may surprise."""
+    found = [("control side", caution) for caution in control_side]
+    found += [(host, caution) for host, look in looks.items() for caution in look.get("cautions", [])]
+    return [f"caution: {_line(where, caution)}" for where, caution in found]
 
 
 def _line(where, problem):
@@ -54,4 +70,9 @@ def _no_answer(look):
 
 class FilterModule:
     def filters(self):
-        return {"preflight_problems": preflight_problems, "preflight_plan": preflight_plan}
+        return {
+            "preflight_problems": preflight_problems,
+            "preflight_problems_by_host": preflight_problems_by_host,
+            "preflight_plan": preflight_plan,
+            "preflight_cautions": preflight_cautions,
+        }

@@ -1,19 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nodes taken out of service by one command, missed by all others: over SSH."""
+"""Nodes taken out of service by one command, or by an upgrade, missed by all others: over SSH."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+from pathlib import Path
 
+import ansible.module_utils
 import pytest
 
+from plugins.action import node_upgrade as action
+from telechat_runtime.job import JobPaths
+from telechat_runtime.node import service
+from telechat_runtime.upgrade import looks
 from tests.contract.test_job_over_ssh import Cluster, cluster
 
+ROOT = Path(__file__).parents[2]
+if str(ROOT / "plugins/module_utils") not in ansible.module_utils.__path__:
+    ansible.module_utils.__path__.append(str(ROOT / "plugins/module_utils"))
+
+from ansible.module_utils import node_upgrade  # noqa: E402 - found from here on
+
+from plugins.modules import node_upgrade as module  # noqa: E402
+
 __all__ = ["cluster"]
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="PID namespaces need root")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="PID namespaces need root")
+CAMPAIGN = node_upgrade.Campaign("24.1.rc3-1", "lin@ops1", "24.1.rc3")
 
 
+@needs_root
 def test_a_node_out_of_service_takes_no_job_until_it_is_put_in_again(cluster: Cluster) -> None:
     out = cluster.run("cordon", "node1", "--reason", "new fan")
     assert out.returncode == 0, out.stderr
@@ -34,6 +51,7 @@ def test_a_node_out_of_service_takes_no_job_until_it_is_put_in_again(cluster: Cl
     assert cluster.finetune().returncode == 0
 
 
+@needs_root
 def test_nodes_shows_what_it_can(cluster: Cluster) -> None:
     (cluster.folder / "known_hosts").write_text(cluster.servers[0].known_hosts_line())
     done = cluster.run("nodes", "--json")
@@ -44,7 +62,60 @@ def test_nodes_shows_what_it_can(cluster: Cluster) -> None:
     assert "SERVICE" not in cluster.run("nodes", "--offline").stdout
 
 
+@needs_root
 def test_a_node_that_is_not_there(cluster: Cluster) -> None:
     done = cluster.run("cordon", "node7", "--reason", "x")
     assert done.returncode == 3
     assert "no such node: node7" in done.stderr
+
+
+@needs_root
+def test_a_node_that_an_upgrade_is_at_work_on_takes_no_job_until_it_is_through(cluster: Cluster) -> None:
+    node = node_upgrade.NodeUpgrade("/root1", str(cluster.folder))
+    node.drain(CAMPAIGN, {}, take_over=False)
+    refused = cluster.finetune()
+    assert refused.returncode == 5
+    assert "node1: out of service: upgrade to 24.1.rc3 (lin@ops1, since 2" in refused.stderr
+    for word in ("cordon", "uncordon"):
+        options = ("--reason", "x") if word == "cordon" else ()
+        kept = cluster.run(word, "node1", *options)
+        assert "out of service for another reason: upgrade to 24.1.rc3" in kept.stdout + kept.stderr
+    node.finish(CAMPAIGN, node_upgrade.FAILED, "no link")
+    assert "node1: out of service: upgrade to 24.1.rc3 failed: no link" in cluster.finetune().stderr
+    node.finish(CAMPAIGN, node_upgrade.DONE)
+    assert cluster.finetune().returncode == 0
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[]", '{"kind": "upgrade"}'])
+def test_the_upgrade_and_the_jobs_read_the_same_of_a_node(tmp_path: Path, text: str | None) -> None:
+    node, paths = node_upgrade.NodeUpgrade(str(tmp_path)), JobPaths(str(tmp_path), "x")
+    if text is not None:
+        Path(paths.service).write_text(text)
+    assert node.look()["service"] == service.out_of_service(paths)
+
+
+def test_what_an_upgrade_writes_is_where_and_what_the_jobs_look_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "UPGRADE_RECORD", f"{tmp_path}{service.UPGRADE_RECORD}")
+    node = node_upgrade.NodeUpgrade("/jobs", str(tmp_path))
+    node.drain(CAMPAIGN, {}, take_over=False)
+    found = service.look({"job_root": f"{tmp_path}/jobs"})
+    assert (found["service"], found["upgrade"]) == (node.look()["service"], node.record())
+    assert found["service"]["kind"] == "upgrade"
+
+
+def test_both_sides_have_the_same_states_and_kinds() -> None:
+    assert looks.ACTIVE == node_upgrade.ACTIVE
+    assert (looks._UPGRADE, node_upgrade.MAINTENANCE) == (node_upgrade.UPGRADE, service.MAINTENANCE)
+    assert {node_upgrade.UPGRADE, node_upgrade.MAINTENANCE} == set(service._KINDS)
+
+
+def test_the_playbooks_take_steps_that_the_module_has_and_the_record_knows_every_end() -> None:
+    assert set(action._OUTCOMES) == set(module.ENDS)
+    taken = {
+        step
+        for path in (ROOT / "roles").rglob("tasks/*.yml")
+        for step in re.findall(r"^ *node_upgrade:\n +step: (\S+)$", path.read_text(), re.MULTILINE)
+    }
+    assert taken == set(module.STEPS)

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from tests.lab.site import BIN, ROOT, Recap, Site, eventually, lab_state, recap, run
+from tests.lab.controller import PATIENCE, Controller
+from tests.lab.site import Site, eventually, lab_state, run
 
 pytestmark = pytest.mark.lab
 
@@ -48,12 +48,11 @@ print(json.dumps({
     "ended": lines("/var/log/ascend_seclog/operation.log"),
     "finished": {name: record[name]["finished"] for name in ("driver", "firmware")},
     "kept": sorted(os.listdir("/var/lib/ascend-hdk")),
+    "packages": sorted(os.listdir("/var/lib/ascend-hdk/packages")),
     "half_built": os.path.exists("/var/lib/dkms/davinci_ascend/1.0/build"),
 }))
 """
 
-# Much more than anything here takes: what is waited for comes, or the test fails.
-PATIENCE = 600
 # What the recap counts as failed and unreachable, by the play's exit code.
 OUTCOMES = {0: (0, 0), 2: (1, 0), 4: (0, 1)}
 RESTARTED = "was restarted in the middle of its steps"
@@ -142,48 +141,6 @@ CASES = [
 ]
 
 
-class Controller:
-    """A control side at work in a PID namespace of its own, so that a kill ends all of it at once."""
-
-    def __init__(self, site: Site, name: str, *options: str, ssh: str = PATIENT) -> None:
-        # On a machine that is busy it takes long from the control side's clock to the server's.
-        settings = {"ansible_ssh_args": ssh, "preflight_clock_skew_seconds": PATIENCE}
-        playbook = (BIN / "ansible-playbook", "-i", site.inventory, "playbooks/hdk.yml")
-        alone = ("unshare", "--pid", "--mount-proc", "--fork", "--kill-child")
-        self._log = ROOT / "build" / "logs" / f"{site.name}-{name}.log"
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        with self._log.open("w") as log:
-            self._process = subprocess.Popen(
-                site.inside(*alone, *playbook, "-e", json.dumps(settings), *options),
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-
-    def says(self) -> str:
-        """Return its output so far, without the callback's line breaks."""
-        return " ".join(self._log.read_text().split())
-
-    def wait_for(self, text: str) -> None:
-        """Wait until it has said this."""
-        eventually(lambda: text in self.says() or self._process.poll() is not None, seconds=PATIENCE)
-        assert text in self.says(), self._log.read_text()
-
-    def wait(self) -> int:
-        """Wait for its end and return its exit code."""
-        return self._process.wait(timeout=PATIENCE)
-
-    def kill(self) -> None:
-        """Take its power away."""
-        self._process.kill()
-        self._process.wait()
-
-    def recap(self) -> dict[str, Recap]:
-        """Return its recap by server."""
-        return recap(subprocess.CompletedProcess([], self.wait(), self._log.read_text(), ""))
-
-
 Start = Callable[..., Controller]
 
 
@@ -216,8 +173,11 @@ def start(site: Site) -> Iterator[Start]:
     """Start controllers, which end with the tests at the latest."""
     started: list[Controller] = []
 
-    def begin(*arguments: Any, **options: Any) -> Controller:
-        started.append(Controller(site, *arguments, **options))
+    def begin(name: str, *options: str, ssh: str = PATIENT) -> Controller:
+        # On a machine that is busy it takes long from the control side's clock to the server's.
+        settings = {"ansible_ssh_args": ssh, "preflight_clock_skew_seconds": PATIENCE}
+        options = ("-e", json.dumps(settings), *options)
+        started.append(Controller(site, name, "playbooks/hdk.yml", *options))
         return started[-1]
 
     yield begin
@@ -361,5 +321,6 @@ def test_no_installer_ran_without_need(story: Story, server: str, case: Interrup
 def test_nothing_half_done_is_left(story: Story, server: str, case: Interruption) -> None:
     seen = story.servers[server]
     assert seen["finished"] == {"driver": True, "firmware": True}, case.what
-    assert seen["kept"] == ["record.json"]
+    assert seen["kept"] == ["packages", "record.json"]
+    assert [any(version in name for version in WISH.values()) for name in seen["packages"]] == [True, True]
     assert seen["half_built"] is False

@@ -57,7 +57,7 @@ def test_running_again_ends_at_the_wish(site: Site) -> None:
     board = site.on(HOST, *BOARD)
     assert "23.0.3" in board
     assert "7.1.0.5.220" in board
-    assert site.on(HOST, "ls", "/var/lib/ascend-hdk").split() == ["record.json"]
+    assert site.on(HOST, "ls", "/var/lib/ascend-hdk").split() == ["packages", "record.json"]
 
 
 def test_a_process_on_an_npu_is_named_and_forbids_the_upgrade(site: Site) -> None:

@@ -69,8 +69,8 @@ class HdkLook(NamedTuple):
         ]
 
     def estimate(self) -> Estimate:
-        """Return how long the plan takes."""
-        return estimate(self.plan.steps)
+        """Return how long the plan takes, or the one that is held up."""
+        return estimate(self.plan.steps or self.plan.held_up)
 
     def components(self) -> List[str]:
         """Return whose packages the plan takes, driver first."""
@@ -120,6 +120,7 @@ def answer(settings: Dict[str, Any], run: Run, family: Optional[str], root: str 
         chips=[asdict(chip) for chip in seen.facts.chips],
         npu_smi_error=seen.facts.npu_smi_error,
         plan=[str(step) for step in seen.plan.steps],
+        held_up=[str(step) for step in seen.plan.held_up],
         components=seen.components(),
         estimate_seconds=seen.estimate().most,
     )

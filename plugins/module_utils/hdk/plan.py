@@ -61,7 +61,7 @@ def plan_hdk(facts: HdkFacts, wish: HdkWish) -> HdkPlan:
         return plan_removal(facts, wish)
     steps = with_seconds(_steps(facts, wish), facts, wish)
     forbidden = refusals(facts, wish, steps)
-    return HdkPlan(steps=() if forbidden else steps, refusals=forbidden)
+    return HdkPlan(steps=() if forbidden else steps, refusals=forbidden, held_up=steps if forbidden else ())
 
 
 def _steps(facts: HdkFacts, wish: HdkWish) -> Tuple[Step, ...]:

@@ -193,10 +193,11 @@ class Step:
 
 @dataclass(frozen=True)
 class HdkPlan:
-    """Steps in order; refusals forbid all of them."""
+    """Steps in order; refusals forbid all of them, which are `held_up` then."""
 
     steps: Tuple[Step, ...]
     refusals: Tuple[Problem, ...]
+    held_up: Tuple[Step, ...] = ()
 
 
 def is_there(component: Component) -> bool:

@@ -2,10 +2,18 @@
 
 import pytest
 
-from plugins.filter.preflight_report import preflight_plan, preflight_problems
+from plugins.filter.preflight_report import (
+    preflight_cautions,
+    preflight_plan,
+    preflight_problems,
+    preflight_problems_by_host,
+)
 
 CLOCK = {"check": "clock", "value": "90 s ahead", "rule": "at most 60 s", "next_step": "let chrony set it"}
 CLOCK_LINE = "clock: 90 s ahead (rule: at most 60 s) -> let chrony set it"
+KEPT = {"check": "packages", "value": "driver 23.0.3 is gone", "rule": "it is kept", "next_step": "bring it again"}
+KEPT_LINE = "packages: driver 23.0.3 is gone (rule: it is kept) -> bring it again"
+SILENT = {"unreachable": True, "msg": "timed out"}
 
 
 def look(pending=None, problems=(), cautions=()):
@@ -81,4 +89,27 @@ def test_cautions_of_the_control_side_come_first():
     assert preflight_plan({"node0": look(cautions=[CLOCK])}, [CLOCK])[:2] == [
         f"caution: control side: {CLOCK_LINE}",
         f"caution: node0: {CLOCK_LINE}",
+    ]
+
+
+def test_problems_by_host_are_those_of_its_look_and_of_the_packages_that_it_kept():
+    looks = {"node0": look(problems=[CLOCK]), "node1": look(), "node2": look(problems=[CLOCK])}
+    kept = {"node0": {"problems": [KEPT]}, "node1": {"problems": []}}
+    assert preflight_problems_by_host(looks, kept) == {"node0": [CLOCK, KEPT], "node1": [], "node2": [CLOCK]}
+    assert preflight_problems_by_host(looks)["node0"] == [CLOCK]
+    assert preflight_problems(looks, [], kept)[:2] == [f"node0: {CLOCK_LINE}", f"node0: {KEPT_LINE}"]
+
+
+def test_a_host_that_gave_no_answer_has_that_problem_alone():
+    found = preflight_problems_by_host({"node0": SILENT, "node1": look()}, {"node0": {"problems": [KEPT]}})
+    assert [problem["check"] for problem in found["node0"]] == ["unreachable"]
+    assert found["node0"][0]["value"] == "timed out"
+    assert found["node1"] == []
+
+
+def test_cautions_of_those_that_answered():
+    looks = {"node0": SILENT, "node1": look(cautions=[CLOCK]), "node2": look()}
+    assert preflight_cautions(looks, [KEPT]) == [
+        f"caution: control side: {KEPT_LINE}",
+        f"caution: node1: {CLOCK_LINE}",
     ]

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A control side that a test kills, as a power cut does."""
+
+from __future__ import annotations
+
+import subprocess
+
+from tests.lab.site import BIN, ROOT, Recap, Site, eventually, recap
+
+# Much more than anything here takes: what is waited for comes, or the test fails.
+PATIENCE = 1200
+
+
+class Controller:
+    """A playbook at work in a PID namespace of its own, so that a kill ends all of it at once."""
+
+    def __init__(self, site: Site, name: str, playbook: str, *options: str) -> None:
+        argv = (BIN / "ansible-playbook", "-i", site.inventory, playbook, *options)
+        alone = ("unshare", "--pid", "--mount-proc", "--fork", "--kill-child")
+        self._log = ROOT / "build" / "logs" / f"{site.name}-{name}.log"
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                site.inside(*alone, *argv),
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has come to its end."""
+        return self._process.poll() is not None
+
+    def says(self) -> str:
+        """Return its output so far, without the callback's line breaks."""
+        return " ".join(self._log.read_text().split())
+
+    def wait_for(self, text: str) -> None:
+        """Wait until it has said this."""
+        eventually(lambda: text in self.says() or self.ended, seconds=PATIENCE)
+        assert text in self.says(), self._log.read_text()
+
+    def wait(self) -> int:
+        """Wait for its end and return its exit code."""
+        return self._process.wait(timeout=PATIENCE)
+
+    def kill(self) -> None:
+        """Take its power away."""
+        self._process.kill()
+        self._process.wait()
+
+    def recap(self) -> dict[str, Recap]:
+        """Return its recap by server."""
+        return recap(subprocess.CompletedProcess([], self.wait(), self._log.read_text(), ""))
