@@ -7,9 +7,7 @@ record.
 
 from __future__ import annotations
 
-import getpass
 import os
-import socket
 from pathlib import Path
 
 from ansible import context
@@ -19,11 +17,12 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from telechat_runtime.errors import PreflightError, TelechatError
+from telechat_runtime.prepare import whoami
 from telechat_runtime.upgrade import history as told
 from telechat_runtime.upgrade.jobs import JobCommands, resume_jobs, stop_jobs
 from telechat_runtime.upgrade.lines import plan_lines
 from telechat_runtime.upgrade.looks import host_look
-from telechat_runtime.upgrade.plan import CANARY, Settings, plan_upgrade
+from telechat_runtime.upgrade.plan import CANARY, CHECKPOINT, Settings, plan_upgrade
 from telechat_runtime.upgrade.record import Record, open_record, take_control, unfinished
 from telechat_runtime.upgrade.smoke import smoke_jobs
 
@@ -52,7 +51,7 @@ class ActionModule(ActionBase):
             # The play's own process: this one ends with its task.
             take_control(where, os.getppid())
         record = unfinished(where, release) if check else open_record(where, release)
-        operator = f"{getpass.getuser()}@{socket.gethostname()}"
+        operator = whoami()
         if not check:
             record.add("controller", campaign=record.campaign, release=release, operator=operator)
         looks = self._looks(hosts, problems, record, take_over=take_over)
@@ -115,7 +114,7 @@ class ActionModule(ActionBase):
             job = self._vars["hostvars"][host].get("fleet_upgrade_drained", {}).get("job")
             if job:
                 running.setdefault(job, []).append(host)
-        if not running or mode != "checkpoint":
+        if not running or mode != CHECKPOINT:
             return {"changed": False, "msg": []}
         lines = stop_jobs(running, Record(Path(record)), self._commands(**jobs), resume=resume, seconds=int(seconds))
         for line in lines:

@@ -5,6 +5,8 @@ import re
 
 from ansible.release import __version__ as ansible_version
 
+from telechat_runtime.upgrade.looks import told
+
 # A Python older than ansible-core's oldest stumbles over its modules before one of them can say so.
 TOO_OLD = re.compile(r"SyntaxError|requires a minimum of Python|future feature annotations is not defined")
 
@@ -47,7 +49,7 @@ def preflight_cautions(looks, control_side):
 
 
 def _line(where, problem):
-    return f"{where}: {problem['check']}: {problem['value']} (rule: {problem['rule']}) -> {problem['next_step']}"
+    return f"{where}: {told(problem)}"
 
 
 def _no_answer(look):

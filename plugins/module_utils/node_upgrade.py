@@ -57,19 +57,13 @@ class NodeUpgrade:
     """The records below a root folder (`/` on a server)."""
 
     def __init__(self, job_root: str, root: str = "/") -> None:
-        self._root = root
         self._record = os.path.join(root, RECORD)
         self._job_root = os.path.join(root, os.path.expanduser(job_root).lstrip("/"))
         self._service = os.path.join(self._job_root, "service.json")
 
     def look(self) -> Dict[str, Any]:
         """Return `upgrade` and `service`, null for what there is nothing to say of, and the `job` that runs here."""
-        lease = job_lease.lease(self._job_root)
-        return {
-            "upgrade": self.record() or None,
-            "service": self._out_of_service(),
-            "job": None if lease is None else str(lease.get("job_id", "?")),
-        }
+        return {"upgrade": self.record() or None, "service": self._out_of_service(), "job": self._job()}
 
     def record(self) -> Dict[str, Any]:
         """Return what /etc/telechat/upgrade.json says; empty where it says nothing."""
@@ -80,7 +74,7 @@ class NodeUpgrade:
         self._check_claim(campaign, take_over=False)
         if self._is_at_work_for(campaign):
             return
-        self._begin(campaign, REQUIRED, before, "")
+        self._begin(campaign, REQUIRED, before)
 
     def drain(self, campaign: Campaign, before: Dict[str, Any], *, take_over: bool) -> bool:
         """Take the node out of service for the campaign; tell whether its driver and firmware are untouched yet.
@@ -100,16 +94,16 @@ class NodeUpgrade:
             mine = dict(record, run=campaign.id, operator=campaign.operator, release=campaign.release)
             self._note(mine, str(record["state"]), f"taken over from {record.get('operator')}")
             return False
-        self._begin(campaign, DRAINING, before, "")
+        self._begin(campaign, DRAINING, before)
         return True
 
     def wait_for_jobs(self, seconds: float) -> Optional[str]:
         """Wait until no job holds the node's lease; return the job that still does after that time."""
         until = time.monotonic() + seconds
         while True:
-            job = self.look()["job"]
+            job = self._job()
             if job is None or time.monotonic() >= until:
-                return str(job) if job is not None else None
+                return job
             time.sleep(_POLL_SECONDS)
 
     def advance(self, campaign: Campaign, state: str, reason: str = "") -> None:
@@ -139,7 +133,7 @@ class NodeUpgrade:
         if out is not None and out["kind"] == UPGRADE:
             os.unlink(self._service)
 
-    def _begin(self, campaign: Campaign, state: str, before: Dict[str, Any], reason: str) -> None:
+    def _begin(self, campaign: Campaign, state: str, before: Dict[str, Any]) -> None:
         record = self.record()
         # What ran before the campaign, not before its last attempt, nor in the middle of one that went wrong.
         half_way = _left_half_way(record)
@@ -153,9 +147,9 @@ class NodeUpgrade:
         }
         if campaign.release == ROLLBACK:
             new["to"] = _way_back(record)
-        self._note(new, state, reason)
+        self._note(new, state)
 
-    def _note(self, record: Dict[str, Any], state: str, reason: str) -> None:
+    def _note(self, record: Dict[str, Any], state: str, reason: str = "") -> None:
         """Write the record with this state, at once: whoever reads a record finds a state in it."""
         entry = {"state": state, "at": _now(), "reason": reason, "operator": record.get("operator")}
         history = [*record.get("history", []), entry][-_HISTORY_ENTRIES:]
@@ -172,6 +166,10 @@ class NodeUpgrade:
         raise ClaimedError(
             f"{record.get('run')} of {record.get('operator')} has had it {record['state']} since {record.get('since')}"
         )
+
+    def _job(self) -> Optional[str]:
+        lease = job_lease.lease(self._job_root)
+        return None if lease is None else str(lease.get("job_id", "?"))
 
     def _out_of_service(self) -> Optional[Dict[str, Any]]:
         if not os.path.exists(self._service):

@@ -11,6 +11,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
+from telechat_runtime.upgrade.plan import BATCH, CANARY, INTERRUPTED
+
 Event = Mapping[str, Any]
 
 DONE = "done"
@@ -111,11 +113,11 @@ class History:
 
         What was interrupted is half upgraded and out of service; it goes on whatever became of others.
         """
-        if kind == "interrupted":
+        if kind == INTERRUPTED:
             return None
         failures = self.failures
         # A canary that was interrupted goes on in a wave of another kind.
-        first = [wave["hosts"] for number, wave in enumerate(self.waves) if number == 0 or wave["kind"] == "canary"]
+        first = [wave["hosts"] for number, wave in enumerate(self.waves) if number == 0 or wave["kind"] == CANARY]
         for host in failures:
             if not self.canary_passed or any(host.name in hosts for hosts in first):
                 return f"{host.name} of the first wave: {host.outcome}"
@@ -123,7 +125,7 @@ class History:
         if len(failures) > tolerated:
             names = ", ".join(host.name for host in failures)
             return f"{len(failures)} hosts failed ({names}), and {tolerated} are tolerated"
-        if kind == "batch" and not self.canary_passed:
+        if kind == BATCH and not self.canary_passed:
             return "no host of the first wave was upgraded, so nothing is known of this release here"
         return None
 
@@ -168,7 +170,7 @@ def _on_controller(history: History, event: Event) -> None:
 def _on_plan(history: History, event: Event) -> None:
     """Take what the look found of every host; the first plan says how the fleet was before."""
     history.limits = event["limits"]
-    goes_on = {name for wave in event.get("waves", ()) if wave["kind"] == "interrupted" for name in wave["hosts"]}
+    goes_on = {name for wave in event.get("waves", ()) if wave["kind"] == INTERRUPTED for name in wave["hosts"]}
     for name, found in event["hosts"].items():
         host = history.host(name)
         host.before = host.before or found["before"]

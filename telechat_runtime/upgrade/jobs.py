@@ -10,7 +10,6 @@ from typing import List, Mapping, Optional, Sequence, Set
 
 from telechat_runtime.upgrade.record import Record
 
-NONE = "none"
 AFTERWARDS = "afterwards"
 ELSEWHERE = "elsewhere"
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from telechat_runtime.node.service import ACTIVE
+from telechat_runtime.node.service import told as why_out
 from telechat_runtime.upgrade.plan import HostLook
 
 _FAILED = ("failed", "rolled-back")
@@ -41,7 +42,7 @@ def host_look(
         problems=(*_claim(record, mine=mine or take_over), *_failure(record, mine=mine), *_told(left)),
         seconds=int(hdk.get("estimate_seconds") or 0),
         before=_before(record, running_versions(hdk), mine=mine),
-        out=_out(service),
+        out=None if service is None else why_out(service),
         stays_out=service is not None and service["kind"] != _UPGRADE,
         job=job,
         interrupted=active and (mine or take_over),
@@ -92,9 +93,3 @@ def _failure(record: Mapping[str, Any], *, mine: bool) -> Tuple[str, ...]:
 def _before(record: Mapping[str, Any], running: Dict[str, Optional[str]], *, mine: bool) -> Mapping[str, Optional[str]]:
     """Return what ran before the campaign: what the node noted when it began, else what runs now."""
     return dict(record["from"]) if mine and record.get("from") else running
-
-
-def _out(service: Optional[Mapping[str, Any]]) -> Optional[str]:
-    if service is None:
-        return None
-    return f"{service['reason']} ({service['by']}, since {service['since']})"

@@ -12,13 +12,13 @@ import fcntl
 import json
 import os
 import secrets
-import tempfile
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
 from telechat_runtime.errors import PreflightError
 from telechat_runtime.node.processes import Identity, identify, is_alive
+from telechat_runtime.node.state import write_file
 from telechat_runtime.upgrade.history import Event, History, history_of, parse_events, stands_for
 from telechat_runtime.upgrade.page import render_page
 from telechat_runtime.upgrade.report import make_report
@@ -64,9 +64,10 @@ class Record:
     def write_report(self) -> Path:
         """Write report.json and report.html anew; return the page's path."""
         report = make_report(self.history())
-        _replace(self.folder / "report.json", json.dumps(report, indent=1) + "\n")
-        _replace(self.folder / "report.html", render_page(report))
-        return self.folder / "report.html"
+        page = self.folder / "report.html"
+        write_file(str(self.folder / "report.json"), json.dumps(report, indent=1) + "\n", mode=_FILE_MODE)
+        write_file(str(page), render_page(report), mode=_FILE_MODE)
+        return page
 
     def _after_a_torn_line(self) -> bytes:
         """Return what ends the line that a killed process left unfinished."""
@@ -128,10 +129,3 @@ def take_control(folder: Path, controller: int) -> None:
 def now() -> str:
     """Return the time of day in UTC, to the millisecond."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _replace(path: Path, text: str) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        stream.write(text)
-    Path(temporary).replace(path)
