@@ -12,6 +12,7 @@ from typing import Any, Callable, Deque, Dict, List, Mapping, Optional, Tuple
 from telechat_runtime.errors import UnreachableError
 from telechat_runtime.events import LogLine, NodeOutcome, NodeState, Notice, Observer, Training
 from telechat_runtime.job import JobState
+from telechat_runtime.known_errors import known_error
 from telechat_runtime.logs import Speed, Step, parse_line
 from telechat_runtime.node_client import NodeClient
 from telechat_runtime.plan import JobPlan, NodePlan
@@ -35,10 +36,21 @@ class JobView:
             name: NodeOutcome(node=name, node_rank=node.node.rank, state=JobState.STARTING)
             for name, node in self.nodes.items()
         }
-        self.first_failure: Optional[str] = None
+        self._first_heard: Optional[str] = None
+        self._failed: List[str] = []
         self._first_step: Optional[Step] = None
         self._last_step: Optional[Step] = None
         self._speed: Optional[Speed] = None
+
+    @property
+    def first_failure(self) -> Optional[str]:
+        """The node that failed first, as far as is known by now.
+
+        Of several that fail at once, the first to be heard may be one that only lost another's worker or scheduler.
+        """
+        if self._first_heard is None or not self._follows(self._first_heard):
+            return self._first_heard
+        return next((name for name in self._failed if not self._follows(name)), self._first_heard)
 
     def running(self) -> List[str]:
         """Return the nodes whose part has not ended."""
@@ -98,6 +110,8 @@ class JobView:
             reason=event.get("reason") or "",
             failed_rank=event.get("failed_rank"),
         )
+        if state in (JobState.FAILED, JobState.LOST):
+            self._failed.append(name)
         self.tell(NodeState(name, state, self.outcomes[name].reason))
 
     def note_left(self, name: str, left: Tuple[int, ...]) -> None:
@@ -106,9 +120,10 @@ class JobView:
 
     def add_last_lines(self) -> None:
         """Put the last lines of the rank that failed first into the outcome of its node."""
-        if self.first_failure is None:
+        first = self.first_failure
+        if first is None:
             return
-        failed = self.outcomes[self.first_failure]
+        failed = self.outcomes[first]
         if failed.failed_rank is not None:
             lines = self._read_last_lines(self.nodes[failed.node], failed.failed_rank)
             self.outcomes[failed.node] = dataclasses.replace(failed, last_lines=lines)
@@ -129,10 +144,14 @@ class JobView:
 
     def _take_end(self, name: str, state: JobState, event: Mapping[str, Any]) -> None:
         self.note_end(name, state, event)
-        if state is not JobState.SUCCEEDED and self.first_failure is None:
+        if state is not JobState.SUCCEEDED and self._first_heard is None:
             # A node that ends with another one is not the first, even if it is the first to say so.
             cause = event.get("cause")
-            self.first_failure = cause if cause in self.nodes else name
+            self._first_heard = cause if cause in self.nodes else name
+
+    def _follows(self, name: str) -> bool:
+        known = known_error([self.outcomes[name].reason])
+        return known is not None and known.follows
 
     def _take_line(self, name: str, event: Mapping[str, Any]) -> None:
         line, rank = event["line"], event.get("rank")

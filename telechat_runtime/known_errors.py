@@ -17,6 +17,7 @@ class KnownError:
     """An error by its name; `words` is a regular expression for a line that reports it.
 
     `passes` when the same job, begun again, may well not meet it: --max-restarts begins again for those alone.
+    `follows` when it mostly comes of another rank's end: a node that failed of something else is the one to look at.
     """
 
     name: str
@@ -24,6 +25,7 @@ class KnownError:
     cause: str
     remedy: str
     passes: bool = False
+    follows: bool = False
 
     def as_dict(self) -> Dict[str, Any]:
         """Return what is told of the error."""
@@ -37,6 +39,7 @@ KNOWN_ERRORS = (
         cause="a rank waited in a collective for one that had ended, hung, or was far behind",
         remedy="look at the rank that ended first; if all are alive and only slow, raise HCCL_EXEC_TIMEOUT by --env",
         passes=True,
+        follows=True,
     ),
     KnownError(
         name="HCCL EI0004",
@@ -50,6 +53,7 @@ KNOWN_ERRORS = (
         cause="a rank could not connect to another one over the NPU network in time",
         remedy="telechat-run doctor pings the NPUs; if one starts late, raise HCCL_CONNECT_TIMEOUT by --env",
         passes=True,
+        follows=True,
     ),
     KnownError(
         name="HCCL EJ0001",
@@ -71,6 +75,7 @@ KNOWN_ERRORS = (
         cause="not all workers joined the scheduler in time",
         remedy="see the first error of the other nodes; if they only start slowly, raise --cluster-timeout",
         passes=True,
+        follows=True,
     ),
     KnownError(
         name="rank twice",
@@ -133,6 +138,7 @@ KNOWN_ERRORS = (
         remedy="look at the node that failed first and at the links; let NTP slew the clocks, not step them, "
         "during jobs",
         passes=True,
+        follows=True,
     ),
     KnownError(
         name="crash",

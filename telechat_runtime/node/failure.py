@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import signal
@@ -19,7 +18,6 @@ _NAMED_BY_MSRUN = re.compile(r"Worker process (\d+) exit with exception(?:\. Err
 _EXCEPTION = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit)\b.*")
 _LOGGED_ERROR = re.compile(r"\b(?:ERROR|CRITICAL)\b|: error: ")
 _UNKNOWN_EXIT_CODE = 1
-_A_LOGS_BYTES = 64 * 1024
 
 
 class Failure(NamedTuple):
@@ -92,14 +90,6 @@ def reason_in(lines: Iterable[str]) -> str:
         elif _LOGGED_ERROR.search(text):
             logged = text
     return (exception or logged)[:_REASON_LENGTH]
-
-
-def full_disk(folder: str) -> str:
-    """Return the words for a folder whose disk is full, or nothing: then a process can't even log why it failed."""
-    disk = os.statvfs(folder)
-    if disk.f_bavail * disk.f_frsize >= _A_LOGS_BYTES:
-        return ""
-    return f"{os.strerror(errno.ENOSPC)}: {folder}"
 
 
 def last_line(lines: Iterable[str]) -> str:

@@ -21,7 +21,7 @@ _PRIVATE = 0o600
 _READABLE = 0o644
 _DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
 # For a few states: each is written beside the one before, and takes a block or two.
-_RESERVE_BYTES = 64 * 1024
+RESERVE_BYTES = 64 * 1024
 _LOST = "its supervisor is gone: it was killed, or the container or node went down"
 
 
@@ -99,7 +99,7 @@ def write_state(paths: JobPaths, job: NodeJob) -> None:
 def lay_reserve(paths: JobPaths) -> None:
     """Keep room for the job's last states, for the time when its disk is full."""
     with open(paths.reserve, "wb") as file:
-        os.posix_fallocate(file.fileno(), 0, _RESERVE_BYTES)
+        os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
 
 
 def _spend_reserve(paths: JobPaths) -> bool:

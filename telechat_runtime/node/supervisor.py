@@ -18,6 +18,7 @@ from typing import Any, Callable, Dict, NamedTuple, Optional
 from telechat_runtime.errors import PreflightError
 from telechat_runtime.job import JobPaths, JobState
 from telechat_runtime.node import failure, guard, hang, orphans, stacks, stop_request
+from telechat_runtime.node.disk_room import DiskRoom
 from telechat_runtime.node.lease import Lease
 from telechat_runtime.node.peers import PeerEnd, PeerGroup, Peers, peer_group
 from telechat_runtime.node.processes import end_job, identify
@@ -27,7 +28,7 @@ from telechat_runtime.node.workers import SCHEDULER, Crash, Workers
 
 HEARTBEAT_SECONDS = 5.0
 _POLL_SECONDS = 0.1
-_HANG_LOOK_SECONDS = 1.0
+_CONDITION_LOOK_SECONDS = 1.0
 # A look at all processes of the machine is not free: often until the workers are there, then for the record only.
 _LOOK_SECONDS = 0.5
 _RARE_LOOK_SECONDS = 10.0
@@ -183,6 +184,7 @@ class _Supervision:
             floor_seconds=float(options.get("hang_floor", 0)),
         )
         self._hangs = ""
+        self._disk = DiskRoom(paths.folder)
         self._grace_seconds = float(request["grace_seconds"])
         single = _SINGLE_WORKER_LOG.fullmatch(request["output"])
         self._single_rank = int(single[1]) if single else None
@@ -199,16 +201,17 @@ class _Supervision:
 
     def run(self) -> JobState:
         """Wait for the end, whoever brings it; write and return the last state, when no process is left."""
-        next_beat = next_look = next_hang_look = 0.0
+        next_beat = next_look = next_condition_look = 0.0
         while self._msrun.poll() is None and not self._is_to_end():
             now = time.monotonic()
             is_new = False
             if now >= next_look:
                 is_new = self._workers.look()
                 next_look = now + (_RARE_LOOK_SECONDS if self._workers.complete else _LOOK_SECONDS)
-            if now >= next_hang_look:
+            if now >= next_condition_look:
                 self._hangs = self._hang.look()
-                next_hang_look = now + _HANG_LOOK_SECONDS
+                self._disk.look()
+                next_condition_look = now + _CONDITION_LOOK_SECONDS
             if is_new or now >= next_beat:
                 self.beat()
                 next_beat = now + HEARTBEAT_SECONDS
@@ -273,7 +276,7 @@ class _Supervision:
         if exit_code == 0 and crash is None:
             return _End(JobState.SUCCEEDED, "")
         found = self._failure(exit_code)
-        reason = "; ".join(filter(None, (found.reason, failure.full_disk(self._paths.folder))))
+        reason = "; ".join(filter(None, (found.reason, self._disk.shortage())))
         return _End(JobState.FAILED, reason, failed_rank=found.rank)
 
     def _crash(self) -> Optional[Crash]:

@@ -66,3 +66,10 @@ def test_the_document_shows_the_table() -> None:
         f"| {each.name} | `{escaped[each.name]}` | {each.cause} | {each.remedy} | {'yes' if each.passes else 'no'} |"
         for each in KNOWN_ERRORS
     ]
+
+
+def test_the_document_names_the_errors_that_follow_another_nodes() -> None:
+    names = ", ".join(error.name for error in KNOWN_ERRORS if error.follows)
+    assert f"mostly comes of another rank's end ({names}) is named first only" in " ".join(
+        DOCUMENT.read_text(encoding="utf-8").split()
+    )

@@ -117,6 +117,22 @@ def test_the_first_failure_stops_all_others() -> None:
     assert all(stream.closed.is_set() for stream in fleet.nodes["node0"].streams)
 
 
+@pytest.mark.parametrize(
+    ("of_node0", "first"),
+    [
+        ("the scheduler: killed by SIGKILL", "node0"),
+        ("rank 0 was killed by SIGTERM", "node1"),
+    ],
+)
+def test_a_node_that_only_lost_another_one_is_not_the_first_to_fail(of_node0: str, first: str) -> None:
+    failed = {"job_id": "finetune-1", "ended": [], "left": [], **state("FAILED", 1, of_node0)}
+    fleet = Fleet(
+        node(state("RUNNING"), HANG, stop=failed),
+        node(state("RUNNING"), state("FAILED", 1, "rank 15 was killed by SIGTERM; the last error in its log: gone")),
+    )
+    assert fleet.launch().first_failure == first
+
+
 def test_a_job_that_somebody_else_stops_is_stopped_everywhere() -> None:
     fleet = Fleet(node(HANG), node(state("STOPPED")))
     report = fleet.launch()

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Dict, List
 
@@ -118,16 +117,6 @@ def test_of_job_asks_from_the_top_down(paths: JobPaths, logs: Dict[str, str], ra
     found = failure.of_job(paths, 1)
     assert found.rank == rank
     assert found.reason.startswith(reason)
-
-
-def test_a_full_disk_is_named_as_it_keeps_logs_from_being_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert failure.full_disk(str(tmp_path)) == ""
-    disk = os.statvfs(tmp_path)
-    full = os.statvfs_result((disk.f_bsize, disk.f_frsize, disk.f_blocks, 9, 1, *tuple(disk)[5:]))
-    monkeypatch.setattr(os, "statvfs", lambda _: full)
-    assert failure.full_disk(str(tmp_path)) == f"No space left on device: {tmp_path}"
 
 
 def test_named_by_msrun(paths: JobPaths) -> None:
