@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import subprocess
 
-from tests.lab.site import BIN, ROOT, Recap, Site, eventually, recap
+from tests.lab.site import BIN, ROOT, Recap, Site, eventually, flat, recap
 
 # Much more than anything here takes: what is waited for comes, or the test fails.
 PATIENCE = 1200
@@ -35,7 +35,7 @@ class Controller:
 
     def says(self) -> str:
         """Return its output so far, without the callback's line breaks."""
-        return " ".join(self._log.read_text().split())
+        return flat(self._log.read_text())
 
     def wait_for(self, text: str) -> None:
         """Wait until it has said this."""

@@ -11,6 +11,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,11 +45,25 @@ class Site:
     def inventory(self) -> Path:
         return self.state / "inventory"
 
-    def lab(self, *words: str) -> list[str]:
+    def lab_argv(self, *words: str) -> list[str]:
         return [str(BIN / "python"), "-m", "lab", "--name", self.name, *words]
 
+    def lab(self, *words: str) -> str:
+        """Run a command of the lab, which has to succeed, and return its output."""
+        result = run(self.lab_argv(*words), log=f"{self.name}-lab")
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    def status(self) -> dict[str, dict[str, Any]]:
+        """Return what the lab says of each host."""
+        return {host["name"]: host for host in json.loads(self.lab("status", "--json"))["hosts"]}
+
+    def boots(self) -> dict[str, int]:
+        """Return how often each host has booted."""
+        return {name: host["boots"] for name, host in self.status().items()}
+
     def inside(self, *words: str | Path) -> list[str]:
-        return self.lab("exec", "--", *map(str, words))
+        return self.lab_argv("exec", "--", *map(str, words))
 
     def play(self, playbook: str, *options: str) -> subprocess.CompletedProcess[str]:
         """Run a playbook of the project against the site's inventory."""
@@ -80,9 +96,7 @@ class Site:
 
     def on(self, host: str, *words: str) -> str:
         """Run a command on a host and return its output."""
-        result = run(self.lab("shell", host, "--", *words), log=f"{self.name}-shell")
-        assert result.returncode == 0, result.stderr
-        return result.stdout
+        return self.lab("shell", host, "--", *words)
 
     def job_processes(self, host: str) -> list[str]:
         """Return the processes of any job on a host, inside its containers too, as `pid command`."""
@@ -98,6 +112,18 @@ class Site:
         return self.on(host, "python3", "-c", script).splitlines()
 
 
+@contextmanager
+def new_site(name: str, *options: str) -> Iterator[Site]:
+    """Bring up a lab of this name with these options of `lab up`, whatever was left of one; take it down in the end."""
+    site = Site(name=name, state=lab_state(name))
+    site.lab("down")
+    try:
+        site.lab("up", *options)
+        yield site
+    finally:
+        site.lab("down")
+
+
 def run(argv: list[str], *, log: str) -> subprocess.CompletedProcess[str]:
     """Run a command in the checkout and keep its output in build/logs."""
     result = subprocess.run(argv, cwd=ROOT, text=True, capture_output=True, stdin=subprocess.DEVNULL, check=False)
@@ -106,6 +132,11 @@ def run(argv: list[str], *, log: str) -> subprocess.CompletedProcess[str]:
     with (folder / f"{log}.log").open("a") as file:
         file.write(f"$ {shlex.join(argv)}\n{result.stdout}{result.stderr}\nexit code {result.returncode}\n\n")
     return result
+
+
+def flat(text: str) -> str:
+    """Undo the line breaks of Ansible's output."""
+    return " ".join(text.split())
 
 
 def recap(result: subprocess.CompletedProcess[str]) -> dict[str, Recap]:

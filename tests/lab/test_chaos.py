@@ -29,7 +29,7 @@ from tests.lab.chaos import (
     training_options,
     wait_until,
 )
-from tests.lab.site import ROOT, Site, lab_state, run
+from tests.lab.site import ROOT, Site, new_site
 
 pytestmark = pytest.mark.lab
 
@@ -43,16 +43,12 @@ SHORT_CUT_SECONDS = 8
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Two servers that are ready for jobs, their driver and firmware installed before."""
-    site = Site(name=NAME, state=lab_state(NAME))
-    run(site.lab("down"), log="chaos-lab")
     library = tmp_path_factory.mktemp("clock") / CLOCK_LIBRARY
     subprocess.run(
         ["gcc", "-shared", "-fPIC", "-O2", "-o", library, ROOT / "tests/lab/clock_shift.c", "-ldl"], check=True
     )
-    try:
-        for words in (("up", "--hosts", "2", "--chips", "1"), ("state", *HOSTS, "same")):
-            done = run(site.lab(*words), log="chaos-lab")
-            assert done.returncode == 0, done.stderr
+    with new_site(NAME, "--hosts", "2", "--chips", "1") as site:
+        site.lab("state", *HOSTS, "same")
         for host in HOSTS:
             data = site.state / "hosts" / host / "upper" / "data03"
             data.mkdir(exist_ok=True)
@@ -62,9 +58,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         ready = site.play("site.yml")
         assert ready.returncode == 0, ready.stdout[-6000:] + ready.stderr
         yield site
-    finally:
-        down = run(site.lab("down"), log="chaos-lab")
-        assert down.returncode == 0, down.stderr
 
 
 def decide(site: Site) -> None:
@@ -188,7 +181,7 @@ def test_a_container_is_restarted(site: Site) -> None:
 
 def test_a_server_loses_its_power(site: Site) -> None:
     row = Row("power", "node1 loses its power, and boots again", "node lost; `restart 1 of 2`, goes on by itself")
-    goes_on_by_itself(site, row, lambda: run(site.lab("power", "node1", "cut"), log="chaos-lab"))
+    goes_on_by_itself(site, row, lambda: site.lab("power", "node1", "cut"))
 
 
 def test_a_link_stays_cut(site: Site) -> None:
@@ -196,12 +189,12 @@ def test_a_link_stays_cut(site: Site) -> None:
               "`node1 has given no sign of life for 15 s`; node1 ends its own part the same way")  # fmt: skip
     training = start(site)
     try:
-        states = stopped_after(row, training, lambda: run(site.lab("link", "node1", "down"), log="chaos-lab"))
+        states = stopped_after(row, training, lambda: site.lab("link", "node1", "down"))
         assert states == {"node0": "STOPPED", "node1": "STOPPED"}
         assert training.state("node0")["reason"] == "node1 has given no sign of life for 15 s"
         assert training.state("node1")["reason"] == "node0 has given no sign of life for 15 s"
     finally:
-        run(site.lab("link", "node1", "up"), log="chaos-lab")
+        site.lab("link", "node1", "up")
     report = training.report()
     assert report["first_failure"] in HOSTS
     assert report["known_error"]["name"] == "node lost"
@@ -272,16 +265,16 @@ def troubles(site: Site, shift: Path) -> Iterator[tuple[Row, Callable[[Foregroun
     yield Row("dockerd", "dockerd on node1 (SIGKILL)", "nothing, or `is heard again`"), dockerd
 
     def short_cut(_watched: Foreground) -> None:
-        run(site.lab("link", "node1", "down"), log="chaos-lab")
+        site.lab("link", "node1", "down")
         time.sleep(SHORT_CUT_SECONDS)
-        run(site.lab("link", "node1", "up"), log="chaos-lab")
+        site.lab("link", "node1", "up")
 
     yield Row("short-cut", f"node1's network cable, for {SHORT_CUT_SECONDS} s", "the log pauses"), short_cut
 
     def poor_link(_watched: Foreground) -> None:
-        run(site.lab("link", "node1", "up", "--delay", "200", "--loss", "5"), log="chaos-lab")
+        site.lab("link", "node1", "up", "--delay", "200", "--loss", "5")
         time.sleep(SHORT_CUT_SECONDS)
-        run(site.lab("link", "node1", "up"), log="chaos-lab")
+        site.lab("link", "node1", "up")
 
     yield Row("poor-link", "node1's link: 200 ms delay and 5 % loss each way, for 8 s", "slower steps"), poor_link
 

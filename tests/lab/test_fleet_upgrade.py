@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.site import CONFIG, Site, eventually, lab_state, run
+from tests.lab.site import CONFIG, Site, eventually, flat, new_site
 
 pytestmark = pytest.mark.lab
 
@@ -36,15 +36,11 @@ class Fleet:
 
     site: Site
 
-    def lab(self, *words: str) -> None:
-        done = run(self.site.lab(*words), log="fleet-story-lab")
-        assert done.returncode == 0, done.stderr
-
     def play(self, playbook: str, *options: str, **settings: Any) -> Upgrade:
         before = set(self.records())
         done = self.site.play(f"playbooks/{playbook}.yml", "-e", json.dumps({**SETTINGS, **settings}), *options)
         new = [folder for folder in self.records() if folder not in before]
-        return Upgrade(done.returncode, " ".join(done.stdout.split()), new[0] if new else None)
+        return Upgrade(done.returncode, flat(done.stdout), new[0] if new else None)
 
     def records(self) -> list[Path]:
         return sorted((self.site.inventory / ".fleet-upgrades").glob("*Z-*"))
@@ -91,20 +87,14 @@ class Upgrade:
 @pytest.fixture(scope="module")
 def fleet() -> Iterator[Fleet]:
     """Four servers that site.yml has brought to the older release."""
-    site = Site(name="fleet-story", state=lab_state("fleet-story"))
-    fleet = Fleet(site)
-    run(site.lab("down"), log="fleet-story-lab")
-    try:
-        fleet.lab("up", "--light", "--hosts", str(len(NAMES)), "--chips", "1")
-        fleet.lab("state", *(f"{name}=prepared" for name in NAMES))
+    with new_site("fleet-story", "--light", "--hosts", str(len(NAMES)), "--chips", "1") as site:
+        site.lab("state", *(f"{name}=prepared" for name in NAMES))
         for name in NAMES:
             if name != NO_WAY_BACK:
-                fleet.lab("fault", name, f"flash_base={OLD}")
+                site.lab("fault", name, f"flash_base={OLD}")
         done = site.play("site.yml", "-e", f"ascend_hdk_release={OLD}", "-e", "preflight_clock_skew_seconds=600")
         assert done.returncode == 0, done.stdout
-        yield fleet
-    finally:
-        fleet.lab("down")
+        yield Fleet(site)
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +189,7 @@ def test_a_server_whose_flash_forbids_the_way_back_says_so(fleet: Fleet, upgrade
 
 def test_a_canary_that_fails_goes_back_and_nothing_else_is_touched(fleet: Fleet, upgraded: Upgrade) -> None:
     del upgraded
-    fleet.lab("fault", "node0", "driver_power_cut")
+    fleet.site.lab("fault", "node0", "driver_power_cut")
     failed = fleet.play("upgrade", fleet_upgrade_rollback_canary="true", fleet_upgrade_canaries="node0")
     assert failed.exit_code == 2
     assert failed.outcomes["node0"] == "rolled back"

@@ -20,7 +20,7 @@ import pytest
 
 from lab.layout import find_lab
 from tests.lab.controller import PATIENCE, Controller
-from tests.lab.site import Site, eventually, lab_state, run
+from tests.lab.site import Site, eventually, flat, new_site
 
 pytestmark = pytest.mark.lab
 
@@ -69,34 +69,19 @@ class Campaign:
         return [json.loads(line) for line in (self.folder / "events.jsonl").read_text().splitlines()]
 
 
-def lab(site: Site, *words: str) -> str:
-    done = run(site.lab(*words), log=f"{NAME}-lab")
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def boots(site: Site) -> dict[str, int]:
-    return {host["name"]: host["boots"] for host in json.loads(lab(site, "status", "--json"))["hosts"]}
-
-
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    site = Site(name=NAME, state=lab_state(NAME))
-    run(site.lab("down"), log=f"{NAME}-lab")
-    try:
-        lab(site, "up", "--light", "--no-mindspore", "--hosts", str(HOSTS), "--chips", "1")
-        lab(site, "state", *(f"{name}=older-driver-and-firmware" for name in NAMES))
+    with new_site(NAME, "--light", "--no-mindspore", "--hosts", str(HOSTS), "--chips", "1") as site:
+        site.lab("state", *(f"{name}=older-driver-and-firmware" for name in NAMES))
         for name, fault in {**FAILING, **dict.fromkeys(NEVER_BACK, "no_boot")}.items():
-            lab(site, "fault", name, fault)
+            site.lab("fault", name, fault)
         yield site
-    finally:
-        lab(site, "down")
 
 
 @pytest.fixture(scope="module")
 def campaign(site: Site) -> Campaign:
     """Upgrade the fleet by one and the same command, killed in the second wave and in the third."""
-    before = boots(site)
+    before = site.boots()
     records = site.inventory / ".fleet-upgrades"
     for wave, state in ((2, "rebooting"), (3, "upgrading")):
         controller = Controller(site, f"killed-in-wave-{wave}", "playbooks/upgrade.yml", *OPTIONS)
@@ -111,7 +96,7 @@ def campaign(site: Site) -> Campaign:
     finally:
         last.kill()
     (folder,) = records.glob(f"{RELEASE}-*")
-    now = boots(site)
+    now = site.boots()
     check = site.play("playbooks/upgrade.yml", "--check", *OPTIONS)
     return Campaign(folder, exit_code, {name: now[name] - before[name] for name in NAMES}, check.stdout)
 
@@ -144,7 +129,7 @@ def test_the_exit_code_says_that_hosts_are_out(campaign: Campaign) -> None:
 
 def test_a_fleet_with_failures_is_told_host_by_host(campaign: Campaign) -> None:
     """Independent of the record: what a new plan finds on the hosts."""
-    said = " ".join(campaign.check.split())
+    said = flat(campaign.check)
     assert f"nothing to do on {HOSTS - len(OUT)} of {HOSTS} hosts" in said
     assert all(f"refused: {name}: unreachable" in said for name in NEVER_BACK)
 

@@ -6,12 +6,11 @@ The tests stand in the order of the story and share its two servers.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.site import Site, lab_state, recap, run
+from tests.lab.site import Site, new_site, recap, run
 
 pytestmark = pytest.mark.lab
 
@@ -24,14 +23,8 @@ SHORT = ("-e", "ascend_hdk_reboot_timeout=40")
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     """Two bare servers; drivers need no MindSpore."""
-    site = Site(name="faults", state=lab_state("faults"))
-    run(site.lab("down"), log="faults-lab")
-    try:
-        up = run(site.lab("up", "--hosts", "2", "--no-mindspore"), log="faults-lab")
-        assert up.returncode == 0, up.stderr
+    with new_site("faults", "--hosts", "2", "--no-mindspore") as site:
         yield site
-    finally:
-        assert run(site.lab("down"), log="faults-lab").returncode == 0
 
 
 def test_a_release_that_is_not_in_the_folder_stops_before_anything_is_touched(site: Site) -> None:
@@ -43,7 +36,7 @@ def test_a_release_that_is_not_in_the_folder_stops_before_anything_is_touched(si
 
 
 def test_a_chip_that_vanishes_at_the_reboot_fails_its_host_alone(site: Site) -> None:
-    run(site.lab("fault", "node1", "chip_missing_after_reboot=3"), log="faults-lab")
+    site.lab("fault", "node1", "chip_missing_after_reboot=3")
     result = site.play(PLAYBOOK, *SHORT)
     assert result.returncode != 0
     assert "7 chips 19e5:d802 on the PCI bus" in result.stdout
@@ -53,7 +46,7 @@ def test_a_chip_that_vanishes_at_the_reboot_fails_its_host_alone(site: Site) -> 
 
 
 def test_all_problems_of_all_hosts_come_in_one_message(site: Site) -> None:
-    run(site.lab("fault", "node0", "chip_alarm=2"), log="faults-lab")
+    site.lab("fault", "node0", "chip_alarm=2")
     result = site.play(PLAYBOOK, *SHORT)
     assert result.returncode != 0
     assert "node0: chip_health: NPU 2 chip 0 is Alarm" in result.stdout
@@ -63,10 +56,10 @@ def test_all_problems_of_all_hosts_come_in_one_message(site: Site) -> None:
 
 def test_a_mended_host_goes_on_where_it_stood(site: Site) -> None:
     for host in HOSTS:
-        run(site.lab("fault", host, "--clear"), log="faults-lab")
+        site.lab("fault", host, "--clear")
     # The chip is back on the bus at the next boot only.
-    run(site.lab("shell", "node1", "--", "reboot"), log="faults-lab")
-    run(site.lab("up"), log="faults-lab")
+    run(site.lab_argv("shell", "node1", "--", "reboot"), log="faults-lab")
+    site.lab("up")
     result = site.play(PLAYBOOK, *SHORT)
     assert result.returncode == 0, result.stdout
     assert recap(result)["node0"].changed == 0
@@ -75,13 +68,12 @@ def test_a_mended_host_goes_on_where_it_stood(site: Site) -> None:
 
 def test_a_host_that_does_not_come_back_is_named_with_what_to_do(site: Site) -> None:
     site.on("node0", "/usr/local/Ascend/driver/script/uninstall.sh")
-    run(site.lab("fault", "node0", "no_boot"), log="faults-lab")
+    site.lab("fault", "node0", "no_boot")
     result = site.play(PLAYBOOK, *SHORT)
     assert result.returncode != 0
     assert "node0 did not come back" in result.stdout
-    run(site.lab("fault", "node0", "--clear"), log="faults-lab")
-    run(site.lab("up"), log="faults-lab")
+    site.lab("fault", "node0", "--clear")
+    site.lab("up")
     healed = site.play(PLAYBOOK, *SHORT)
     assert healed.returncode == 0, healed.stdout
-    status = json.loads(run(site.lab("status", "--json"), log="faults-lab").stdout)
-    assert [host["state"] for host in status["hosts"]] == ["running", "running"]
+    assert [host["state"] for host in site.status().values()] == ["running", "running"]

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.lab.controller import PATIENCE, Controller
-from tests.lab.site import Site, eventually, lab_state, run
+from tests.lab.site import Site, eventually, new_site, run
 
 pytestmark = pytest.mark.lab
 
@@ -158,14 +158,9 @@ class Story:
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     """Servers in the states that their cases begin with."""
-    site = Site(name="interruptions", state=lab_state("interruptions"))
-    run(site.lab("down"), log="interruptions-lab")
-    try:
-        lab(site, "up", "--hosts", str(len(SERVERS)), "--chips", str(CHIPS), "--no-mindspore")
-        lab(site, "state", *(f"{server}={case.state}" for server, case in SERVERS.items()))
+    with new_site("interruptions", "--hosts", str(len(SERVERS)), "--chips", str(CHIPS), "--no-mindspore") as site:
+        site.lab("state", *(f"{server}={case.state}" for server, case in SERVERS.items()))
         yield site
-    finally:
-        assert run(site.lab("down"), log="interruptions-lab").returncode == 0
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +184,7 @@ def start(site: Site) -> Iterator[Start]:
 def story(site: Site, start: Start) -> Story:
     """Interrupt all servers, run again, run once more."""
     for server, case in SERVERS.items():
-        lab(site, "fault", server, case.fault)
+        site.lab("fault", server, case.fault)
     fleet = start("fleet", "--limit", ",".join([*CUTS, "node9"]))
     dying = {server: start(server, "--limit", server) for server in ("node10", "node11", "node12")}
     lost = start("node13", "--limit", "node13", "-e", "ascend_hdk_patience=1", "--timeout", "3", ssh=HASTY)
@@ -201,21 +196,21 @@ def story(site: Site, start: Start) -> Story:
         controller.wait_for("node15: upgrade driver 24.1.rc3: 40 %")
     mend(site, "node15")
     held(site, "node9")
-    lab(site, "power", "node9", "off")
+    site.lab("power", "node9", "off")
     mend(site, "node9")
-    lab(site, "power", "node9", "on")
+    site.lab("power", "node9", "on")
     for controller in (fleet, lost, away, *two):
         controller.wait()
-    lab(site, "link", "node13", "up")
+    site.lab("link", "node13", "up")
     again = start("again")
     again.wait_for("node10: install driver 24.1.rc3: 40 %")
     again.wait_for("node11: upgrade firmware 7.5.0.1.129: 50 %")
     mend(site, "node10", "node11")
     again.wait()
-    before = boots(site)
+    before = site.boots()
     after = start("after")
     after.wait()
-    now = boots(site)
+    now = site.boots()
     interrupted = {
         **dict.fromkeys(SERVERS, (fleet,)),
         **{server: (controller,) for server, controller in dying.items()},
@@ -244,43 +239,29 @@ def lose_links(site: Site, away: Controller) -> None:
     """Pull two cables out while the driver is installed, put one back when its play has noticed."""
     for server in ("node13", "node14"):
         stalled(site, server, "40%")
-        lab(site, "link", server, "down")
+        site.lab("link", server, "down")
     mend(site, "node13")
     away.wait_for("node14: no connection")
-    lab(site, "link", "node14", "up")
+    site.lab("link", "node14", "up")
     away.wait_for("node14: connected again")
     mend(site, "node14")
 
 
-def lab(site: Site, *words: str) -> None:
-    result = run(site.lab(*words), log="interruptions-lab")
-    assert result.returncode == 0, result.stderr
-
-
 def mend(site: Site, *servers: str) -> None:
     for name in servers:
-        lab(site, "fault", name, "--clear")
-
-
-def status(site: Site) -> dict[str, dict[str, Any]]:
-    hosts = json.loads(run(site.lab("status", "--json"), log="interruptions-lab").stdout)["hosts"]
-    return {host["name"]: host for host in hosts}
+        site.lab("fault", name, "--clear")
 
 
 def held(site: Site, server: str) -> None:
     """Wait until a server is switched off in the middle of its reboot."""
-    eventually(lambda: status(site)[server]["state"] == "held", seconds=PATIENCE)
+    eventually(lambda: site.status()[server]["state"] == "held", seconds=PATIENCE)
 
 
 def stalled(site: Site, server: str, progress: str) -> None:
     """Wait until an installer has reached its stall, which is the last that it says."""
     script = f"tail -n 1 {INSTALL_LOG} | grep -q 'upgradePercentage:{progress}'"
-    argv = site.lab("shell", server, "--", "sh", "-c", script)
+    argv = site.lab_argv("shell", server, "--", "sh", "-c", script)
     eventually(lambda: run(argv, log="interruptions-shell").returncode == 0, seconds=PATIENCE)
-
-
-def boots(site: Site) -> dict[str, int]:
-    return {name: host["boots"] for name, host in status(site).items()}
 
 
 @pytest.mark.parametrize(("server", "case"), CASES)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.site import Site, lab_state, recap, run
+from tests.lab.site import Site, flat, new_site, recap
 
 pytestmark = pytest.mark.lab
 
@@ -23,27 +23,16 @@ BOARD = ("npu-smi", "info", "-t", "board", "-i", "0")
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     """A bare server with four chips."""
-    site = Site(name="roads", state=lab_state("roads"))
-    run(site.lab("down"), log="roads-lab")
-    try:
-        up = run(site.lab("up", "--hosts", "1", "--chips", "4", "--no-mindspore"), log="roads-lab")
-        assert up.returncode == 0, up.stderr
+    with new_site("roads", "--hosts", "1", "--chips", "4", "--no-mindspore") as site:
         yield site
-    finally:
-        assert run(site.lab("down"), log="roads-lab").returncode == 0
 
 
 def boot_id(site: Site) -> str:
     return site.on(HOST, "cat", "/proc/sys/kernel/random/boot_id")
 
 
-def flat(text: str) -> str:
-    """Undo the callback's line breaks."""
-    return " ".join(text.split())
-
-
 def test_a_power_cut_in_the_driver_fails_the_play_and_leaves_no_half_truth(site: Site) -> None:
-    run(site.lab("fault", HOST, "driver_power_cut"), log="roads-lab")
+    site.lab("fault", HOST, "driver_power_cut")
     result = site.play(PLAYBOOK, *OLD)
     assert result.returncode == 2
     assert "the installer ended with 137" in flat(result.stdout)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from lab.states import STATES
-from tests.lab.site import Recap, Site, lab_state, recap, run
+from tests.lab.site import Recap, Site, new_site, recap, run
 
 pytestmark = pytest.mark.lab
 
@@ -155,22 +155,15 @@ class Story:
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     """All servers brought into their states, and the four plays."""
-    site = Site(name="states", state=lab_state("states"))
-    run(site.lab("down"), log="states-lab")
-    try:
+    with new_site("states", "--hosts", str(len(TABLE)), "--chips", str(CHIPS), "--no-mindspore") as site:
         yield tell(site, tmp_path_factory.mktemp("states") / "wishes.yml")
-    finally:
-        assert run(site.lab("down"), log="states-lab").returncode == 0
 
 
 def tell(site: Site, wishes: Path) -> Story:
-    up = run(site.lab("up", "--hosts", str(len(TABLE)), "--chips", str(CHIPS), "--no-mindspore"), log="states-lab")
-    assert up.returncode == 0, up.stderr
-    states = run(site.lab("state", *(f"{HOST_OF[row.state]}={row.state}" for row in TABLE)), log="states-lab")
-    assert states.returncode == 0, states.stderr
-    at_first = boots(site)
+    site.lab("state", *(f"{HOST_OF[row.state]}={row.state}" for row in TABLE))
+    at_first = site.boots()
     refusals = site.play(PLAYBOOK, *PATIENT, "--limit", limit(REFUSED))
-    boots_after_refusals = {host: count - at_first[host] for host, count in boots(site).items()}
+    boots_after_refusals = {host: count - at_first[host] for host, count in site.boots().items()}
     for row in TABLE:
         if row.remedy:
             site.on(HOST_OF[row.state], "sh", "-c", row.remedy)
@@ -178,9 +171,9 @@ def tell(site: Site, wishes: Path) -> Story:
     wishes.write_text(json.dumps({"all": {"hosts": settings}}))
     options = (*PATIENT, "-i", str(wishes), "--limit", limit(BROUGHT))
     plans = site.play(PLAYBOOK, *options, "--check")
-    before = boots(site)
+    before = site.boots()
     converged = site.play(PLAYBOOK, *options)
-    after = boots(site)
+    after = site.boots()
     boards = {state: board(site, HOST_OF[state]) for state in BROUGHT}
     again = site.play(PLAYBOOK, *options)
     return Story(
@@ -200,17 +193,11 @@ def limit(states: list[str]) -> str:
     return ",".join(["localhost", *(HOST_OF[state] for state in states)])
 
 
-def boots(site: Site) -> dict[str, int]:
-    """Return how often each server has booted."""
-    status = json.loads(run(site.lab("status", "--json"), log="states-lab").stdout)
-    return {host["name"]: host["boots"] for host in status["hosts"]}
-
-
 def board(site: Site, host: str) -> str:
     """Return what npu-smi says of all chips' boards; nothing when it does not answer."""
     chips = " ".join(str(chip) for chip in range(CHIPS))
     script = f"for chip in {chips}; do npu-smi info -t board -i $chip; done"
-    return run(site.lab("shell", host, "--", "sh", "-c", script), log="states-shell").stdout
+    return run(site.lab_argv("shell", host, "--", "sh", "-c", script), log="states-shell").stdout
 
 
 def flat(text: str) -> str:

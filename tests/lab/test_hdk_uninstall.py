@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.site import BIN, ROOT, Site, eventually, lab_state, recap, run
+from tests.lab.site import BIN, ROOT, Site, eventually, flat, new_site, recap
 
 pytestmark = pytest.mark.lab
 
@@ -45,19 +45,8 @@ TRACES = (
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     """A bare server with two chips."""
-    site = Site(name="uninstall", state=lab_state("uninstall"))
-    run(site.lab("down"), log="uninstall-lab")
-    try:
-        up = run(site.lab("up", "--hosts", "1", "--chips", "2", "--no-mindspore"), log="uninstall-lab")
-        assert up.returncode == 0, up.stderr
+    with new_site("uninstall", "--hosts", "1", "--chips", "2", "--no-mindspore") as site:
         yield site
-    finally:
-        assert run(site.lab("down"), log="uninstall-lab").returncode == 0
-
-
-def flat(text: str) -> str:
-    """Undo the callback's line breaks."""
-    return " ".join(text.split())
 
 
 def boot_id(site: Site) -> str:
@@ -83,11 +72,11 @@ def start_and_kill(site: Site, log: Path) -> None:
 
 
 def test_a_killed_control_side_leaves_the_installer_to_its_work(site: Site, tmp_path: Path) -> None:
-    run(site.lab("fault", HOST, "stall=driver:40"), log="uninstall-lab")
+    site.lab("fault", HOST, "stall=driver:40")
     start_and_kill(site, tmp_path / "killed.log")
     shown = flat(site.play(INSTALL, "--check").stdout)
     assert "node0: ascend_hdk: wait for steps that go on (install driver 24.1.rc3: 40 %)" in shown
-    run(site.lab("fault", HOST, "--clear"), log="uninstall-lab")
+    site.lab("fault", HOST, "--clear")
     result = site.play(INSTALL)
     assert result.returncode == 0, result.stdout
     operations = site.on(HOST, "cat", "/var/log/ascend_seclog/operation.log")
@@ -95,9 +84,9 @@ def test_a_killed_control_side_leaves_the_installer_to_its_work(site: Site, tmp_
 
 
 def test_a_failed_step_brings_its_logs(site: Site, tmp_path: Path) -> None:
-    run(site.lab("fault", HOST, "uninstall_failure"), log="uninstall-lab")
+    site.lab("fault", HOST, "uninstall_failure")
     result = site.play(UNINSTALL, "-e", f"ascend_hdk_log_dir={tmp_path}")
-    run(site.lab("fault", HOST, "--clear"), log="uninstall-lab")
+    site.lab("fault", HOST, "--clear")
     assert result.returncode == 2
     assert "the driver could not be uninstalled" in flat(result.stdout)
     (folder,) = (tmp_path / HOST).iterdir()

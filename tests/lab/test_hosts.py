@@ -31,7 +31,7 @@ NODES = LAB.hosts(2)
 
 
 def lab(*words: str) -> subprocess.CompletedProcess[str]:
-    return run(Site(name=NAME, state=lab_state(NAME)).lab(*words), log="hosts-test")
+    return run(Site(name=NAME, state=lab_state(NAME)).lab_argv(*words), log="hosts-test")
 
 
 def on(host: str, *words: str) -> str:
@@ -154,7 +154,7 @@ def test_there_is_no_way_out_of_the_network() -> None:
 
 
 def test_exec_keeps_environment_folder_and_exit_code() -> None:
-    argv = Site(name=NAME, state=LAB.state).lab("exec", "--", "sh", "-c", 'echo "$PWD $HELLO"; exit 7')
+    argv = Site(name=NAME, state=LAB.state).lab_argv("exec", "--", "sh", "-c", 'echo "$PWD $HELLO"; exit 7')
     done = subprocess.run(
         argv, cwd=ROOT, env={**os.environ, "HELLO": "x y"}, capture_output=True, text=True, check=False
     )
@@ -257,7 +257,7 @@ def test_down_leaves_nothing_of_hanging_hosts() -> None:
 
 def test_down_leaves_nothing_after_a_crash_in_the_middle_of_up() -> None:
     crashed = subprocess.Popen(
-        Site(name=NAME, state=LAB.state).lab("up", "--no-mindspore"),
+        Site(name=NAME, state=LAB.state).lab_argv("up", "--no-mindspore"),
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

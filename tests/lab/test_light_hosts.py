@@ -33,7 +33,7 @@ OLDER, WANTED = ["23.0.3", "7.1.0.5.220"], ["24.1.rc3", "7.5.0.1.129"]
 
 
 def lab(*words: str) -> subprocess.CompletedProcess[str]:
-    return run(SITE.lab(*words), log=NAME)
+    return run(SITE.lab_argv(*words), log=NAME)
 
 
 def did(*words: str) -> str:
@@ -278,7 +278,7 @@ def test_down_leaves_nothing_of_hanging_hosts() -> None:
 
 
 def test_down_leaves_nothing_after_a_crash_in_the_middle_of_up() -> None:
-    argv = SITE.lab("up", "--no-mindspore", "--light", "--hosts", "8")
+    argv = SITE.lab_argv("up", "--no-mindspore", "--light", "--hosts", "8")
     crashed = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     eventually(lambda: "boot" in host_state.events(LAB.host(0)))
     crashed.kill()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.site import BIN, Site, eventually, lab_state, recap, run
+from tests.lab.site import BIN, Site, eventually, flat, new_site, recap, run
 
 pytestmark = pytest.mark.lab
 
@@ -32,17 +32,10 @@ if os.fork() == 0:
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     """One server with driver, firmware and the stack."""
-    site = Site(name="stack-test", state=lab_state("stack-test"))
-    run(site.lab("down"), log="stack-lab")
-    try:
-        up = run(site.lab("up", "--hosts", "1", "--chips", "2"), log="stack-lab")
-        assert up.returncode == 0, up.stderr
+    with new_site("stack-test", "--hosts", "1", "--chips", "2") as site:
         result = site.play("site.yml")
         assert result.returncode == 0, result.stdout[-6000:] + result.stderr
         yield site
-    finally:
-        down = run(site.lab("down"), log="stack-lab")
-        assert down.returncode == 0, down.stderr
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +60,7 @@ def refusal(site: Site, *options: str) -> str:
     assert result.returncode != 0, result.stdout
     assert recap(result)[HOST].changed == 0
     assert container_id(site) == before
-    return " ".join((result.stdout + result.stderr).split())
+    return flat(result.stdout + result.stderr)
 
 
 def test_nothing_is_left_to_do(site: Site) -> None:
@@ -161,7 +154,7 @@ def test_archive_with_another_image_is_refused(site: Site) -> None:
     wrong = "sha256:" + "a" * 64
     result = site.play(PLAY, *wished(telechat_image_id=wrong))
     assert result.returncode != 0
-    assert wrong in " ".join(result.stdout.split())
+    assert wrong in flat(result.stdout)
     assert container_id(site) == before
 
 
@@ -205,12 +198,11 @@ def test_the_container_lives_on_without_its_engine(site: Site) -> None:
 
 
 def test_verification_fails_with_the_chip_that_is_ill_and_is_not_kept(site: Site) -> None:
-    fault = run(site.lab("fault", HOST, "chip_alarm=1"), log="stack-lab")
-    assert fault.returncode == 0, fault.stderr
+    site.lab("fault", HOST, "chip_alarm=1")
     try:
         result = site.play("playbooks/verify.yml")
     finally:
-        run(site.lab("fault", HOST, "--clear"), log="stack-lab")
+        site.lab("fault", HOST, "--clear")
     assert result.returncode != 0
-    assert "NPU 1 chip 0 is Alarm" in " ".join(result.stdout.split())
+    assert "NPU 1 chip 0 is Alarm" in flat(result.stdout)
     assert "verified.json" not in site.on(HOST, "ls", "/var/lib/telechat")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.site import Site, eventually, interrupt, lab_state, recap, report_of, run
+from tests.lab.site import Site, eventually, interrupt, new_site, recap, report_of, run
 
 pytestmark = pytest.mark.lab
 
@@ -23,15 +23,8 @@ LONG = ("--epochs", "500")
 @pytest.fixture(scope="module")
 def bare() -> Iterator[Site]:
     """Two servers as they come from the data centre."""
-    site = Site(name="story", state=lab_state("story"))
-    run(site.lab("down"), log="story-lab")
-    try:
-        up = run(site.lab("up", "--hosts", "2"), log="story-lab")
-        assert up.returncode == 0, up.stderr
+    with new_site("story", "--hosts", "2") as site:
         yield site
-    finally:
-        down = run(site.lab("down"), log="story-lab")
-        assert down.returncode == 0, down.stderr
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +62,7 @@ def test_bare_servers_run_the_wanted_driver_and_firmware(site: Site) -> None:
 
 
 def test_fresh_servers_rebooted_once_after_the_driver_and_once_after_the_firmware(site: Site) -> None:
-    status = json.loads(run(site.lab("status", "--json"), log="story-lab").stdout)
-    assert [host["boots"] for host in status["hosts"]] == [3, 3]
+    assert list(site.boots().values()) == [3, 3]
 
 
 def test_container_is_not_privileged_and_sees_the_chips(site: Site) -> None:
