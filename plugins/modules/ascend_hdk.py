@@ -15,15 +15,13 @@ description:
   - With nothing left to do it fails unless all chips are there, healthy, and run the wanted versions.
 author:
   - The TeleChat2 on Ascend authors
+extends_documentation_fragment: [promises]
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying the target.
     support: full
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode) when in diff mode.
     support: full
   idempotent:
-    description: When run twice in a row outside check mode, the second run reports changed=false.
     support: partial
     details:
       - Until the reboot it asks for, every call reports it again.

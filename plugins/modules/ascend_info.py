@@ -11,15 +11,14 @@ description:
   - Changes nothing.
 author:
   - The TeleChat2 on Ascend authors
+extends_documentation_fragment: [promises]
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying the target.
     support: full
   diff_mode:
     description: Will return details on what has changed when in diff mode.
     support: none
   idempotent:
-    description: When run twice in a row outside check mode, the second run reports changed=false.
     support: full
 options:
   wishes:

@@ -14,15 +14,14 @@ description:
   - In check mode it tells what is missing, also the packages that a build needs first.
 author:
   - The TeleChat2 on Ascend authors
+extends_documentation_fragment: [promises]
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying the target.
     support: full
   diff_mode:
     description: Will return details on what has changed when in diff mode.
     support: none
   idempotent:
-    description: When run twice in a row outside check mode, the second run reports changed=false.
     support: full
 options:
   os_packages:

@@ -14,15 +14,14 @@ description:
   - Refuses to make a container anew that a job runs in, and to touch one that it has not made.
 author:
   - The TeleChat2 on Ascend authors
+extends_documentation_fragment: [promises]
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying the target.
     support: full
   diff_mode:
     description: Returns the parameters that differ.
     support: full
   idempotent:
-    description: When run twice in a row outside check mode, the second run reports changed=false.
     support: full
 options:
   cli:

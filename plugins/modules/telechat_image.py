@@ -12,15 +12,14 @@ description:
   - A wrong image that was loaded or pulled is an error, and it is pending again the next time.
 author:
   - The TeleChat2 on Ascend authors
+extends_documentation_fragment: [promises]
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying the target.
     support: full
   diff_mode:
     description: Returns the image ids before and after.
     support: full
   idempotent:
-    description: When run twice in a row outside check mode, the second run reports changed=false.
     support: full
 options:
   cli:

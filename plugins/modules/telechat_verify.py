@@ -12,9 +12,9 @@ description:
   - Runs every check, then fails naming all that are bad. Keeps a stamp of what was verified.
 author:
   - The TeleChat2 on Ascend authors
+extends_documentation_fragment: [promises]
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying the target.
     support: partial
     details:
       - Nothing is verified in check mode, since what it needs may not be there yet; it says whether it would be.
@@ -22,7 +22,6 @@ attributes:
     description: Returns the parts of the node that changed since it was verified.
     support: full
   idempotent:
-    description: When run twice in a row outside check mode, the second run reports changed=false.
     support: full
 options:
   cli:

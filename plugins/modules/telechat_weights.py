@@ -13,15 +13,14 @@ description:
   - Nodes that share the folder take turns, so that one of them fetches and the others find.
 author:
   - The TeleChat2 on Ascend authors
+extends_documentation_fragment: [promises]
 attributes:
   check_mode:
-    description: Can run in check_mode and return changed status prediction without modifying the target.
     support: full
   diff_mode:
     description: Returns which files are brought.
     support: full
   idempotent:
-    description: When run twice in a row outside check mode, the second run reports changed=false.
     support: full
 options:
   dir:

@@ -3,6 +3,9 @@
 
 import ast
 import importlib.util
+import json
+import subprocess
+import sys
 from pathlib import Path
 from unittest import mock
 
@@ -77,6 +80,15 @@ def test_promises_about_check_mode_diff_and_repetition(module):
             assert attribute["details"], name
     supported = constructed(module).get("supports_check_mode", False)
     assert supported == (attributes["check_mode"]["support"] != "none")
+
+
+def test_ansible_doc_shows_every_module_with_its_promises():
+    argv = [Path(sys.executable).parent / "ansible-doc", "--json", *(path.stem for path in MODULES)]
+    shown = json.loads(subprocess.run(argv, cwd=PLUGINS.parent, capture_output=True, check=True).stdout)
+    assert set(shown) == {path.stem for path in MODULES}
+    for name, documented in shown.items():
+        attributes = documented["doc"]["attributes"].values()
+        assert all(attribute["description"] and attribute["support"] for attribute in attributes), name
 
 
 def test_return_values_and_examples_are_valid(module):
