@@ -116,7 +116,7 @@ def pid_namespace() -> Iterator[List[str]]:
     """Yield the words that put a command into a PID namespace of its own, and end all that runs in it."""
     keeper = subprocess.Popen(["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "sleep", "infinity"])
     try:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         children = Path(f"/proc/{keeper.pid}/task/{keeper.pid}/children")
         while not children.read_text() and time.monotonic() < deadline:
             time.sleep(0.01)

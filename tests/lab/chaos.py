@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from telechat_runtime.logs import Step, parse_line
-from tests.lab.site import ROOT, Site
+from tests.lab.site import PATIENCE, ROOT, Site
 
 RECORDS = ROOT / "build" / "chaos"
 HOSTS = ("node0", "node1")
@@ -24,7 +24,6 @@ SAVE_EVERY = 20
 CLOCK_LIBRARY = "libclockshift.so"
 CLOCK_FILE = "clock-shift"
 _JOB_ROOT = "var/lib/telechat"
-_SECONDS = 180.0
 _POLL_SECONDS = 0.1
 
 
@@ -150,12 +149,12 @@ class Foreground:
         self._heard = self.log.read_text().index(text, self._heard) + len(text)
 
     def wait(self) -> int:
-        return self.process.wait(timeout=_SECONDS)
+        return self.process.wait(timeout=PATIENCE)
 
 
 def wait_until(condition: Callable[[], bool], message: str) -> None:
     """Wait until the condition holds; what can't be looked at yet does not hold."""
-    deadline = time.monotonic() + _SECONDS
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             if condition():

@@ -7,8 +7,8 @@ import subprocess
 
 from tests.lab.site import BIN, ROOT, Recap, Site, eventually, flat, recap
 
-# Much more than anything here takes: what is waited for comes, or the test fails.
-PATIENCE = 1200
+# Seconds; more than a play on dozens of servers takes, on a machine that is busy with other tests.
+A_PLAYS_PATIENCE = 1200
 
 
 class Controller:
@@ -39,12 +39,12 @@ class Controller:
 
     def wait_for(self, text: str) -> None:
         """Wait until it has said this."""
-        eventually(lambda: text in self.says() or self.ended, seconds=PATIENCE)
+        eventually(lambda: text in self.says() or self.ended, seconds=A_PLAYS_PATIENCE)
         assert text in self.says(), self._log.read_text()
 
     def wait(self) -> int:
         """Wait for its end and return its exit code."""
-        return self._process.wait(timeout=PATIENCE)
+        return self._process.wait(timeout=A_PLAYS_PATIENCE)
 
     def kill(self) -> None:
         """Take its power away."""

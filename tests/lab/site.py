@@ -21,6 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 CONFIG = ROOT / "lab" / "workload" / "finetune_tiny.yaml"
 DATASET = "/mnt/model/demo-dataset"
+# Seconds; more than anything takes that is waited for, on a machine that is busy with other tests.
+PATIENCE = 300.0
 RECAP_LINE = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
 
@@ -152,16 +154,16 @@ def interrupt(job: subprocess.Popen[str]) -> None:
     job.send_signal(signal.SIGINT)
 
 
-def report_of(job: subprocess.Popen[str], timeout: float = 120) -> dict[str, Any]:
+def report_of(job: subprocess.Popen[str]) -> dict[str, Any]:
     """Wait for a job's end and return its report."""
-    stdout, stderr = job.communicate(timeout=timeout)
+    stdout, stderr = job.communicate(timeout=PATIENCE)
     assert stdout.strip(), stderr
     document = json.loads(stdout)
     assert isinstance(document, dict)
     return document
 
 
-def eventually(condition: Any, *, seconds: float = 30) -> None:
+def eventually(condition: Any, *, seconds: float = PATIENCE) -> None:
     """Wait until the condition holds; fail when it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():

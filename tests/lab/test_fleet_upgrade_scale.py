@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from lab.layout import find_lab
-from tests.lab.controller import PATIENCE, Controller
+from tests.lab.controller import A_PLAYS_PATIENCE, Controller
 from tests.lab.site import Site, eventually, flat, new_site
 
 pytestmark = pytest.mark.lab
@@ -39,7 +39,7 @@ SETTINGS = {
     "hdk_release": RELEASE,
     "preflight_scope": ["ascend_hdk"],
     # A busy machine is slow; the two that never come back are waited for so long.
-    "preflight_clock_skew_seconds": PATIENCE,
+    "preflight_clock_skew_seconds": A_PLAYS_PATIENCE,
     "ascend_hdk_reboot_timeout": 60,
     "fleet_upgrade_max_unavailable": "40%",
     "fleet_upgrade_waves": [1, "10%", "30%"],
@@ -86,7 +86,7 @@ def campaign(site: Site) -> Campaign:
     for wave, state in ((2, "rebooting"), (3, "upgrading")):
         controller = Controller(site, f"killed-in-wave-{wave}", "playbooks/upgrade.yml", *OPTIONS)
         try:
-            eventually(lambda wave=wave, state=state: is_there(records, wave, state), seconds=PATIENCE)
+            eventually(lambda wave=wave, state=state: is_there(records, wave, state), seconds=A_PLAYS_PATIENCE)
             assert not controller.ended
         finally:
             controller.kill()

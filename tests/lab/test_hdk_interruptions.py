@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.controller import PATIENCE, Controller
+from tests.lab.controller import A_PLAYS_PATIENCE, Controller
 from tests.lab.site import Site, eventually, new_site, run
 
 pytestmark = pytest.mark.lab
@@ -170,7 +170,7 @@ def start(site: Site) -> Iterator[Start]:
 
     def begin(name: str, *options: str, ssh: str = PATIENT) -> Controller:
         # On a machine that is busy it takes long from the control side's clock to the server's.
-        settings = {"ansible_ssh_args": ssh, "preflight_clock_skew_seconds": PATIENCE}
+        settings = {"ansible_ssh_args": ssh, "preflight_clock_skew_seconds": A_PLAYS_PATIENCE}
         options = ("-e", json.dumps(settings), *options)
         started.append(Controller(site, name, "playbooks/hdk.yml", *options))
         return started[-1]
@@ -254,14 +254,14 @@ def mend(site: Site, *servers: str) -> None:
 
 def held(site: Site, server: str) -> None:
     """Wait until a server is switched off in the middle of its reboot."""
-    eventually(lambda: site.status()[server]["state"] == "held", seconds=PATIENCE)
+    eventually(lambda: site.status()[server]["state"] == "held", seconds=A_PLAYS_PATIENCE)
 
 
 def stalled(site: Site, server: str, progress: str) -> None:
     """Wait until an installer has reached its stall, which is the last that it says."""
     script = f"tail -n 1 {INSTALL_LOG} | grep -q 'upgradePercentage:{progress}'"
     argv = site.lab_argv("shell", server, "--", "sh", "-c", script)
-    eventually(lambda: run(argv, log="interruptions-shell").returncode == 0, seconds=PATIENCE)
+    eventually(lambda: run(argv, log="interruptions-shell").returncode == 0, seconds=A_PLAYS_PATIENCE)
 
 
 @pytest.mark.parametrize(("server", "case"), CASES)

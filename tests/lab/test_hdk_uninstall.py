@@ -65,7 +65,7 @@ def start_and_kill(site: Site, log: Path) -> None:
             argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True
         )
         try:
-            eventually(lambda: f"{HOST}: install driver 24.1.rc3: 40 %" in log.read_text(), seconds=120)
+            eventually(lambda: f"{HOST}: install driver 24.1.rc3: 40 %" in log.read_text())
         finally:
             os.killpg(play.pid, signal.SIGKILL)
             play.wait()
