@@ -151,7 +151,6 @@ class ActionModule(ActionBase):
             host_look(
                 host,
                 hostvars[host].get("preflight_look", {}),
-                hostvars[host].get("fleet_upgrade_look", {}),
                 problems[host],
                 campaign,
                 take_over=take_over,

@@ -14,6 +14,7 @@ from ansible.module_utils.hdk.facts import CHIP_DEVICES, bus_devices
 from ansible.module_utils.hdk.refusals import bus_problem
 from ansible.module_utils.hdk.state import ABSENT
 from ansible.module_utils.host_problem import Problem
+from ansible.module_utils.node_upgrade import NodeUpgrade
 from ansible.module_utils.os_packages import OperatingSystem, operating_system
 
 
@@ -34,6 +35,7 @@ def look_at_host(parameters: Dict[str, Any], run: Run) -> Dict[str, Any]:
         "architecture": platform.machine(),
         "kernel": platform.release(),
         "python": platform.python_version(),
+        "node": NodeUpgrade(parameters["job_root"]).look(),
         hdk_look.ROLE: hdk["facts"],
         **stack["facts"],
     }

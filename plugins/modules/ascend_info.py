@@ -78,6 +78,10 @@ options:
     description: TCP port that has to be free; V(0) for none.
     type: int
     default: 0
+  job_root:
+    description: Folder of the server's jobs.
+    type: path
+    default: /var/lib/telechat
 """
 
 EXAMPLES = r"""
@@ -92,7 +96,10 @@ EXAMPLES = r"""
 
 RETURN = r"""
 facts:
-  description: What was found; C(os), C(architecture), C(kernel), C(python), and one entry a role.
+  description:
+    - What was found; C(os), C(architecture), C(kernel), C(python), and one entry a role.
+    - C(node) has the C(job) that runs there, why the node is out of C(service), and how far it is in a fleet
+      C(upgrade); null for what there is nothing to say of.
   returned: always
   type: dict
 pending:
@@ -142,6 +149,7 @@ def main() -> None:
             "control_time": {"type": "float", "required": True},
             "clock_skew_seconds": {"type": "float", "default": 60},
             "master_port": {"type": "int", "default": 0},
+            "job_root": {"type": "path", "default": "/var/lib/telechat"},
         },
         supports_check_mode=True,
     )

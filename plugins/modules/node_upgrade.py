@@ -23,22 +23,23 @@ attributes:
 options:
   step:
     description:
-      - V(look) changes nothing. V(require) notes that the campaign will come here.
+      - V(require) notes that the campaign will come here.
       - V(drain) takes the node out of service for the campaign; when no job runs there, it is V(upgrading) at once.
       - V(wait) waits until no job runs any more, and then it is V(upgrading).
       - V(rebooting) and V(validating) say how far the node is.
       - V(done), V(rolled-back) and V(give-back) put it back in service; one that was in maintenance before stays so.
       - V(failed) leaves it out of service.
     type: str
-    choices: [look, require, drain, wait, rebooting, validating, done, rolled-back, give-back, failed]
+    choices: [require, drain, wait, rebooting, validating, done, rolled-back, give-back, failed]
     required: true
   job_root:
     description: The node's job root, with the lease of the job that runs there.
     type: path
     required: true
   campaign:
-    description: Which upgrade it is; any step but V(look) needs it.
+    description: Which upgrade it is.
     type: dict
+    required: true
     suboptions:
       id:
         description: Its id.
@@ -114,7 +115,7 @@ from ansible.module_utils.node_upgrade import (
 )
 
 ENDS = {"done": DONE, "rolled-back": ROLLED_BACK, "give-back": REQUIRED, "failed": FAILED}
-STEPS = ["look", "require", "drain", "wait", REBOOTING, VALIDATING, *ENDS]
+STEPS = ["require", "drain", "wait", REBOOTING, VALIDATING, *ENDS]
 
 
 def main() -> None:
@@ -124,6 +125,7 @@ def main() -> None:
             "job_root": {"type": "path", "required": True},
             "campaign": {
                 "type": "dict",
+                "required": True,
                 "options": {name: {"type": "str", "required": True} for name in Campaign._fields},
             },
             "before": {"type": "dict", "default": {}},
@@ -131,13 +133,11 @@ def main() -> None:
             "take_over": {"type": "bool", "default": False},
             "wait": {"type": "float", "default": 0},
         },
-        required_if=[("step", step, ["campaign"]) for step in STEPS if step != "look"],
         supports_check_mode=True,
     )
     node = NodeUpgrade(module.params["job_root"])
-    step = module.params["step"]
-    if step == "look" or module.check_mode:
-        module.exit_json(changed=step != "look", **node.look())
+    if module.check_mode:
+        module.exit_json(changed=True, **node.look())
     try:
         answer = take(module.params, node)
     except ClaimedError as error:

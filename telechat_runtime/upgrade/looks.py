@@ -18,19 +18,19 @@ _UPGRADE = "upgrade"
 def host_look(
     name: str,
     look: Mapping[str, Any],
-    node: Mapping[str, Any],
     problems: Sequence[Mapping[str, str]],
     campaign: Optional[str],
     *,
     take_over: bool = False,
 ) -> HostLook:
-    """Return the look at one host: `look` is `ascend_info`'s, `node` is `node_upgrade`'s, both as they were registered.
+    """Return the look at one host, made of `ascend_info`'s as it was registered.
 
     `problems` are the host's, with the one that it gave no answer. `campaign` is the one that goes on, if any does.
     """
-    if "pending" not in look or "upgrade" not in node:
-        said = _told(problems) or (str(node.get("msg") or node.get("module_stderr") or "it gave no answer"),)
+    if "pending" not in look:
+        said = _told(problems) or (str(look.get("msg") or look.get("module_stderr") or "it gave no answer"),)
         return HostLook(name=name, problems=said, reachable=False)
+    node = look["facts"]["node"]
     hdk = look["facts"].get("ascend_hdk", {})
     job, service, record = node["job"], node["service"], node["upgrade"] or {}
     mine = record.get("run") == campaign

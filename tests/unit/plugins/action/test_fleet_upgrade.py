@@ -38,9 +38,11 @@ class Site:
         self.hostvars[host] = {
             "preflight_look": {
                 "pending": {"ascend_hdk": "upgrade driver"} if work else {},
-                "facts": {"ascend_hdk": versions},
+                "facts": {
+                    "ascend_hdk": versions,
+                    "node": {"job": job, "service": service, "upgrade": upgrade},
+                },
             },
-            "fleet_upgrade_look": {"job": job, "service": service, "upgrade": upgrade},
         }
 
     def take(self, step, *, check=False, **arguments):

@@ -71,11 +71,11 @@ class Node:
         return [{"check": name, "value": "", "rule": "", "next_step": ""} for name, is_so in found.items() if is_so]
 
     def look(self) -> Dict[str, Any]:
-        """Return what `ascend_info` and `node_upgrade` say of it."""
+        """Return what `ascend_info` says of it."""
         if not self.reachable:
             return {}
         pending = {} if self.upgraded else {"ascend_hdk": "upgrade"}
-        return {"preflight_look": {"pending": pending, "facts": {}}, "fleet_upgrade_look": self.answer()}
+        return {"preflight_look": {"pending": pending, "facts": {"node": self.answer()}}}
 
     def answer(self) -> Dict[str, Any]:
         record = {"run": self.run, "state": self.state, "operator": "", "since": "", "reason": "", "from": OLD}

@@ -38,8 +38,9 @@ def seen(
     take_over: bool = False,
     **hdk: Any,
 ) -> HostLook:
-    look = {"pending": pending, "facts": {"ascend_hdk": {**HDK, **hdk}}, "problems": list(problems)}
-    return host_look("n0", look, answer, problems, campaign, take_over=take_over)
+    facts = {"ascend_hdk": {**HDK, **hdk}, "node": answer}
+    look = {"pending": pending, "facts": facts, "problems": list(problems)}
+    return host_look("n0", look, problems, campaign, take_over=take_over)
 
 
 def test_an_idle_host_in_service_with_work() -> None:
@@ -49,23 +50,23 @@ def test_an_idle_host_in_service_with_work() -> None:
 
 
 def test_a_host_without_npu_facts() -> None:
-    found = host_look("n0", {"pending": {}, "facts": {}}, node(), [], CAMPAIGN)
+    found = host_look("n0", {"pending": {}, "facts": {"node": node()}}, [], CAMPAIGN)
     assert (found.work, found.seconds, found.before) == ((), 0, {"driver": None, "firmware": None})
 
 
 @pytest.mark.parametrize(
-    ("look", "answer", "problems", "said"),
+    ("look", "problems", "said"),
     [
-        ({}, {"unreachable": True, "msg": "timed out"}, [problem("unreachable")], told(problem("unreachable"))),
-        ({}, {"unreachable": True, "msg": "timed out"}, [], "timed out"),
-        ({"pending": {}, "facts": {}}, {"module_stderr": "no python"}, [], "no python"),
-        ({"pending": {}, "facts": {}}, {}, [], "it gave no answer"),
+        ({"unreachable": True, "msg": "timed out"}, [problem("unreachable")], told(problem("unreachable"))),
+        ({"unreachable": True, "msg": "timed out"}, [], "timed out"),
+        ({"module_stderr": "no python"}, [], "no python"),
+        ({}, [], "it gave no answer"),
     ],
 )
 def test_a_host_that_gives_no_answer_is_left_alone(
-    look: Dict[str, Any], answer: Dict[str, Any], problems: List[Dict[str, str]], said: str
+    look: Dict[str, Any], problems: List[Dict[str, str]], said: str
 ) -> None:
-    assert host_look("n0", look, answer, problems, CAMPAIGN) == HostLook(name="n0", problems=(said,), reachable=False)
+    assert host_look("n0", look, problems, CAMPAIGN) == HostLook(name="n0", problems=(said,), reachable=False)
 
 
 def test_a_problem_is_told_with_its_next_step() -> None:
