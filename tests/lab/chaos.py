@@ -19,7 +19,7 @@ from tests.lab.site import PATIENCE, ROOT, Site
 
 RECORDS = ROOT / "build" / "chaos"
 HOSTS = ("node0", "node1")
-SAVE_EVERY = 20
+SAVE_EVERY = 5
 # The container's clock and the control side's, as clock_shift.c moves them.
 CLOCK_LIBRARY = "libclockshift.so"
 CLOCK_FILE = "clock-shift"

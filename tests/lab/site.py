@@ -17,10 +17,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 CONFIG = ROOT / "lab" / "workload" / "finetune_tiny.yaml"
 DATASET = "/mnt/model/demo-dataset"
+# For trainings that are only there to be at work, and leave the machine to what is tested: slow steps
+# (lab/workload/README.md), and one compilation for all jobs of a site, as they all have the same yaml.
+AT_WORK = {
+    "WORKLOAD_STEP_SECONDS": "0.5",
+    "MS_COMPILER_CACHE_ENABLE": "1",
+    "MS_COMPILER_CACHE_PATH": "/tmp/compiled-training",
+}
 # Seconds; more than anything takes that is waited for, on a machine that is busy with other tests.
 PATIENCE = 300.0
 RECAP_LINE = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
@@ -78,6 +87,14 @@ class Site:
 
     def telechat_argv(self, command: str, *options: str) -> list[str]:
         return self.inside(BIN / "telechat-run", command, "-i", self.inventory, *options)
+
+    @contextmanager
+    def deciding(self) -> Iterator[dict[str, Any]]:
+        """Yield the variables that the site's administrators have set, to be changed; they are written at the end."""
+        path = self.inventory / "group_vars" / "ascend.yml"
+        variables = yaml.safe_load(path.read_text())
+        yield variables
+        path.write_text(yaml.safe_dump(variables))
 
     def finetune_options(self, *options: str) -> tuple[str, ...]:
         return ("--config", str(CONFIG), "--dataset", DATASET, "--npus-per-node", "1", *options)

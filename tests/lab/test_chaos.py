@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.lab.chaos import (
     CLOCK_FILE,
@@ -29,7 +28,7 @@ from tests.lab.chaos import (
     training_options,
     wait_until,
 )
-from tests.lab.site import ROOT, Site, new_site
+from tests.lab.site import AT_WORK, ROOT, Site, new_site
 
 pytestmark = pytest.mark.lab
 
@@ -61,16 +60,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def decide(site: Site) -> None:
-    """Let the site's administrators have shared storage, and clocks in the containers that can be moved."""
-    path = site.inventory / "group_vars" / "ascend.yml"
-    decisions = yaml.safe_load(path.read_text())
-    decisions["telechat_container_env"] = {
-        "LD_PRELOAD": f"/mnt/model/{CLOCK_LIBRARY}",
-        "CLOCK_SHIFT_FILE": f"/mnt/model/{CLOCK_FILE}",
-    }
-    decisions["telechat_container_extra_mounts"].append({"source": SHARED, "target": SHARED})
-    decisions["telechat_shared_paths"] = [SHARED]
-    path.write_text(yaml.safe_dump(decisions))
+    """Let the site have shared storage, clocks in the containers that can be moved, and steps that take their time."""
+    with site.deciding() as variables:
+        variables["telechat_env"].update(AT_WORK)
+        variables["telechat_container_env"] = {
+            "LD_PRELOAD": f"/mnt/model/{CLOCK_LIBRARY}",
+            "CLOCK_SHIFT_FILE": f"/mnt/model/{CLOCK_FILE}",
+        }
+        variables["telechat_container_extra_mounts"].append({"source": SHARED, "target": SHARED})
+        variables["telechat_shared_paths"] = [SHARED]
 
 
 @pytest.fixture(scope="module")

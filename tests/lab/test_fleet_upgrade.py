@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.site import CONFIG, Site, eventually, flat, new_site
+from tests.lab.site import AT_WORK, CONFIG, Site, eventually, flat, new_site
 
 pytestmark = pytest.mark.lab
 
@@ -26,7 +26,7 @@ NO_WAY_BACK = "node3"
 SETTINGS = {"hdk_release": NEW, "preflight_clock_skew_seconds": 600, "fleet_upgrade_max_unavailable": 3}
 FINETUNE = (
     *("--config", str(CONFIG), "--dataset", "/data03/demo-dataset", "--npus-per-node", "1", "--epochs", "500"),
-    *("--set", "callbacks.1.save_checkpoint_steps=20", "--set", "callbacks.1.keep_checkpoint_max=3"),
+    *("--set", "callbacks.1.save_checkpoint_steps=5", "--set", "callbacks.1.keep_checkpoint_max=3"),
 )
 
 
@@ -89,6 +89,8 @@ def fleet() -> Iterator[Fleet]:
     """Four servers that site.yml has brought to the older release."""
     with new_site("fleet-story", "--light", "--hosts", str(len(NAMES)), "--chips", "1") as site:
         site.lab("state", *(f"{name}=prepared" for name in NAMES))
+        with site.deciding() as variables:
+            variables["telechat_env"].update(AT_WORK)
         for name in NAMES:
             if name != NO_WAY_BACK:
                 site.lab("fault", name, f"flash_base={OLD}")

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.site import Site, eventually, interrupt, new_site, recap, report_of, run
+from tests.lab.site import AT_WORK, Site, eventually, interrupt, new_site, recap, report_of, run
 
 pytestmark = pytest.mark.lab
 
 HOSTS = ("node0", "node1")
-LONG = ("--epochs", "500")
+LONG = ("--epochs", "500", *(word for name, value in AT_WORK.items() for word in ("--env", f"{name}={value}")))
 
 
 @pytest.fixture(scope="module")

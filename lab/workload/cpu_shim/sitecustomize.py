@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """With this folder on PYTHONPATH, MindFormers' training step, resumption and greedy generation run on CPU.
 
+With WORKLOAD_STEP_SECONDS in the environment a training step takes that much longer, in which the CPU is free, as it is
+while an NPU computes: a training that is only there to be at work does not take the machine from everything else.
+
 Python imports this module at every start, so it imports next to nothing: a patch is applied when, and only if, the
 program itself imports the module that it mends. A patch does nothing unless MindSpore's device target is CPU.
 """
@@ -13,6 +16,7 @@ import importlib.machinery
 import importlib.util
 import os
 import sys
+import time
 from types import ModuleType
 from typing import Any, Callable
 
@@ -65,10 +69,28 @@ def _mend_barrier(module: ModuleType) -> None:
     module.barrier = barrier_by_sum  # type: ignore[attr-defined]
 
 
+def _pace_steps(module: ModuleType) -> None:
+    """Let each step of a training begin with a pause of WORKLOAD_STEP_SECONDS, which its time takes in."""
+    seconds = float(os.environ.get("WORKLOAD_STEP_SECONDS") or 0)
+    cls = module.MFLossMonitor
+    begin = cls.on_train_step_begin
+
+    def begin_with_pause(self: Any, run_context: Any) -> None:
+        begin(self, run_context)
+        from mindspore import context  # noqa: PLC0415 - here, the program has imported it
+
+        if context.get_context("device_target") == "CPU":
+            time.sleep(seconds)
+
+    if seconds:
+        cls.on_train_step_begin = begin_with_pause
+
+
 # Module -> what mends it once it has been loaded.
 PATCHES: dict[str, Callable[[ModuleType], None]] = {
     "mindspore.communication.comm_func": _mend_barrier,
     "mindspore.nn.wrap.loss_scale": _mend_overflow_check,
+    "mindformers.core.callback.callback": _pace_steps,
     "mindformers.generation.text_generator": _mend_greedy_choice,
 }
 

@@ -47,6 +47,17 @@ WAIT = """
 from mindspore.communication.comm_func import barrier
 print(barrier())
 """
+CALLBACK = """
+class MFLossMonitor:
+    def on_train_step_begin(self, run_context):
+        print("began", run_context)
+"""
+STEP = """
+import time
+time.sleep = lambda seconds: print("slept", seconds)
+from mindformers.core.callback import callback
+callback.MFLossMonitor().on_train_step_begin("step")
+"""
 OPS = """
 argmax = "CPU kernel"
 class AllReduce:
@@ -86,6 +97,9 @@ def framework(tmp_path: Path) -> Path:
         "mindspore/nn/wrap/__init__.py": "",
         "mindspore/nn/wrap/loss_scale.py": LOSS_SCALE,
         "mindformers/__init__.py": "",
+        "mindformers/core/__init__.py": "",
+        "mindformers/core/callback/__init__.py": "",
+        "mindformers/core/callback/callback.py": CALLBACK,
         "mindformers/generation/__init__.py": "",
         "mindformers/generation/text_generator.py": GENERATOR,
     }
@@ -115,6 +129,19 @@ def test_the_greedy_choice_is_replaced_on_cpu_only(framework: Path, target: str,
 def test_the_barrier_is_replaced_on_cpu_only(framework: Path, target: str, way: str) -> None:
     result = python(WAIT, path=[SHIM, framework], TARGET=target)
     assert result.stdout.splitlines() == [way], result.stderr
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        ({"TARGET": "CPU"}, ["began step"]),
+        ({"TARGET": "CPU", "WORKLOAD_STEP_SECONDS": "0.5"}, ["began step", "slept 0.5"]),
+        ({"TARGET": "Ascend", "WORKLOAD_STEP_SECONDS": "0.5"}, ["began step"]),
+    ],
+)
+def test_steps_are_slowed_down_on_request(framework: Path, env: dict[str, str], said: list[str]) -> None:
+    result = python(STEP, path=[SHIM, framework], **env)
+    assert result.stdout.splitlines() == said, result.stderr
 
 
 def test_other_programs_see_nothing_of_it() -> None:
