@@ -16,7 +16,6 @@ attributes:
   check_mode:
     support: full
   diff_mode:
-    description: Will return details on what has changed when in diff mode.
     support: none
   idempotent:
     support: full

@@ -117,6 +117,10 @@ class Site:
         """Run a command on a host and return its output."""
         return self.lab("shell", host, "--", *words)
 
+    def boot_id(self, host: str) -> str:
+        """Return the kernel's name for the host's boot."""
+        return self.on(host, "cat", "/proc/sys/kernel/random/boot_id").strip()
+
     def job_processes(self, host: str) -> list[str]:
         """Return the processes of any job on a host, inside its containers too, as `pid command`."""
         script = (

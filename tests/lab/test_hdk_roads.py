@@ -27,10 +27,6 @@ def site() -> Iterator[Site]:
         yield site
 
 
-def boot_id(site: Site) -> str:
-    return site.on(HOST, "cat", "/proc/sys/kernel/random/boot_id")
-
-
 def test_a_power_cut_in_the_driver_fails_the_play_and_leaves_no_half_truth(site: Site) -> None:
     site.lab("fault", HOST, "driver_power_cut")
     result = site.play(PLAYBOOK, *OLD)
@@ -52,13 +48,13 @@ def test_running_again_ends_at_the_wish(site: Site) -> None:
 def test_a_process_on_an_npu_is_named_and_forbids_the_upgrade(site: Site) -> None:
     holder = "nohup sleep 600 </dev/davinci1 >/dev/null 2>&1 & echo $!"
     pid = site.on(HOST, "sh", "-c", holder).strip()
-    before = boot_id(site)
+    before = site.boot_id(HOST)
     result = site.play(PLAYBOOK)
     site.on(HOST, "kill", pid)
     assert result.returncode == 2
     assert f"node0: device_in_use: sleep (pid {pid})" in flat(result.stdout)
     assert recap(result)[HOST].changed == 0
-    assert boot_id(site) == before
+    assert site.boot_id(HOST) == before
 
 
 def test_over_an_existing_hdk_firmware_comes_first_and_one_reboot_is_enough(site: Site) -> None:

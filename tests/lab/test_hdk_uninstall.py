@@ -49,10 +49,6 @@ def site() -> Iterator[Site]:
         yield site
 
 
-def boot_id(site: Site) -> str:
-    return site.on(HOST, "cat", "/proc/sys/kernel/random/boot_id")
-
-
 def traces(site: Site) -> list[str]:
     return site.on(HOST, "sh", "-c", f"ls -d {' '.join(TRACES)} 2>/dev/null; true").split()
 
@@ -99,29 +95,29 @@ def test_a_failed_step_brings_its_logs(site: Site, tmp_path: Path) -> None:
 def test_check_shows_the_plan_with_an_estimate_and_changes_nothing(site: Site) -> None:
     site.on(HOST, "sh", "-c", "DEBIAN_FRONTEND=noninteractive apt-get install -qq -y docker.io >/dev/null 2>&1")
     site.on(HOST, "sh", "-c", f"{IMAGE} && {CONTAINER}")
-    before = boot_id(site), traces(site)
+    before = site.boot_id(HOST), traces(site)
     shown = flat(site.play(UNINSTALL, "--check", *NO_PACKAGES).stdout)
     steps = ["stop telechat:", "uninstall driver 24.1.rc3:", "reboot:", "; about "]
     assert [shown.index(step) for step in steps] == sorted(shown.index(step) for step in steps)
-    assert (boot_id(site), traces(site)) == before
+    assert (site.boot_id(HOST), traces(site)) == before
 
 
 def test_back_to_bare_with_the_container_stopped_for_good(site: Site) -> None:
-    before = boot_id(site)
+    before = site.boot_id(HOST)
     result = site.play(UNINSTALL, *NO_PACKAGES)
     assert result.returncode == 0, result.stdout
-    assert boot_id(site) != before
+    assert site.boot_id(HOST) != before
     assert traces(site) == []
     running = "{{.State.Running}} {{.HostConfig.RestartPolicy.Name}}"
     assert site.on(HOST, "docker", "inspect", "--format", running, "telechat").split() == ["false", "no"]
 
 
 def test_the_second_run_changes_nothing(site: Site) -> None:
-    before = boot_id(site)
+    before = site.boot_id(HOST)
     result = site.play(UNINSTALL, *NO_PACKAGES)
     assert recap(result)[HOST].changed == 0
     assert "nothing to do on 1 of 1 hosts" in flat(result.stdout)
-    assert boot_id(site) == before
+    assert site.boot_id(HOST) == before
 
 
 def test_installed_again(site: Site) -> None:

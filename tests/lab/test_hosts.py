@@ -27,23 +27,20 @@ pytestmark = pytest.mark.lab
 
 NAME = "hosts-test"
 LAB = find_lab(NAME)
+SITE = Site(name=NAME, state=lab_state(NAME))
 NODES = LAB.hosts(2)
 
 
 def lab(*words: str) -> subprocess.CompletedProcess[str]:
-    return run(Site(name=NAME, state=lab_state(NAME)).lab_argv(*words), log="hosts-test")
+    return run(SITE.lab_argv(*words), log=NAME)
 
 
 def on(host: str, *words: str) -> str:
-    done = lab("shell", host, "--", *words)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    return SITE.on(host, *words).strip()
 
 
 def up(*options: str) -> str:
-    done = lab("up", "--no-mindspore", *options)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return SITE.lab("up", "--no-mindspore", *options)
 
 
 def status() -> dict[str, Any]:
@@ -54,10 +51,6 @@ def status() -> dict[str, Any]:
 
 def states() -> list[str]:
     return [host["state"] for host in status()["hosts"]]
-
-
-def boot_id(host: str) -> str:
-    return on(host, "cat", "/proc/sys/kernel/random/boot_id")
 
 
 def answers(host: str) -> bool:
@@ -90,9 +83,9 @@ def test_the_chips_are_on_the_pci_bus() -> None:
 
 
 def test_up_again_changes_nothing() -> None:
-    before = boot_id("node0")
+    before = SITE.boot_id("node0")
     assert "(no change)" in up()
-    assert boot_id("node0") == before
+    assert SITE.boot_id("node0") == before
     assert [host["boots"] for host in status()["hosts"]] == [1, 1]
 
 
@@ -154,7 +147,7 @@ def test_there_is_no_way_out_of_the_network() -> None:
 
 
 def test_exec_keeps_environment_folder_and_exit_code() -> None:
-    argv = Site(name=NAME, state=LAB.state).lab_argv("exec", "--", "sh", "-c", 'echo "$PWD $HELLO"; exit 7')
+    argv = SITE.lab_argv("exec", "--", "sh", "-c", 'echo "$PWD $HELLO"; exit 7')
     done = subprocess.run(
         argv, cwd=ROOT, env={**os.environ, "HELLO": "x y"}, capture_output=True, text=True, check=False
     )
@@ -201,10 +194,10 @@ def test_docker_runs_the_image_from_the_file_server() -> None:
 
 
 def test_a_reboot_is_a_new_boot_of_the_same_host() -> None:
-    before, key = boot_id("node1"), on("node1", "cat", "/etc/ssh/ssh_host_ed25519_key.pub")
+    before, key = SITE.boot_id("node1"), on("node1", "cat", "/etc/ssh/ssh_host_ed25519_key.pub")
     on("node1", "touch", "/root/kept", "/run/lost")
     lab("shell", "node1", "--", "systemctl", "reboot")
-    eventually(lambda: answers("node1") and boot_id("node1") != before)
+    eventually(lambda: answers("node1") and SITE.boot_id("node1") != before)
     assert on("node1", "sh", "-c", "ls /root/kept /run/lost 2>/dev/null; true") == "/root/kept"
     assert on("node1", "cat", "/etc/ssh/ssh_host_ed25519_key.pub") == key
     assert len(on("node1", "journalctl", "--list-boots", "--no-pager").splitlines()) == 3
@@ -228,10 +221,10 @@ def test_a_host_that_was_switched_off_comes_up_again() -> None:
 
 
 def test_a_third_host_joins_and_the_others_stay() -> None:
-    before = boot_id("node0")
+    before = SITE.boot_id("node0")
     up("--hosts", "3")
     assert on("node2", "ping", "-c1", "-W2", NODES[0].address)
-    assert boot_id("node0") == before
+    assert SITE.boot_id("node0") == before
     assert "node2:" in (LAB.inventory / "hosts.yml").read_text()
 
 
@@ -257,7 +250,7 @@ def test_down_leaves_nothing_of_hanging_hosts() -> None:
 
 def test_down_leaves_nothing_after_a_crash_in_the_middle_of_up() -> None:
     crashed = subprocess.Popen(
-        Site(name=NAME, state=LAB.state).lab_argv("up", "--no-mindspore"),
+        SITE.lab_argv("up", "--no-mindspore"),
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

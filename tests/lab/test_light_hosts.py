@@ -6,13 +6,11 @@ The tests that break the lab stand last.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
 import pytest
 
@@ -37,9 +35,7 @@ def lab(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def did(*words: str) -> str:
-    done = lab(*words)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    return SITE.lab(*words).strip()
 
 
 def on(host: str, *words: str) -> str:
@@ -50,20 +46,12 @@ def up(*options: str) -> str:
     return did("up", "--no-mindspore", *options)
 
 
-def status() -> dict[str, dict[str, Any]]:
-    return {host["name"]: host for host in json.loads(did("status", "--json"))["hosts"]}
-
-
 def states() -> list[str]:
-    return [host["state"] for host in status().values()]
+    return [host["state"] for host in SITE.status().values()]
 
 
 def boots() -> list[int]:
-    return [host["boots"] for host in status().values()]
-
-
-def boot_id(host: str) -> str:
-    return on(host, "cat", "/proc/sys/kernel/random/boot_id")
+    return list(SITE.boots().values())
 
 
 def booted_since(host: str, boot_id: str) -> bool:
@@ -146,7 +134,7 @@ def test_processes_that_lose_their_parent_are_reaped() -> None:
 
 @pytest.mark.parametrize("command", ["systemctl reboot", "shutdown -r now", "reboot"])
 def test_a_reboot_is_a_new_boot_of_the_same_host(command: str) -> None:
-    before, counted = boot_id("node1"), boots()
+    before, counted = SITE.boot_id("node1"), boots()
     on("node1", "sh", "-c", "touch /root/kept /run/lost /dev/lost; setsid sleep 600 >/dev/null 2>&1 &")
     lab("shell", "node1", "--", *command.split())
     eventually(lambda: booted_since("node1", before))
@@ -173,13 +161,13 @@ def test_a_host_that_does_not_come_back_comes_back_when_healed() -> None:
 
 
 def test_a_power_cut_ends_one_host_and_no_other() -> None:
-    before = [boot_id(name) for name in NAMES]
+    before = [SITE.boot_id(name) for name in NAMES]
     did("power", "node1", "off")
     assert states() == ["running", "off", "running", "running"]
     assert silent("node1")
     did("power", "node1", "on")
     did("power", "node2", "cut")
-    now = [boot_id(name) for name in NAMES]
+    now = [SITE.boot_id(name) for name in NAMES]
     assert [one == other for one, other in zip(before, now, strict=True)] == [True, False, False, True]
 
 
@@ -195,7 +183,7 @@ def test_a_cable_that_is_pulled_out_stays_so_over_a_boot() -> None:
     assert silent("node3")
     did("power", "node3", "cut")
     assert silent("node3")
-    assert status()["node3"]["cable"] == "unplugged"
+    assert SITE.status()["node3"]["cable"] == "unplugged"
     did("link", "node3", "up")
     assert answers("node3")
 
