@@ -105,6 +105,11 @@ reboot_required:
   returned: success
   type: bool
   sample: true
+boot_id:
+  description: The boot that the answer is about, as the kernel names it.
+  returned: when no run goes on
+  type: str
+  sample: 7c1f5c3e-4c6f-4f0a-8f57-0f1b5a0f3c1d
 problems:
   description: Why the server is not as wanted.
   returned: failure
@@ -179,7 +184,7 @@ def main() -> None:
         module.exit_json(changed=True, **hdk_answer.going_on(start(module, run, seen)))
     run.release()
     stop_at_problems(module, seen, progress_lines(state) if state else [])
-    module.exit_json(**hdk_answer.finished(seen, state))
+    module.exit_json(boot_id=HdkRecord().boot_id(), **hdk_answer.finished(seen, state))
 
 
 def claim(module: AnsibleModule, run: HdkRun) -> None:

@@ -7,8 +7,10 @@ The tests stand in the order of the story and share the server.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.lab.site import Site, flat, new_site, recap
 
@@ -37,8 +39,16 @@ def test_a_power_cut_in_the_driver_fails_the_play_and_leaves_no_half_truth(site:
     assert recap(shown)[HOST].changed > 0
 
 
-def test_running_again_ends_at_the_wish(site: Site) -> None:
-    assert site.play(PLAYBOOK, *OLD).returncode == 0
+def test_running_again_ends_at_the_wish_with_no_reboot_more_when_another_comes_first(
+    site: Site, tmp_path: Path
+) -> None:
+    another = tmp_path / "another.yml"
+    another.write_text(yaml.safe_dump([{"name": "Come first", "ansible.builtin.reboot": {}}]))
+    before = site.boots()[HOST]
+    result = site.play(PLAYBOOK, *OLD, "-e", f"ascend_hdk_before_reboot={another}")
+    assert result.returncode == 0
+    assert result.stdout.count("TASK [ascend_hdk : Reboot] ") == 2
+    assert site.boots()[HOST] == before + 2
     board = site.on(HOST, *BOARD)
     assert "23.0.3" in board
     assert "7.1.0.5.220" in board
