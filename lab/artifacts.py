@@ -20,7 +20,7 @@ def base() -> Entry:
     """Return the hosts' base image."""
     return Entry(
         name="base",
-        ingredients=(SUITE, platform.machine(), sources("debian.py")),
+        ingredients=(SUITE, platform.machine(), sources("debian.py", "host_python")),
         build=debian.build_base,
     )
 

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
-from lab.layout import SUITE
+from lab.layout import CHECKOUT, SUITE
 from lab.process import contained, run
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ UseDNS no
 MaxStartups 100:30:200
 MaxSessions 100
 """
+
+# What every Python of a host loads.
+HOST_PYTHON = "lab/host_python"
 
 # Beside the base image: where its packages came from, for whoever adds to it.
 SOURCES_LIST = "sources.list"
@@ -100,6 +104,14 @@ def build_base(folder: Path, _needs: dict[str, Path]) -> None:
     (root / "etc/resolv.conf").unlink(missing_ok=True)
     (root / "etc/resolv.conf").write_text("")
     (root / "etc/fstab").write_text("")
+    # Debian's folder for what every Python of the host finds.
+    shutil.copytree(
+        CHECKOUT / HOST_PYTHON,
+        root / "usr/lib/python3/dist-packages",
+        ignore=shutil.ignore_patterns("__pycache__"),
+        dirs_exist_ok=True,
+    )
+    (root / "var/cache/zip-bytecode").mkdir()
     # Makes the journal survive reboots: `journalctl --list-boots` then shows them.
     (root / "var/log/journal").mkdir(exist_ok=True)
     for unit in MASKED_UNITS:
