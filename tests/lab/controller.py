@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 
-from tests.lab.site import BIN, ROOT, Recap, Site, eventually, flat, recap
+from tests.lab.site import ROOT, Recap, Site, eventually, flat, recap
 
 # Seconds; more than a play on dozens of servers takes, on a slow machine that is busy with other tests.
 A_PLAYS_PATIENCE = 2400
@@ -15,13 +16,12 @@ class Controller:
     """A playbook at work in a PID namespace of its own, so that a kill ends all of it at once."""
 
     def __init__(self, site: Site, name: str, playbook: str, *options: str) -> None:
-        argv = (BIN / "ansible-playbook", "-i", site.inventory, playbook, *options)
         alone = ("unshare", "--pid", "--mount-proc", "--fork", "--kill-child")
         self._log = ROOT / "build" / "logs" / f"{site.name}-{name}.log"
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
-                site.inside(*alone, *argv),
+                site.inside(*alone, *site.play_argv(playbook, *options)),
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -37,10 +37,14 @@ class Controller:
         """Return its output so far, without the callback's line breaks."""
         return flat(self._log.read_text())
 
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait until something has come about, which it has to before the play ends."""
+        eventually(lambda: condition() or self.ended, seconds=A_PLAYS_PATIENCE)
+        assert condition(), self._log.read_text()
+
     def wait_for(self, text: str) -> None:
         """Wait until it has said this."""
-        eventually(lambda: text in self.says() or self.ended, seconds=A_PLAYS_PATIENCE)
-        assert text in self.says(), self._log.read_text()
+        self.wait_until(lambda: text in self.says())
 
     def wait(self) -> int:
         """Wait for its end and return its exit code."""

@@ -32,6 +32,8 @@ AT_WORK = {
 }
 # Seconds; more than anything takes that is waited for, on a machine that is busy with other tests.
 PATIENCE = 300.0
+# Of an ssh connection, by the time that a host takes to greet when dozens boot at once on two cores.
+PATIENT_CONNECTIONS = ("--timeout", "120")
 RECAP_LINE = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
 
@@ -78,8 +80,11 @@ class Site:
 
     def play(self, playbook: str, *options: str) -> subprocess.CompletedProcess[str]:
         """Run a playbook of the project against the site's inventory."""
-        argv = self.inside(BIN / "ansible-playbook", "-i", self.inventory, playbook, *options)
-        return run(argv, log=f"{self.name}-{Path(playbook).stem}")
+        return run(self.inside(*self.play_argv(playbook, *options)), log=f"{self.name}-{Path(playbook).stem}")
+
+    def play_argv(self, playbook: str, *options: str) -> list[str]:
+        """Return the command of a play, for a control side inside the lab's network."""
+        return [str(BIN / "ansible-playbook"), "-i", str(self.inventory), *PATIENT_CONNECTIONS, playbook, *options]
 
     def telechat(self, command: str, *options: str) -> subprocess.CompletedProcess[str]:
         """Run a command of telechat-run against the site's inventory."""

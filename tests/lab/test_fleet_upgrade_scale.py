@@ -20,7 +20,7 @@ import pytest
 
 from lab.layout import find_lab
 from tests.lab.controller import A_PLAYS_PATIENCE, Controller
-from tests.lab.site import Site, eventually, flat, new_site
+from tests.lab.site import Site, flat, new_site
 
 pytestmark = pytest.mark.lab
 
@@ -86,7 +86,7 @@ def campaign(site: Site) -> Campaign:
     for wave, state in ((2, "rebooting"), (3, "upgrading")):
         controller = Controller(site, f"killed-in-wave-{wave}", "playbooks/upgrade.yml", *OPTIONS)
         try:
-            eventually(lambda wave=wave, state=state: is_there(records, wave, state), seconds=A_PLAYS_PATIENCE)
+            controller.wait_until(lambda wave=wave, state=state: is_there(records, wave, state))
             assert not controller.ended
         finally:
             controller.kill()

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.lab.controller import A_PLAYS_PATIENCE, Controller
-from tests.lab.site import Site, eventually, new_site, run
+from tests.lab.site import Site, new_site, run
 
 pytestmark = pytest.mark.lab
 
@@ -191,11 +191,11 @@ def story(site: Site, start: Start) -> Story:
     away = start("node14", "--limit", "node14", ssh=HASTY)
     two = (start("node15-one", "--limit", "node15"), start("node15-other", "--limit", "node15"))
     kill_controllers(site, dying)
-    lose_links(site, away)
+    lose_links(site, lost, away)
     for controller in two:
         controller.wait_for("node15: upgrade driver 24.1.rc3: 40 %")
     mend(site, "node15")
-    held(site, "node9")
+    fleet.wait_until(lambda: held(site, "node9"))
     site.lab("power", "node9", "off")
     mend(site, "node9")
     site.lab("power", "node9", "on")
@@ -226,19 +226,21 @@ def story(site: Site, start: Start) -> Story:
 
 def kill_controllers(site: Site, controllers: dict[str, Controller]) -> None:
     """Kill each when its server is in the middle of what the case names; the installers stay where they are."""
-    stalled(site, "node10", "40%")
-    controllers["node10"].kill()
-    stalled(site, "node11", " 50%")
-    controllers["node11"].kill()
-    held(site, "node12")
-    controllers["node12"].kill()
+    moments = {
+        "node10": lambda: stalled(site, "node10", "40%"),
+        "node11": lambda: stalled(site, "node11", " 50%"),
+        "node12": lambda: held(site, "node12"),
+    }
+    for server, moment in moments.items():
+        controllers[server].wait_until(moment)
+        controllers[server].kill()
     mend(site, "node12")
 
 
-def lose_links(site: Site, away: Controller) -> None:
+def lose_links(site: Site, lost: Controller, away: Controller) -> None:
     """Pull two cables out while the driver is installed, put one back when its play has noticed."""
-    for server in ("node13", "node14"):
-        stalled(site, server, "40%")
+    for server, controller in (("node13", lost), ("node14", away)):
+        controller.wait_until(lambda server=server: stalled(site, server, "40%"))
         site.lab("link", server, "down")
     mend(site, "node13")
     away.wait_for("node14: no connection")
@@ -252,16 +254,16 @@ def mend(site: Site, *servers: str) -> None:
         site.lab("fault", name, "--clear")
 
 
-def held(site: Site, server: str) -> None:
-    """Wait until a server is switched off in the middle of its reboot."""
-    eventually(lambda: site.status()[server]["state"] == "held", seconds=A_PLAYS_PATIENCE)
+def held(site: Site, server: str) -> bool:
+    """Tell whether a server is switched off in the middle of its reboot."""
+    return bool(site.status()[server]["state"] == "held")
 
 
-def stalled(site: Site, server: str, progress: str) -> None:
-    """Wait until an installer has reached its stall, which is the last that it says."""
+def stalled(site: Site, server: str, progress: str) -> bool:
+    """Tell whether an installer has reached its stall, which is the last that it says."""
     script = f"tail -n 1 {INSTALL_LOG} | grep -q 'upgradePercentage:{progress}'"
     argv = site.lab_argv("shell", server, "--", "sh", "-c", script)
-    eventually(lambda: run(argv, log="interruptions-shell").returncode == 0, seconds=A_PLAYS_PATIENCE)
+    return run(argv, log="interruptions-shell").returncode == 0
 
 
 @pytest.mark.parametrize(("server", "case"), CASES)

@@ -6,16 +6,14 @@ The tests stand in the order of the story and share the server.
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.lab.site import BIN, ROOT, Site, eventually, flat, new_site, recap
+from tests.lab.controller import Controller
+from tests.lab.site import Site, flat, new_site, recap
 
 pytestmark = pytest.mark.lab
 
@@ -53,23 +51,18 @@ def traces(site: Site) -> list[str]:
     return site.on(HOST, "sh", "-c", f"ls -d {' '.join(TRACES)} 2>/dev/null; true").split()
 
 
-def start_and_kill(site: Site, log: Path) -> None:
+def start_and_kill(site: Site) -> None:
     """Start an installation that stalls, and kill all of the control side in the middle of it."""
-    argv = site.inside(BIN / "ansible-playbook", "-i", site.inventory, INSTALL)
-    with log.open("w") as sink:
-        play = subprocess.Popen(
-            argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True
-        )
-        try:
-            eventually(lambda: f"{HOST}: install driver 24.1.rc3: 40 %" in log.read_text())
-        finally:
-            os.killpg(play.pid, signal.SIGKILL)
-            play.wait()
+    controller = Controller(site, "killed", INSTALL)
+    try:
+        controller.wait_for(f"{HOST}: install driver 24.1.rc3: 40 %")
+    finally:
+        controller.kill()
 
 
-def test_a_killed_control_side_leaves_the_installer_to_its_work(site: Site, tmp_path: Path) -> None:
+def test_a_killed_control_side_leaves_the_installer_to_its_work(site: Site) -> None:
     site.lab("fault", HOST, "stall=driver:40")
-    start_and_kill(site, tmp_path / "killed.log")
+    start_and_kill(site)
     shown = flat(site.play(INSTALL, "--check").stdout)
     assert "node0: ascend_hdk: wait for steps that go on (install driver 24.1.rc3: 40 %)" in shown
     site.lab("fault", HOST, "--clear")
