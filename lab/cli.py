@@ -50,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="servers without systemd and Docker, of which a machine holds hundreds (kept until `down`)",
     )
+    up.add_argument("--off", action="store_true", help="make them, but boot none: `state` and another `up` do")
     commands.add_parser("down", help="remove them completely, whatever state they are in")
     status = commands.add_parser("status", help="show the servers")
     status.add_argument("--json", action="store_true", help="as data")
@@ -116,6 +117,7 @@ def _up(arguments: argparse.Namespace) -> int:
         chips=arguments.chips,
         mindspore=not arguments.no_mindspore,
         light=arguments.light,
+        boot=not arguments.off,
         report=report,
     )
     print(lab.inventory / "hosts.yml" if changed else f"{lab.inventory / 'hosts.yml'} (no change)")

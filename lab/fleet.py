@@ -51,8 +51,10 @@ def claim(lab: Lab) -> None:
     lab.lock.write_text(f"{lab.state}\n")
 
 
-def up(lab: Lab, *, hosts: int | None, chips: int | None, mindspore: bool, light: bool, report: Report) -> bool:
-    """Bring the lab up, or what is missing of it; return whether anything had to be done.
+def up(
+    lab: Lab, *, hosts: int | None, chips: int | None, mindspore: bool, light: bool, boot: bool, report: Report
+) -> bool:
+    """Bring the lab up, or what is missing of it; return whether anything had to be done. Hosts are booted on demand.
 
     Raises LabError for wishes that contradict the running lab and for a host that does not boot.
     """
@@ -69,7 +71,9 @@ def up(lab: Lab, *, hosts: int | None, chips: int | None, mindspore: bool, light
         changed.append(_make_site(lab, settings, made))
         changed.append(network.make_hub(lab))
         changed.append(_serve(lab))
-        changed.append(_boot_all(lab, settings, made, report))
+        changed.append(_make_hosts(lab, settings, made, report))
+        if boot:
+            changed.append(power.switch_on(lab, lab.hosts(settings.hosts), report))
     return any(changed)
 
 
@@ -172,12 +176,12 @@ def _serve(lab: Lab) -> bool:
     return True
 
 
-def _boot_all(lab: Lab, settings: Settings, made: dict[str, Path], report: Report) -> bool:
+def _make_hosts(lab: Lab, settings: Settings, made: dict[str, Path], report: Report) -> bool:
     hosts = lab.hosts(settings.hosts)
     with ThreadPoolExecutor(max_workers=power.WORKERS) as pool:
         changed = [*pool.map(lambda host: _prepare(lab, host, settings, made, report), hosts)]
     changed.append(provision.write_known_hosts(lab, hosts))
-    return power.switch_on(lab, hosts, report) or any(changed)
+    return any(changed)
 
 
 def _prepare(lab: Lab, host: Host, settings: Settings, made: dict[str, Path], report: Report) -> bool:

@@ -46,7 +46,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     subprocess.run(
         ["gcc", "-shared", "-fPIC", "-O2", "-o", library, ROOT / "tests/lab/clock_shift.c", "-ldl"], check=True
     )
-    with new_site(NAME, "--hosts", "2", "--chips", "1") as site:
+    with new_site(NAME, "--hosts", "2", "--chips", "1", "--off") as site:
         site.lab("state", *HOSTS, "same")
         for host in HOSTS:
             data = site.state / "hosts" / host / "upper" / "data03"

@@ -87,7 +87,7 @@ class Upgrade:
 @pytest.fixture(scope="module")
 def fleet() -> Iterator[Fleet]:
     """Four servers that site.yml has brought to the older release."""
-    with new_site("fleet-story", "--light", "--hosts", str(len(NAMES)), "--chips", "1") as site:
+    with new_site("fleet-story", "--light", "--hosts", str(len(NAMES)), "--chips", "1", "--off") as site:
         site.lab("state", *(f"{name}=prepared" for name in NAMES))
         with site.deciding() as variables:
             variables["telechat_env"].update(AT_WORK)

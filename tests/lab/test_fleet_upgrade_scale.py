@@ -71,7 +71,7 @@ class Campaign:
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    with new_site(NAME, "--light", "--no-mindspore", "--hosts", str(HOSTS), "--chips", "1") as site:
+    with new_site(NAME, "--light", "--no-mindspore", "--hosts", str(HOSTS), "--chips", "1", "--off") as site:
         site.lab("state", *(f"{name}=older-driver-and-firmware" for name in NAMES))
         for name, fault in {**FAILING, **dict.fromkeys(NEVER_BACK, "no_boot")}.items():
             site.lab("fault", name, fault)

@@ -158,7 +158,8 @@ class Story:
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     """Servers in the states that their cases begin with."""
-    with new_site("interruptions", "--hosts", str(len(SERVERS)), "--chips", str(CHIPS), "--no-mindspore") as site:
+    servers = ("--hosts", str(len(SERVERS)), "--chips", str(CHIPS), "--no-mindspore", "--off")
+    with new_site("interruptions", *servers) as site:
         site.lab("state", *(f"{server}={case.state}" for server, case in SERVERS.items()))
         yield site
 

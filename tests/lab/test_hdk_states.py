@@ -155,7 +155,7 @@ class Story:
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     """All servers brought into their states, and the four plays."""
-    with new_site("states", "--hosts", str(len(TABLE)), "--chips", str(CHIPS), "--no-mindspore") as site:
+    with new_site("states", "--hosts", str(len(TABLE)), "--chips", str(CHIPS), "--no-mindspore", "--off") as site:
         yield tell(site, tmp_path_factory.mktemp("states") / "wishes.yml")
 
 

@@ -247,7 +247,9 @@ def test_up_heals_a_killed_supervisor_whose_hosts_went_dark() -> None:
 
 def test_fifty_hosts_answer_with_their_own_keys() -> None:
     before = boots()
-    up("--hosts", "50")
+    up("--hosts", "50", "--off")
+    assert states() == ["running"] * len(NAMES) + ["off"] * (50 - len(NAMES))
+    up()
     assert states() == ["running"] * 50
     assert boots()[: len(NAMES)] == before
     addresses = [host.address for host in LAB.hosts(50)]
