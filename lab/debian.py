@@ -41,7 +41,7 @@ MASKED_UNITS = (
     "systemd-networkd-wait-online.service",
 )
 
-# The key exchange that OpenSSH prefers takes a tenth of a second of two processors for each connection.
+# The key exchange that OpenSSH prefers takes 0.1 s of CPU on both sides for each connection.
 SSHD_SETTINGS = """\
 HostKey /etc/ssh/ssh_host_ed25519_key
 PermitRootLogin prohibit-password

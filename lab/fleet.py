@@ -54,9 +54,10 @@ def claim(lab: Lab) -> None:
 def up(
     lab: Lab, *, hosts: int | None, chips: int | None, mindspore: bool, light: bool, boot: bool, report: Report
 ) -> bool:
-    """Bring the lab up, or what is missing of it; return whether anything had to be done. Hosts are booted on demand.
+    """Bring the lab up, or what is missing of it; return whether anything had to be done.
 
-    Raises LabError for wishes that contradict the running lab and for a host that does not boot.
+    Without `boot`, hosts that are off stay off. Raises LabError for wishes that contradict the running lab and for a
+    host that does not boot.
     """
     with files.locked(lab.lock):
         claim(lab)
