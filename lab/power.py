@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lab.layout import Host, Lab
 
 WORKERS = 8
-_BOOT_SECONDS = 120.0
+_BOOT_SECONDS = 300.0
 _POLL_SECONDS = 0.1
 
 
@@ -55,8 +55,10 @@ def switch_off(lab: Lab, hosts: Sequence[Host]) -> None:
 
 def _switch_off(lab: Lab, host: Host) -> None:
     supervision.end(supervision.of_host(host))
-    record(host, "off")
-    network.plug(lab, [host], on=False)
+    # One that has never been on has no cable yet.
+    if network.exists(host.netns):
+        record(host, "off")
+        network.plug(lab, [host], on=False)
 
 
 def _switch_on(lab: Lab, host: Host, report: Report, stop: threading.Event) -> bool:
