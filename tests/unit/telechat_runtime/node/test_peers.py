@@ -106,6 +106,21 @@ def test_who_disappears_is_lost_to_all(join: Join, group: PeerGroup) -> None:
     assert hub.end == spoke.end == PeerEnd("node1", JobState.LOST, f"has given no sign of life for {SILENCE:g} s")
 
 
+def test_who_is_silent_for_long_can_be_asked_for_before_it_is_lost(
+    join: Join, group: PeerGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub, _ = join(0), join(2)
+    assert hub.silent() is None
+    gone = Peers(dataclasses.replace(group, rank=1))
+    wait_until(lambda: None not in hub._last_sign.values())
+    assert hub.silent() is None
+    gone.close()
+    monkeypatch.setattr(peers_module, "_LONG_SILENCE_SECONDS", SILENCE)
+    silent = wait_until(hub.silent)
+    assert silent == PeerEnd("node1", JobState.LOST, f"has given no sign of life for {SILENCE:g} s")
+    assert hub.end is None
+
+
 def test_a_rank_0_that_disappears_is_lost(join: Join, group: PeerGroup) -> None:
     hub = Peers(group)
     spoke = join(1, silence_seconds=SILENCE)

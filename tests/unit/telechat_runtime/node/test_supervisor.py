@@ -4,7 +4,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import socket
+import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -12,9 +16,12 @@ import pytest
 
 from telechat_runtime.job import JobPaths, JobState
 from telechat_runtime.node import lease, processes, supervisor
+from telechat_runtime.node.peers import PeerGroup, Peers
 from telechat_runtime.node.state import NodeJob
 from tests.unit.telechat_runtime.node.local_node import LocalNode, is_running, wait_until
 
+# Less than MindSpore takes to miss rank 0, more than a busy machine takes to give a sign.
+SILENT_SECONDS = 7.0
 RUN_ON = "echo ready; sleep 600"
 RANK_1_FAILS = "if [ $RANK_ID = 1 ]; then echo 'ValueError: no such layer'; exit 3; fi; sleep 600"
 
@@ -59,6 +66,37 @@ def test_a_killed_worker_fails_the_job_by_the_signals_name(node: LocalNode) -> N
     assert (state["state"], state["failed_rank"]) == ("FAILED", 1)
     assert state["reason"].startswith("rank 1 was killed by SIGKILL")
     assert all_processes(job_id) == []
+
+
+@pytest.mark.parametrize(
+    ("is_cut_off", "state", "reason"),
+    [
+        (True, "STOPPED", r"node0 has given no sign of life for \d+ s"),
+        (False, "FAILED", "rank 0 was killed by SIGTERM"),
+    ],
+)
+def test_a_worker_that_mindspore_ends_for_want_of_rank_0_is_no_failure_of_its_node(
+    node: LocalNode, is_cut_off: bool, state: str, reason: str
+) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        port = listener.getsockname()[1]
+    knows = {"token": "t0ken", "addr": "127.0.0.1", "port": port, "join_seconds": 60, "silence_seconds": 15}
+    rank_0 = Peers(PeerGroup(names=("node0", "node1"), rank=0, **knows))
+    try:
+        job_id = node.start(RUN_ON, node_rank=1, node_count=2, peers={**knows, "names": ["node0", "node1"]}, workers=1)
+        node.wait_for_log(job_id, "ready", ranks=1)
+        wait_until(lambda: rank_0._last_sign[1] is not None)
+        if is_cut_off:
+            rank_0.close()
+            time.sleep(SILENT_SECONDS)
+        os.kill(node.worker_pid(job_id, 0), signal.SIGTERM)
+        ended = node.wait_for_end(job_id)
+    finally:
+        if not is_cut_off:
+            rank_0.close()
+    assert ended["state"] == state
+    assert re.match(reason, ended["reason"])
+    assert ended["cause"] == ("node0" if is_cut_off else "")
 
 
 def test_an_msrun_that_waits_for_its_scheduler_after_a_crash_is_ended(node: LocalNode) -> None:
