@@ -39,7 +39,7 @@ test: requirements venv lint
 
 ## make chaos-table the tests of what breaks jobs, and their records into docs/reliability.md
 chaos-table: requirements venv
-	@rm -rf build/chaos; $(BIN)/pytest -q tests/lab/test_chaos.py
+	@rm -rf build/chaos; CHAOS_CYCLES=20 $(BIN)/pytest -q tests/lab/test_chaos.py
 	@$(BIN)/python -m tests.lab.chaos_table
 
 ## make fleet-upgrade  the rehearsal of a fleet upgrade with faults (HOSTS=200; CI has 50)

@@ -61,7 +61,7 @@ _CAUSES = (
         "run site.yml: its role telechat_runtime installs it",
     ),
     _Cause(
-        r"No such command",
+        r"argument COMMAND: invalid choice|No such command",
         PreflightError,
         "the node runtime {runtime} is of another version than this telechat-run",
         "run site.yml: its role telechat_runtime brings this one",
@@ -186,8 +186,9 @@ class NodeClient:
 
     def read(self, job_id: str, job_root: str, path: str) -> Watch:
         """Read a file of the job's work folder: `data` events in base64, and an `end` event with the sha256."""
+        request = {"job_root": job_root, "path": path, "until_eof": True}
         argv = node_argv(self.node, "read", "--job", job_id)
-        return Watch(self._transport.stream(argv, _document({"job_root": job_root, "path": path})), self._explain)
+        return Watch(self._transport.stream(argv, _document(request)), self._explain)
 
     def close(self) -> None:
         """Let go of the node."""

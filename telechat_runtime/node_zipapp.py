@@ -20,7 +20,7 @@ from typing import Dict, Tuple
 PACKAGES = ("telechat_runtime", "click")
 DATA = ("telechat_runtime/version_matrix.json",)
 SHEBANG = b"#!/usr/bin/env python3\n"
-MAIN = "from telechat_runtime.cli.main import main\n\nmain()\n"
+MAIN = "from telechat_runtime.__main__ import main\n\nmain()\n"
 DATE: Tuple[int, int, int, int, int, int] = (1980, 1, 1, 0, 0, 0)
 
 

@@ -11,9 +11,9 @@ import urllib.request
 from typing import IO, Any, Callable, Dict, NamedTuple, Tuple
 from urllib.parse import urlsplit
 
+from ansible.module_utils.file_digest import CHUNK
 from ansible.module_utils.package_url import public
 
-CHUNK = 1024 * 1024
 LONGEST_WAIT = 30.0
 PARTIAL_CONTENT = 206
 RANGE_NOT_SATISFIABLE = 416
@@ -101,15 +101,6 @@ def fetch(wanted: Wanted, part: str, headers: Dict[str, str], patience: Patience
         if not resumed:
             raise
         _fetch_whole(wanted, part, headers, patience)
-
-
-def file_sha256(path: str) -> str:
-    """Return the sha256 of a file, read in pieces."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        for chunk in iter(lambda: stream.read(CHUNK), b""):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _fetch_whole(wanted: Wanted, part_path: str, headers: Dict[str, str], patience: Patience) -> None:

@@ -10,7 +10,8 @@ import stat
 from dataclasses import dataclass
 from typing import List
 
-from ansible.module_utils.download import CHUNK, Part, file_sha256
+from ansible.module_utils.download import Part
+from ansible.module_utils.file_digest import CHUNK, file_sha256
 
 
 class AssemblyError(Exception):

@@ -8,7 +8,7 @@ import os
 from typing import Any, Dict, Optional
 
 from ansible.module_utils.docker_objects import Inspected
-from ansible.module_utils.download import file_sha256
+from ansible.module_utils.file_digest import file_sha256
 from ansible.module_utils.version_info import installed_version
 
 

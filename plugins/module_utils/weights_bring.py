@@ -8,7 +8,8 @@ import shutil
 from typing import Dict, List
 
 from ansible.module_utils import weights_store
-from ansible.module_utils.download import Patience, Wanted, fetch, file_sha256
+from ansible.module_utils.download import Patience, Wanted, fetch
+from ansible.module_utils.file_digest import file_sha256
 from ansible.module_utils.unpack import unpack
 from ansible.module_utils.weights_store import WeightsFile
 

@@ -72,7 +72,7 @@ from dataclasses import asdict
 from typing import Any, Dict, List, Tuple
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible.module_utils.download import file_sha256
+from ansible.module_utils.file_digest import file_sha256
 from ansible.module_utils.hdk.lock import CHECK, LockEntry, LockError, render_lock, renew_lock
 from ansible.module_utils.hdk.lock_file import read_lock, write_lock
 from ansible.module_utils.hdk.package_name import parse_package_name

@@ -54,6 +54,18 @@ def test_a_command_loads_nothing_that_it_does_not_need(words: List[str], too_hea
     assert set(done.stderr.split()) & too_heavy == set()
 
 
+@pytest.mark.parametrize("command", ["probe", "status", "stop"])
+def test_a_node_command_starts_without_click(command: str) -> None:
+    code = (
+        "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr)); "
+        f"sys.argv = ['telechat-run', 'node', {command!r}, '--help']; "
+        "from telechat_runtime.__main__ import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert f"telechat-run node {command}" in done.stdout
+    assert set(done.stderr.split()) & (HEAVY | {"click", "telechat_runtime.cli"}) == set()
+
+
 def test_the_node_part_parses_on_python_3_9() -> None:
     """Older images bring Python 3.9; what it can't run is found by running it where it is at hand, the syntax here."""
     for path in [*ROOT.glob("telechat_runtime/*.py"), *ROOT.glob("telechat_runtime/node/*.py")]:

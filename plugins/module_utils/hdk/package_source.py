@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Iterator, Mapping, Tuple
 
 from ansible.module_utils import download
+from ansible.module_utils.file_digest import file_sha256
 from ansible.module_utils.hdk.lock import LockEntry
 from ansible.module_utils.hdk.package_store import PackageError, check_whole
 from ansible.module_utils.package_url import location_and_headers, public
@@ -36,7 +37,7 @@ def locked_file(file: str, lock: Mapping[str, LockEntry], sources: Sources) -> T
     check_whole(path)
     if entry is not None and os.path.getsize(path) != entry.size:
         raise PackageError(f"{file} has {os.path.getsize(path)} bytes, the lock file says {entry.size}")
-    actual = download.file_sha256(path)
+    actual = file_sha256(path)
     if entry is None:
         raise PackageError(
             f"{file} is not in the lock file; its sha256 is {actual}",
@@ -73,7 +74,7 @@ def _fetched(entry: LockEntry, sources: Sources) -> str:
 def _is_whole(path: str, entry: LockEntry) -> bool:
     if not os.path.isfile(path) or os.path.getsize(path) != entry.size:
         return False
-    return download.file_sha256(path) == entry.sha256
+    return file_sha256(path) == entry.sha256
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Dict, List, Optional
 
 from ansible.module_utils import makeself_archive
-from ansible.module_utils.download import file_sha256
+from ansible.module_utils.file_digest import file_sha256
 from ansible.module_utils.hdk.package_name import PackageName, parse_package_name
 from ansible.module_utils.version_info import parse_key_values
 

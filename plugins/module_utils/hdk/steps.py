@@ -11,7 +11,7 @@ import subprocess
 import time
 from typing import Any, Dict, List, NamedTuple, Tuple
 
-from ansible.module_utils.download import file_sha256
+from ansible.module_utils.file_digest import file_sha256
 from ansible.module_utils.hdk.installer import (
     Outcome,
     installer_argv,

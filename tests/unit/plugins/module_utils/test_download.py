@@ -5,7 +5,8 @@ import io
 import threading
 
 import pytest
-from ansible.module_utils.download import ChecksumError, FetchError, Part, Patience, Wanted, fetch, file_sha256
+from ansible.module_utils.download import ChecksumError, FetchError, Part, Patience, Wanted, fetch
+from ansible.module_utils.file_digest import file_sha256
 
 from tests.unit.plugins.module_utils.range_server import CONTENT, Server
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from ansible.module_utils import container_plan, stack_look
 from ansible.module_utils.command_result import Result
-from ansible.module_utils.download import file_sha256
+from ansible.module_utils.file_digest import file_sha256
 from ansible.module_utils.host_paths import kind_of, own_names
 from hypothesis import given
 from hypothesis import strategies as st
