@@ -48,6 +48,7 @@ PACKAGES = (
 # Valid for as long as a cache may lie around.
 DATE = "Thu, 01 Jan 1970 00:00:00 UTC"
 KEY_FILE = "lab.asc"
+_LARGE_BYTES = 2_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +121,17 @@ def _download(folder: Path, base: Path, work: Path) -> None:
     run(["apt-get", *options, "update"])
     run(contained(["apt-get", *options, "--yes", "--download-only", "install", *PACKAGES]))
     for package in (work / "cache/archives").glob("*.deb"):
-        shutil.move(package, folder / package.name)
+        if package.stat().st_size < _LARGE_BYTES:
+            shutil.move(package, folder / package.name)
+        else:
+            repack(package, folder / package.name, work / "unpacked")
+
+
+def repack(package: Path, target: Path, work: Path) -> None:
+    """Pack a package anew, so that a host unpacks it in a quarter of the time: a dozen hosts of the tests do."""
+    run(["dpkg-deb", "--raw-extract", package, work])
+    run(["dpkg-deb", "-Zgzip", "-z1", "--build", work, target])
+    shutil.rmtree(work)
 
 
 def _index(folder: Path, architecture: str) -> None:

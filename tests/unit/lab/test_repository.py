@@ -3,11 +3,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+import subprocess
 from pathlib import Path
 
 from lab.debian import HOST_PACKAGES, bootstrap_argv, mirror_lines
 from lab.kernel_headers import control, tree
-from lab.repository import Package, packages_index, release
+from lab.repository import Package, packages_index, release, repack
 
 HELLO = Package(control="Package: hello\nVersion: 1\n", name="hello_1_amd64.deb", size=3, sha256="ab" * 32)
 
@@ -57,3 +58,26 @@ def test_the_base_image_is_made_without_docker_compiler_or_drivers(tmp_path: Pat
     assert not {"docker.io", "gcc", "dkms", "make", "pciutils"} & set(HOST_PACKAGES)
     argv = bootstrap_argv(tmp_path / "root", HOST_PACKAGES, ["deb http://mirror.example bookworm main"])
     assert argv[-3:] == ["bookworm", str(tmp_path / "root"), "deb http://mirror.example bookworm main"]
+
+
+def test_a_package_that_is_packed_anew_holds_the_same(tmp_path: Path) -> None:
+    source, target = tmp_path / "tool.deb", tmp_path / "out" / "tool.deb"
+    root = tmp_path / "root"
+    (root / "DEBIAN").mkdir(parents=True)
+    (root / "DEBIAN" / "control").write_text(
+        "Package: tool\nVersion: 1.0\nArchitecture: all\nMaintainer: nobody <n@example.org>\nDescription: a tool\n"
+    )
+    (root / "usr").mkdir()
+    (root / "usr" / "tool").write_text("#!/bin/sh\n")
+    (root / "usr" / "tool").chmod(0o750)
+    target.parent.mkdir()
+    subprocess.run(["dpkg-deb", "-Zxz", "--build", root, source], check=True, capture_output=True)
+    repack(source, target, tmp_path / "work")
+
+    def content(package: Path) -> str:
+        return subprocess.run(["dpkg-deb", "--contents", package], check=True, capture_output=True, text=True).stdout
+
+    assert content(target) == content(source)
+    assert "-rwxr-x---" in content(target)
+    members = subprocess.run(["ar", "t", target], check=True, capture_output=True, text=True).stdout.split()
+    assert members == ["debian-binary", "control.tar.gz", "data.tar.gz"]
