@@ -39,7 +39,8 @@ def attach(
     """
     view = JobView(plan, clients, observer)
     silence = plan.options.heartbeat_timeout if heartbeat_timeout is None else heartbeat_timeout
-    for name, part in _ended_parts(job):
+    ended = _ended_parts(job)
+    for name, part in ended:
         view.take(name, {"event": "state", **part})
     watch = view.watch(all_ranks=all_ranks, silence=silence, tail=_TAIL_LINES)
     try:
@@ -56,6 +57,8 @@ def attach(
                     watch.ended(item[0])
     finally:
         watch.close()
+    if len(ended) == len(plan.nodes):
+        view.add_last_steps()
     view.add_last_lines()
     return view.report(_seconds(job), interrupted=False)
 

@@ -7,7 +7,7 @@ import dataclasses
 import math
 import time
 from collections import deque
-from typing import Any, Callable, Deque, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Deque, Dict, List, Mapping, Optional, Tuple, Union
 
 from telechat_runtime.errors import UnreachableError
 from telechat_runtime.events import LogLine, NodeOutcome, NodeState, Notice, Observer, Training
@@ -21,6 +21,8 @@ from telechat_runtime.resumed_watch import ResumedWatch, watch_job
 from telechat_runtime.watcher import RECONNECT_SECONDS, FleetWatch, NodeBack, NodeEvent, NodeLost, NodeSilent
 
 _LAST_LINES = 20
+# More than what a worker writes between its newest step and its end, a traceback included.
+_LAST_STEPS_LINES = 200
 _LAST_LINES_SECONDS = 10.0
 
 
@@ -128,6 +130,13 @@ class JobView:
             lines = self._read_last_lines(self.nodes[failed.node], failed.failed_rank)
             self.outcomes[failed.node] = dataclasses.replace(failed, last_lines=lines)
 
+    def add_last_steps(self) -> None:
+        """Take the newest steps from the log of a job that had ended before anybody watched it."""
+        rank = self.plan.metric_rank
+        node = self.plan.nodes[rank // self.plan.workers_per_node]
+        for line in self._read_last_lines(node, rank, _LAST_STEPS_LINES):
+            self._note_progress(line)
+
     def report(self, seconds: float, *, interrupted: bool) -> Report:
         """Return how the job went."""
         return Report(
@@ -156,25 +165,28 @@ class JobView:
     def _take_line(self, name: str, event: Mapping[str, Any]) -> None:
         line, rank = event["line"], event.get("rank")
         self.tell(LogLine(node=name, rank=rank, log=event["log"], text=line))
-        if rank != self.plan.metric_rank:
-            return
+        if rank == self.plan.metric_rank:
+            found = self._note_progress(line)
+            if found is not None:
+                self.tell(Training(found))
+
+    def _note_progress(self, line: str) -> Union[Step, Speed, None]:
         found = parse_line(line)
         if isinstance(found, Step):
             self._first_step = self._first_step or found
             self._last_step = found
         elif isinstance(found, Speed):
             self._speed = found
-        if found is not None:
-            self.tell(Training(found))
+        return found
 
-    def _read_last_lines(self, node: NodePlan, rank: int) -> Tuple[str, ...]:
+    def _read_last_lines(self, node: NodePlan, rank: int, count: int = _LAST_LINES) -> Tuple[str, ...]:
         name = node.node.name
         client, job_id, job_root = self.clients[name], self.plan.job_id, node.paths.job_root
         watch = FleetWatch(
-            {name: lambda: client.watch(job_id, job_root, ranks=[rank], tail=_LAST_LINES)},
+            {name: lambda: client.watch(job_id, job_root, ranks=[rank], tail=count)},
             heartbeat_timeout=_LAST_LINES_SECONDS,
         )
-        lines: Deque[str] = deque(maxlen=_LAST_LINES)
+        lines: Deque[str] = deque(maxlen=count)
         deadline = time.monotonic() + _LAST_LINES_SECONDS
         try:
             while time.monotonic() < deadline:

@@ -13,7 +13,7 @@ import json
 import os
 import sys
 import threading
-from typing import Any, BinaryIO, Dict, NamedTuple, Sequence
+from typing import Any, BinaryIO, Dict, NamedTuple, Optional, Sequence
 
 from telechat_runtime.errors import TelechatError, UsageError
 from telechat_runtime.job import JOB_ID
@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _answer(name: str, job_id: Any) -> int:
+def _answer(name: str, job_id: Optional[str]) -> int:
     try:
         request = _request(name, job_id)
         module = importlib.import_module(f"telechat_runtime.node.{name.replace('-', '_')}")
@@ -90,12 +90,12 @@ def _answer(name: str, job_id: Any) -> int:
         return error.exit_code
 
 
-def _request(name: str, job_id: Any) -> Dict[str, Any]:
+def _request(name: str, job_id: Optional[str]) -> Dict[str, Any]:
     command, stdin = _COMMANDS[name], sys.stdin.buffer
     request = _parse(stdin.readline() if command.is_streaming else stdin.read())
     if command.is_streaming and request.get("until_eof"):
         _end_with(stdin)
-    if not command.has_job:
+    if job_id is None:
         return request
     if not JOB_ID.fullmatch(job_id):
         raise UsageError(f"--job {job_id!r} is no job id (small letters, digits and -, at most 63)")

@@ -221,7 +221,8 @@ def test_attach_follows_a_detached_job_to_its_end(machine: Machine) -> None:
     assert "  loss      8.5 (step 1) -> 6.5 (step 3 of 3)" in attached.stdout
     again = machine.run(machine.command("attach", job_id, "--json"))
     assert again.returncode == 0
-    assert json.loads(again.stdout)["state"] == "SUCCEEDED"
+    report = json.loads(again.stdout)
+    assert (report["state"], report["steps"], report["last_loss"]) == ("SUCCEEDED", 3, 6.5)
     assert "no node has a job 'finetune-0'" in machine.run(machine.command("attach", "finetune-0")).stderr
 
 

@@ -299,7 +299,7 @@ def test_the_answers_come_from_rank_0s_node(tmp_path: Path) -> None:
     assert fetch_answers(plan, site.clients, target, Interrupt()) == 2
     assert [json.loads(line)["answer"] for line in target.read_text(encoding="utf-8").splitlines()] == ["生抽", "b"]
     asked = site.nodes["node0"].asked[-1]
-    assert asked == ("read", {"job_root": "/var/lib/telechat", "path": "results.jsonl"})
+    assert asked == ("read", {"job_root": "/var/lib/telechat", "path": "results.jsonl", "until_eof": True})
     assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl"]
 
 
