@@ -44,7 +44,7 @@ SETTINGS = {
     "fleet_upgrade_max_unavailable": "40%",
     "fleet_upgrade_waves": [1, "10%", "30%"],
 }
-OPTIONS = ("--forks", "25", "-e", json.dumps(SETTINGS))
+OPTIONS = ("--forks", "10", "-e", json.dumps(SETTINGS))
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -IS
 # SPDX-License-Identifier: Apache-2.0
 import sys
 
-sys.dont_write_bytecode = True
+# Not beside the sources: in the driver's folder stands what was installed, and nothing else.
+sys.pycache_prefix = "/run/ascend-bytecode"
 sys.path.insert(0, "/usr/local/Ascend/driver/lib64/driver")
 try:
     from ascend import host_init
