@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: the only importer of click, and the only place that prints or exits."""
+"""The command line: the only importer of click, and all that people read is printed here."""
