@@ -120,7 +120,7 @@ class Peers:
         seconds = time.monotonic() - last
         if seconds < _LONG_SILENCE_SECONDS:
             return None
-        return PeerEnd(self._group.names[rank], JobState.LOST, f"has given no sign of life for {seconds:.0f} s")
+        return PeerEnd(self._group.names[rank], JobState.LOST, _no_sign_for(round(seconds)))
 
     def announce(self, state: JobState, reason: str) -> None:
         """Tell the others how this node's part has ended."""
@@ -178,7 +178,7 @@ class Peers:
                 if last is None and now - self._began > group.join_seconds:
                     self._note_end(rank, JobState.LOST, f"has not joined the job for {group.join_seconds:g} s")
                 elif last is not None and now - last > group.silence_seconds:
-                    self._note_end(rank, JobState.LOST, f"has given no sign of life for {group.silence_seconds:g} s")
+                    self._note_end(rank, JobState.LOST, _no_sign_for(group.silence_seconds))
             await asyncio.sleep(_SIGN_SECONDS / 2)
 
     async def _stay_connected(self) -> None:
@@ -264,6 +264,11 @@ class Peers:
     @staticmethod
     def _document(rank: int, state: JobState, reason: str) -> Dict[str, Any]:
         return {"rank": rank, "state": str(state), "reason": reason}
+
+
+def _no_sign_for(seconds: float) -> str:
+    """Return the reason of a lost node, in the words by which known_errors knows it."""
+    return f"has given no sign of life for {seconds:g} s"
 
 
 def _parse(line: bytes) -> Dict[str, Any]:

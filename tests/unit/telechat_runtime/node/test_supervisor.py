@@ -6,9 +6,7 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -18,6 +16,7 @@ from telechat_runtime.job import JobPaths, JobState
 from telechat_runtime.node import lease, processes, supervisor
 from telechat_runtime.node.peers import PeerGroup, Peers
 from telechat_runtime.node.state import NodeJob
+from tests.this_machine import free_port
 from tests.unit.telechat_runtime.node.local_node import LocalNode, is_running, wait_until
 
 # Less than MindSpore takes to miss rank 0, more than a busy machine takes to give a sign.
@@ -78,9 +77,7 @@ def test_a_killed_worker_fails_the_job_by_the_signals_name(node: LocalNode) -> N
 def test_a_worker_that_mindspore_ends_for_want_of_rank_0_is_no_failure_of_its_node(
     node: LocalNode, is_cut_off: bool, state: str, reason: str
 ) -> None:
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        port = listener.getsockname()[1]
-    knows = {"token": "t0ken", "addr": "127.0.0.1", "port": port, "join_seconds": 60, "silence_seconds": 15}
+    knows = {"token": "t0ken", "addr": "127.0.0.1", "port": free_port(), "join_seconds": 60, "silence_seconds": 15}
     rank_0 = Peers(PeerGroup(names=("node0", "node1"), rank=0, **knows))
     try:
         job_id = node.start(RUN_ON, node_rank=1, node_count=2, peers={**knows, "names": ["node0", "node1"]}, workers=1)
