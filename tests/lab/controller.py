@@ -13,15 +13,19 @@ A_PLAYS_PATIENCE = 2400
 
 
 class Controller:
-    """A playbook at work in a PID namespace of its own, so that a kill ends all of it at once."""
+    """A playbook at work in a PID namespace of its own, so that a kill ends all of it at once.
+
+    Its connections are its own, too, as those of a second machine are: whose master process ends, they end.
+    """
 
     def __init__(self, site: Site, name: str, playbook: str, *options: str) -> None:
         alone = ("unshare", "--pid", "--mount-proc", "--fork", "--kill-child")
         self._log = ROOT / "build" / "logs" / f"{site.name}-{name}.log"
         self._log.parent.mkdir(parents=True, exist_ok=True)
+        connections = ("-e", f"ansible_control_path_dir={site.state / name}")
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
-                site.inside(*alone, *site.play_argv(playbook, *options)),
+                site.inside(*alone, *site.play_argv(playbook, *connections, *options)),
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -17,6 +17,8 @@ from typing import Any, Dict, Optional
 
 RECORD = "var/lib/ascend-hdk/record.json"
 _DURATIONS = "durations"
+_LAST_RUN = "last_run"
+_NO_COMPONENTS = (_DURATIONS, _LAST_RUN)
 _REBOOT = "reboot"
 
 
@@ -38,7 +40,7 @@ class HdkRecord:
         `action` is what was done last: install, upgrade or uninstall (of that version); `seconds` is None until it has
         finished. Empty when nothing readable was recorded.
         """
-        return {name: entry for name, entry in self._content().items() if name != _DURATIONS}
+        return {name: entry for name, entry in self._content().items() if name not in _NO_COMPONENTS}
 
     def durations(self) -> Dict[str, float]:
         """Return how long the last of each took here: `driver install`, `driver uninstall`, …, `reboot` → seconds."""
@@ -71,6 +73,15 @@ class HdkRecord:
     def rebooted(self, seconds: float) -> None:
         """Note how long the last reboot took, until npu-smi answered."""
         self._write({_DURATIONS: dict(self.durations(), **{_REBOOT: round(seconds, 1)})})
+
+    def last_run(self) -> Dict[str, Any]:
+        """Return the state of the run of steps that came to its own end last, in whatever boot; empty when none has."""
+        state = self._content().get(_LAST_RUN)
+        return state if isinstance(state, dict) else {}
+
+    def ran(self, state: Dict[str, Any]) -> None:
+        """Note how a run of steps ended, for those who ask after a reboot."""
+        self._write({_LAST_RUN: state})
 
     def _content(self) -> Dict[str, Dict[str, Any]]:
         return read_json(self._path)

@@ -4,6 +4,7 @@
 An installer that is interrupted leaves half a driver behind, so nobody waits for one over the network: a detached
 process takes the steps up to the next reboot and notes in `run.json` where it stands. Whoever comes asks there. The
 folder is below /run, as no run outlives its boot; a lock that the process holds for its life keeps a second one away.
+How a run ended is in the host's record, too, for those whom somebody else's reboot keeps from asking in time.
 """
 
 from __future__ import annotations
@@ -45,6 +46,11 @@ class HdkRun:
         """Return the state of this boot's last run; empty when there was none."""
         state = read_json(self._path)
         return state if state.get("boot_id") == HdkRecord(self._root).boot_id() else {}
+
+    def outcome(self, identity: str) -> Dict[str, Any]:
+        """Return the state of this run when it was this boot's last, or the last that came to an end; else empty."""
+        states = (self.state(), HdkRecord(self._root).last_run())
+        return next((state for state in states if state.get("id") == identity), {})
 
     def going_on(self) -> Optional[Dict[str, Any]]:
         """Return the state of a run that goes on, also of one whose installer outlived it; None when none does."""
@@ -151,7 +157,12 @@ class HdkRun:
             failure = f"{type(error).__name__}: {error}; it is no failure of the installer"
             os.write(_STDERR, traceback.format_exc().encode("utf-8", "replace"))
         finally:
-            self._note(ended=time.time(), failure=failure)
+            ended = {"ended": time.time(), "failure": failure}
+            try:
+                # First, as somebody may reboot once the run is known to have ended.
+                HdkRecord(self._root).ran(dict(read_json(self._path), **ended))
+            finally:
+                self._note(**ended)
 
     def _installer_runs(self, state: Dict[str, Any]) -> bool:
         current = state["current"]

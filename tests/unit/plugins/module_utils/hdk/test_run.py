@@ -200,6 +200,42 @@ def test_a_run_of_an_earlier_boot_is_none(machine):
     boot_id.write_text(before)
 
 
+@pytest.mark.parametrize("end", [0, 3])
+def test_how_a_run_ended_is_known_after_somebody_has_rebooted(machine, end):
+    machine.installer(f"exit {end}")
+    identity = machine.start()
+    machine.go()
+    eventually(lambda: machine.run.state()["ended"])
+    told = machine.run.outcome(identity)
+    assert told["failure"] == (f"it ended with {end}" if end else None)
+    (machine.folder / "proc/sys/kernel/random/boot_id").write_text("another boot\n")
+    assert machine.run.outcome(identity) == told
+    machine.run.open("1", {})
+    assert machine.run.outcome(identity) == told
+    assert machine.run.outcome("1")["ended"] is None
+    machine.run._note(ended=1.0)
+
+
+def test_a_run_that_a_restart_cut_off_has_no_outcome(machine):
+    identity = machine.start()
+    eventually(lambda: at_40_percent(machine))
+    boot_id = machine.folder / "proc/sys/kernel/random/boot_id"
+    before = boot_id.read_text()
+    boot_id.write_text("another boot\n")
+    assert machine.run.outcome(identity) == {}
+    boot_id.write_text(before)
+
+
+def test_a_run_ends_also_where_the_record_cannot_be_written(tmp_path):
+    machine = Machine(tmp_path)
+    (tmp_path / "var/lib").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "var/lib/ascend-hdk").write_text("a file where the folder belongs")
+    assert machine.run.claim()
+    machine.run.start({}, lambda: None, str(tmp_path / "log" / "run.log"))
+    eventually(lambda: machine.run.state()["ended"])
+    assert machine.run.state()["failure"] is None
+
+
 def test_an_exception_ends_a_run_with_its_reason_and_a_traceback_in_its_log(tmp_path):
     machine = Machine(tmp_path)
 
