@@ -52,18 +52,6 @@ def shown(monkeypatch):
     return lines
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    """Time that only sleeping moves on."""
-    now = [0.0]
-
-    def sleep(seconds):
-        now[0] += seconds
-
-    monkeypatch.setattr(plugin, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
-    return now
-
-
 def run(server, *, check=False, **arguments):
     task = SimpleNamespace(
         args={"wish": {}, "staging_dir": "/s", **arguments}, check_mode=check, async_val=0, diff=False

@@ -31,18 +31,6 @@ def shown(monkeypatch):
     return lines
 
 
-@pytest.fixture(autouse=True)
-def clock(monkeypatch):
-    """Time that only sleeping, and being asked to wait, moves on."""
-    now = [0.0]
-
-    def sleep(seconds):
-        now[0] += seconds
-
-    monkeypatch.setattr(plugin, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
-    return now
-
-
 @pytest.fixture
 def take(record, clock):
     """Return how to take a step on a node that gives these answers; an exception stands for a link that is down."""

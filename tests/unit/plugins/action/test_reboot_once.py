@@ -1,28 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """A reboot that happens once: only in the boot that owes it, whoever ends that boot, and whatever the link does."""
 
-import importlib.util
 import subprocess
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from ansible.errors import AnsibleConnectionFailure
 
-PLUGIN = Path(__file__).parents[4] / "plugins" / "action" / "reboot_once.py"
+from plugins.action import reboot_once as plugin
+
+pytestmark = pytest.mark.usefixtures("clock")
+
 OWED = "7c1f5c3e-4c6f-4f0a-8f57-0f1b5a0f3c1d"
 NEXT = "0b8a1f0e-93c1-4f52-9a57-6f6b0f7f2d11"
 TIMEOUT = 1800
-
-
-def load():
-    spec = importlib.util.spec_from_file_location("action_reboot_once", PLUGIN)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-plugin = load()
 DOWN = AnsibleConnectionFailure("Failed to connect to the host via ssh: Connection refused")
 
 
@@ -53,18 +44,6 @@ class Server:
 
     def reset(self):
         self.forgotten += 1
-
-
-@pytest.fixture(autouse=True)
-def clock(monkeypatch):
-    """Time that only sleeping moves on."""
-    now = [0.0]
-
-    def sleep(seconds):
-        now[0] += seconds
-
-    monkeypatch.setattr(plugin, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
-    return now
 
 
 def reboot(server, *, check=False, test="npu-smi info"):
