@@ -109,11 +109,8 @@ class ActionModule(ActionBase):
 
     def _drain(self, *, record, jobs, mode, resume, seconds, hosts):
         """Stop the jobs that run on these hosts, each as a whole."""
-        running = {}
-        for host in hosts:
-            job = self._vars["hostvars"][host].get("fleet_upgrade_drained", {}).get("job")
-            if job:
-                running.setdefault(job, []).append(host)
+        jobs_of = (self._vars["hostvars"][host].get("fleet_upgrade_drained", {}).get("job") for host in hosts)
+        running = list(dict.fromkeys(filter(None, jobs_of)))
         if not running or mode != CHECKPOINT:
             return {"changed": False, "msg": []}
         lines = stop_jobs(running, Record(Path(record)), self._commands(**jobs), resume=resume, seconds=int(seconds))

@@ -22,7 +22,7 @@ def smoke_jobs(hosts: Sequence[str], words: Sequence[str], commands: JobCommands
     groups = pairs(hosts)
 
     def run(group: Tuple[str, ...]) -> Optional[str]:
-        return commands.call(*words, "--limit", ",".join(group), "--out-of-service")
+        return commands.call(*words, "--limit", ",".join(group), "--out-of-service").failure
 
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
         answers = list(pool.map(run, groups))

@@ -18,12 +18,12 @@ for word, (code, said) in {failures!r}.items():
     if word in sys.argv:
         sys.stderr.write(said)
         sys.exit(code)
-print("all is well")
+print(json.dumps({{"nodes": {nodes!r}}}) if "--json" in sys.argv else "all is well")
 """
 
 
 class StandIn:
-    """Stands in for the Python that runs `telechat_runtime`; `failures` is word of a call → exit code and stderr."""
+    """Stands in for the Python that runs `telechat_runtime`; its jobs run on the nodes n0 and n1."""
 
     def __init__(self, folder: Path, **commands: Any) -> None:
         self._folder = folder
@@ -33,9 +33,10 @@ class StandIn:
         self.fails({})
 
     def fails(self, failures: Dict[str, Any]) -> None:
+        """Fail from now on where a call has such a word: word → exit code and stderr."""
         program = self._folder / "python"
-        calls = str(self._folder / "calls")
-        program.write_text(_PROGRAM.format(python=sys.executable, calls=calls, failures=failures), encoding="utf-8")
+        words = {"calls": str(self._folder / "calls"), "failures": failures, "nodes": {"n0": {}, "n1": {}}}
+        program.write_text(_PROGRAM.format(python=sys.executable, **words), encoding="utf-8")
         program.chmod(0o755)
 
     def calls(self) -> List[List[str]]:

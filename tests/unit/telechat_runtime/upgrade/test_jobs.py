@@ -12,7 +12,7 @@ from tests.unit.telechat_runtime.upgrade.telechat_run import StandIn
 from tests.unit.telechat_runtime.upgrade.told_events import CONTROLLER, back, out, plan
 
 COMMON = ["-i", "hosts.yml", "--group", "ascend"]
-STOP = ["-m", "telechat_runtime", "stop", "week-1", "--at-checkpoint", "--checkpoint-timeout", "60", *COMMON]
+STOP = ["-m", "telechat_runtime", "stop", "week-1", "--at-checkpoint", "--checkpoint-timeout", "60", "--json", *COMMON]
 RESUME = ["-m", "telechat_runtime", "finetune", "--resume", "week-1", "--detach"]
 FAILS = {"stop": (5, "\nlooking\nn0: saves nothing\n\n  next: wait\n"), "--resume": (3, "no node is fit\n")}
 
@@ -31,13 +31,13 @@ def told(record: Record) -> List[str]:
 
 
 def stopped(record: Record, run: StandIn, resume: str) -> List[str]:
-    return stop_jobs({"week-1": ["n0", "n1"]}, record, run.commands, resume=resume, seconds=60)
+    return stop_jobs(["week-1"], record, run.commands, resume=resume, seconds=60)
 
 
 def test_a_call_has_the_inventories_the_vaults_and_the_group(tmp_path: Path) -> None:
     vault = ("--vault-id", "ops@/secrets/ops", "--vault-password-file", "/secrets/all")
     run = StandIn(tmp_path, inventory=("a.yml", "b c/"), group="npu", vault=vault)
-    assert run.commands.call("stop", "week 1") is None
+    assert run.commands.call("stop", "week 1").failure is None
     sources = ["-i", "a.yml", "-i", "b c/"]
     assert run.calls() == [["-m", "telechat_runtime", "stop", "week 1", *sources, *vault, "--group", "npu"]]
 
@@ -51,7 +51,7 @@ def test_a_call_has_the_inventories_the_vaults_and_the_group(tmp_path: Path) -> 
 )
 def test_a_call_that_fails_says_what_the_command_said_last(telechat_run: StandIn, failure: Any, said: str) -> None:
     telechat_run.fails({"stop": failure})
-    assert telechat_run.commands.call("stop", "week-1") == said
+    assert telechat_run.commands.call("stop", "week-1").failure == said
 
 
 @pytest.mark.parametrize(("resume", "waits"), [("afterwards", ["week-1"]), ("none", [])])
@@ -63,7 +63,7 @@ def test_a_job_is_stopped_after_a_checkpoint(
     assert waiting(record) == waits
 
 
-def test_elsewhere_it_begins_again_at_once_on_as_many_nodes(telechat_run: StandIn, record: Record) -> None:
+def test_elsewhere_it_begins_again_at_once_on_as_many_nodes_as_it_had(telechat_run: StandIn, record: Record) -> None:
     assert stopped(record, telechat_run, "elsewhere") == [
         "job week-1: stopped after a checkpoint; begun again from its checkpoint"
     ]
@@ -93,8 +93,7 @@ def test_a_job_that_does_not_stop_goes_on_and_is_not_begun_again(
 
 def test_each_job_of_the_wave_is_stopped_though_one_is_not(telechat_run: StandIn, record: Record) -> None:
     telechat_run.fails({"week-1": (5, "no\n")})
-    jobs = {"week-1": ["n0"], "week-2": ["n1"]}
-    assert stop_jobs(jobs, record, telechat_run.commands, resume="afterwards", seconds=60) == [
+    assert stop_jobs(["week-1", "week-2"], record, telechat_run.commands, resume="afterwards", seconds=60) == [
         "job week-1: not stopped: exit code 5: no",
         "job week-2: stopped after a checkpoint",
     ]
