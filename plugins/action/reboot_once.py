@@ -8,6 +8,7 @@ first look is left alone, as somebody may be at work in the next.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 import time
@@ -75,18 +76,13 @@ class ActionModule(ActionBase):
         try:
             answer = self._low_level_execute_command(script)
         except AnsibleError as error:
-            self._forget_connection()
+            # The kept connection may lead to the boot that is over.
+            with contextlib.suppress(AnsibleConnectionFailure):
+                self._connection.reset()
             return "", None, str(error)
         boot = _BOOT.search(answer["stdout"])
         said = f"{answer['stderr']} {_BOOT.sub('', answer['stdout'])}".strip() or f"exit code {answer['rc']}"
         return boot[1] if boot else "", answer["rc"], said
-
-    def _forget_connection(self):
-        """Let the next command connect anew: the kept connection may lead to the boot that is over."""
-        try:
-            self._connection.reset()
-        except AnsibleConnectionFailure:
-            return
 
 
 def _waited_for(boot, boot_id, seconds):

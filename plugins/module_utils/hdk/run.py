@@ -157,12 +157,12 @@ class HdkRun:
             failure = f"{type(error).__name__}: {error}; it is no failure of the installer"
             os.write(_STDERR, traceback.format_exc().encode("utf-8", "replace"))
         finally:
-            ended = {"ended": time.time(), "failure": failure}
+            ended = dict(read_json(self._path), ended=time.time(), failure=failure)
             try:
                 # First, as somebody may reboot once the run is known to have ended.
-                HdkRecord(self._root).ran(dict(read_json(self._path), **ended))
+                HdkRecord(self._root).ran(ended)
             finally:
-                self._note(**ended)
+                write_json(self._path, ended)
 
     def _installer_runs(self, state: Dict[str, Any]) -> bool:
         current = state["current"]

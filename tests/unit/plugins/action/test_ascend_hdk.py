@@ -1,24 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The control side of a server's steps: what it asks, what it shows, and what it does without a link."""
 
-import importlib.util
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from ansible.errors import AnsibleConnectionFailure
 
-PLUGIN = Path(__file__).parents[4] / "plugins" / "action" / "ascend_hdk.py"
-
-
-def load():
-    spec = importlib.util.spec_from_file_location("action_ascend_hdk", PLUGIN)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-plugin = load()
+from plugins.action import ascend_hdk as plugin
 
 
 class Server:

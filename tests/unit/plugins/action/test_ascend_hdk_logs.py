@@ -2,25 +2,13 @@
 """A server's logs unpacked on the control side: for the owner alone, and never outside their folder."""
 
 import base64
-import importlib.util
 import io
 import tarfile
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-PLUGIN = Path(__file__).parents[4] / "plugins" / "action" / "ascend_hdk_logs.py"
-
-
-def load():
-    spec = importlib.util.spec_from_file_location("action_ascend_hdk_logs", PLUGIN)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-plugin = load()
+from plugins.action import ascend_hdk_logs as plugin
 
 
 def archive(*names, kind=tarfile.REGTYPE):

@@ -191,14 +191,15 @@ def test_an_installer_without_a_noted_pid_is_found_by_its_command(machine):
     assert machine.run.going_on() is not None
 
 
-def test_a_run_of_an_earlier_boot_is_none(machine):
-    machine.start()
+def test_a_run_that_a_restart_cut_off_is_none_and_has_no_outcome(machine):
+    identity = machine.start()
     eventually(lambda: at_40_percent(machine))
     boot_id = machine.folder / "proc/sys/kernel/random/boot_id"
     before = boot_id.read_text()
     boot_id.write_text("another boot\n")
     assert machine.run.state() == {}
     assert machine.run.going_on() is None
+    assert machine.run.outcome(identity) == {}
     boot_id.write_text(before)
 
 
@@ -216,16 +217,6 @@ def test_how_a_run_ended_is_known_after_somebody_has_rebooted(machine, end):
     assert machine.run.outcome(identity) == told
     assert machine.run.outcome("1")["ended"] is None
     machine.run._note(ended=1.0)
-
-
-def test_a_run_that_a_restart_cut_off_has_no_outcome(machine):
-    identity = machine.start()
-    eventually(lambda: at_40_percent(machine))
-    boot_id = machine.folder / "proc/sys/kernel/random/boot_id"
-    before = boot_id.read_text()
-    boot_id.write_text("another boot\n")
-    assert machine.run.outcome(identity) == {}
-    boot_id.write_text(before)
 
 
 def test_a_run_ends_also_where_the_record_cannot_be_written(tmp_path):
