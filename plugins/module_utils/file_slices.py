@@ -8,7 +8,7 @@ import fcntl
 import os
 import stat
 from dataclasses import dataclass
-from typing import List
+from typing import List, Optional
 
 from ansible.module_utils.download import Part
 from ansible.module_utils.file_digest import CHUNK, file_sha256
@@ -55,7 +55,8 @@ def free_bytes(path: str) -> int:
 
 def check_space(target: Target) -> None:
     """Raise AssemblyError when the file would not fit, whatever of an earlier part may be overwritten."""
-    earlier = os.path.getsize(target.part) if os.path.isfile(target.part) else 0
+    part = _stat(target.part)
+    earlier = part.st_size if part is not None and stat.S_ISREG(part.st_mode) else 0
     free = free_bytes(os.path.dirname(target.path)) + earlier
     if free < target.size:
         missing = f"{target.size} bytes are needed, {free} are free"
@@ -89,10 +90,19 @@ def _own_part(path: str) -> int:
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         fcntl.flock(handle, fcntl.LOCK_EX)
-        if os.path.exists(path) and os.path.samestat(os.fstat(handle), os.stat(path)):
+        found = _stat(path)
+        if found is not None and os.path.samestat(os.fstat(handle), found):
             os.ftruncate(handle, 0)
             return handle
         os.close(handle)
+
+
+def _stat(path: str) -> Optional[os.stat_result]:
+    """Return what stands at the path, which another run may remove at any moment; None when nothing does."""
+    try:
+        return os.stat(path)
+    except FileNotFoundError:
+        return None
 
 
 def _join(slices: List[str], part: Part) -> str:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import hashlib
+import os
 import threading
 from pathlib import Path
 
@@ -95,6 +96,22 @@ def test_two_assemblies_at_once_make_one_whole_file(slices, target, tmp_path, mo
     assert failed == []
     assert (tmp_path / "packages" / "driver.run").read_bytes() == CONTENT
     assert names(tmp_path / "packages") == ["driver.run"]
+
+
+def test_a_part_that_another_run_takes_away_meanwhile_is_none(target, monkeypatch):
+    """Between any two looks at it."""
+    stat = os.stat
+
+    def vanishing(path, **options):
+        found = stat(path, **options)
+        if path == target.part:
+            Path(path).unlink()
+        return found
+
+    Path(target.part).write_bytes(b"of the other")
+    monkeypatch.setattr(file_slices.os, "stat", vanishing)
+    check_space(target)
+    assert not os.path.lexists(target.part)
 
 
 def test_no_link_is_followed(slices, target, tmp_path):
