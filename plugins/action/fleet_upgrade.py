@@ -17,12 +17,12 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from telechat_runtime.errors import PreflightError, TelechatError
-from telechat_runtime.prepare import whoami
+from telechat_runtime.job.identity import whoami
 from telechat_runtime.upgrade import history as told
 from telechat_runtime.upgrade.jobs import JobCommands, resume_jobs, stop_jobs
-from telechat_runtime.upgrade.lines import plan_lines
-from telechat_runtime.upgrade.looks import host_look
+from telechat_runtime.upgrade.observe import host_look
 from telechat_runtime.upgrade.plan import CANARY, CHECKPOINT, Settings, plan_upgrade
+from telechat_runtime.upgrade.plan_text import plan_lines
 from telechat_runtime.upgrade.record import Record, open_record, take_control, unfinished
 from telechat_runtime.upgrade.smoke import smoke_jobs
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The inventory as a cluster, read as telechat-run reads it: variables untemplated (inventory/README.md)."""
 
+from telechat_runtime.cluster.topology import cluster_from_hostvars
 from telechat_runtime.errors import InventoryError
-from telechat_runtime.topology import cluster_from_hostvars
 
 
 def ascend_cluster(hosts, hostvars, group):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The wished HDK release, and what the image has, judged by the version matrix before a server changes."""
 
-from telechat_runtime.version_change import advise
-from telechat_runtime.version_matrix import Verdict
-from telechat_runtime.version_rows import Versions
+from telechat_runtime.versions.advice import advise
+from telechat_runtime.versions.judge import Verdict
+from telechat_runtime.versions.matrix import Versions
 
 REFUSE = "refuse"
 

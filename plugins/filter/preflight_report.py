@@ -5,7 +5,7 @@ import re
 
 from ansible.release import __version__ as ansible_version
 
-from telechat_runtime.upgrade.looks import told
+from telechat_runtime.upgrade.observe import told
 
 # A Python older than ansible-core's oldest stumbles over its modules before one of them can say so.
 TOO_OLD = re.compile(r"SyntaxError|requires a minimum of Python|future feature annotations is not defined")

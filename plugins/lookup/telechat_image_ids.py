@@ -38,7 +38,7 @@ from pathlib import Path
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
-from telechat_runtime.cache import cache_folder
+from telechat_runtime.local_folders import cache_folder
 
 # The reader runs on nodes too. What Ansible ships to nodes can't be imported by name on the control side.
 ARCHIVE_READER = Path(__file__).parents[1] / "module_utils" / "image_archive.py"

@@ -30,8 +30,8 @@ import typing as t
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
-from telechat_runtime.cache import cache_folder
-from telechat_runtime.node_zipapp import build
+from telechat_runtime.local_folders import cache_folder
+from telechat_runtime.zipapp import build
 
 
 class LookupModule(LookupBase):

@@ -7,20 +7,20 @@ from typing import Optional
 
 import click
 
-from telechat_runtime.attach import attach as follow
-from telechat_runtime.attach import recorded_plan
 from telechat_runtime.cli.job_options import all_ranks_option
 from telechat_runtime.cli.options import interruptible, inventory_options, json_option
 from telechat_runtime.cli.run_job import introduce, progress, show_report
-from telechat_runtime.fleet import open_fleet
-from telechat_runtime.fleet_status import choose_job, fleet_status
-from telechat_runtime.inventory import InventoryOptions, load_clusters
-from telechat_runtime.keep import Keeping, keep
-from telechat_runtime.launch import start_detached
-from telechat_runtime.plan import JobPlan
-from telechat_runtime.prepare import whoami
-from telechat_runtime.report import Report
-from telechat_runtime.resume import plan_restart
+from telechat_runtime.cluster.inventory import InventoryOptions, load_clusters
+from telechat_runtime.finetune.restart import Keeping, keep
+from telechat_runtime.finetune.resume import plan_restart
+from telechat_runtime.job.identity import whoami
+from telechat_runtime.job.report import Report
+from telechat_runtime.plan.plan import JobPlan
+from telechat_runtime.remote.connections import open_fleet
+from telechat_runtime.run.attach import attach as follow
+from telechat_runtime.run.attach import recorded_plan
+from telechat_runtime.run.launch import start_detached
+from telechat_runtime.run.status import choose_job, fleet_status
 
 
 @click.command(short_help="Watch a job that runs already.")

@@ -8,15 +8,15 @@ from typing import Dict, List
 
 import click
 
-from telechat_runtime.check import check_result, parse_verdict, prepare_check, wanted_checks
 from telechat_runtime.cli.job_options import out_of_service_option
 from telechat_runtime.cli.options import interruptible, inventory_options, json_option
-from telechat_runtime.events import Event, LogLine, Notice
-from telechat_runtime.fleet import open_fleet
-from telechat_runtime.inventory import InventoryOptions, load_cluster
-from telechat_runtime.launch import launch
-from telechat_runtime.node.check.judge import Verdict
-from telechat_runtime.spec import JobOptions
+from telechat_runtime.cluster.inventory import InventoryOptions, load_cluster
+from telechat_runtime.fleet.selftest import check_result, parse_verdict, plan_check, wanted_checks
+from telechat_runtime.job.events import Event, LogLine, Notice
+from telechat_runtime.job.options import JobOptions
+from telechat_runtime.node.programs.check.judge import Verdict
+from telechat_runtime.remote.connections import open_fleet
+from telechat_runtime.run.launch import launch
 
 _DEFAULT_SECONDS = 600
 
@@ -55,7 +55,7 @@ def check(*, inventory: InventoryOptions, seconds: int, out_of_service: bool, dr
         cluster = load_cluster(inventory, interrupt)
         with open_fleet(cluster) as clients:
             options = JobOptions(job_name="check", out_of_service=out_of_service)
-            plan = prepare_check(options, seconds, cluster, clients, interrupt)
+            plan = plan_check(options, seconds, cluster, clients, interrupt)
             if dry_run:
                 click.echo(json.dumps(plan.as_dict(), indent=2) if as_json else plan.as_text())
                 return

@@ -8,16 +8,16 @@ from typing import Any, List, Mapping, Optional, Tuple
 
 import click
 
-from telechat_runtime.checkpoint_spec import ConvertSpec
+from telechat_runtime.checkpoints.convert import plan_conversion, plan_strategy, verified
+from telechat_runtime.checkpoints.spec import ConvertSpec
 from telechat_runtime.cli.finetune import layout_options
 from telechat_runtime.cli.job_options import POSITIVE, Request, config_source, job_options
 from telechat_runtime.cli.run_job import Preparation, run_job
-from telechat_runtime.convert import prepare, prepare_strategy, verified
 from telechat_runtime.errors import UsageError
-from telechat_runtime.finetune_spec import FinetuneSpec
-from telechat_runtime.plan import JobPlan
-from telechat_runtime.report import Report
-from telechat_runtime.spec import MODELS, Override, parse_override
+from telechat_runtime.finetune.spec import FinetuneSpec
+from telechat_runtime.job.options import MODELS, Override, parse_override
+from telechat_runtime.job.report import Report
+from telechat_runtime.plan.plan import JobPlan
 
 
 @click.command(short_help="Convert a checkpoint from one parallel layout to another.")
@@ -99,24 +99,24 @@ def convert(
     training = FinetuneSpec(model=model, dataset=dataset, overrides=overrides, **layout)
     strategy_job: List[str] = []
 
-    def plan_strategy(at: Preparation) -> JobPlan:
-        plan = prepare_strategy(
+    def first_stage(at: Preparation) -> JobPlan:
+        plan = plan_strategy(
             spec, training, request.options, at.cluster, at.clients, source=source, interrupt=at.interrupt
         )
         strategy_job.append(plan.job_id)
         return plan
 
-    def plan_conversion(at: Preparation) -> JobPlan:
+    def second_stage(at: Preparation) -> JobPlan:
         click.echo(
             f"the strategy is that of {strategy_job[0]}; to go on from here: --to-job {strategy_job[0]}", err=True
         )
         return _plan(dataclasses.replace(spec, to_layout=False, to_job=strategy_job[0]), request, at)
 
-    run_job(request, plan_strategy, plan_conversion, finish=_verify)
+    run_job(request, first_stage, second_stage, finish=_verify)
 
 
 def _plan(spec: ConvertSpec, request: Request, at: Preparation) -> JobPlan:
-    return prepare(spec, request.options, at.cluster, at.clients, interrupt=at.interrupt)
+    return plan_conversion(spec, request.options, at.cluster, at.clients, interrupt=at.interrupt)
 
 
 def _verify(at_end: JobPlan, at: Preparation, _report: Report) -> Mapping[str, Any]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`telechat-run cordon` and what it has in common with `uncordon`."""
+"""`telechat-run cordon` and `telechat-run uncordon`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Tuple
 import click
 
 from telechat_runtime.cli.options import exit_with, interruptible, inventory_options, json_option
-from telechat_runtime.fleet import open_fleet
-from telechat_runtime.fleet_service import set_service
-from telechat_runtime.inventory import InventoryOptions, load_cluster
-from telechat_runtime.prepare import whoami
+from telechat_runtime.cluster.inventory import InventoryOptions, load_cluster
+from telechat_runtime.fleet.service import set_service
+from telechat_runtime.job.identity import whoami
+from telechat_runtime.remote.connections import open_fleet
 
 
 @click.command(short_help="Take nodes out of service.")
@@ -22,10 +22,19 @@ from telechat_runtime.prepare import whoami
 @json_option
 def cordon(*, nodes: Tuple[str, ...], inventory: InventoryOptions, reason: str, as_json: bool) -> None:
     """Take NODES out of service: no new job starts on them, one that runs is left alone. Upgrades leave them so."""
-    change_service(nodes, inventory, out=True, reason=reason, as_json=as_json)
+    _change_service(nodes, inventory, out=True, reason=reason, as_json=as_json)
 
 
-def change_service(
+@click.command(short_help="Put nodes in service again.")
+@click.argument("nodes", nargs=-1, required=True)
+@inventory_options
+@json_option
+def uncordon(*, nodes: Tuple[str, ...], inventory: InventoryOptions, as_json: bool) -> None:
+    """Put NODES in service again. Refused for those that a fleet upgrade has taken out: it puts them in by itself."""
+    _change_service(nodes, inventory, out=False, reason="", as_json=as_json)
+
+
+def _change_service(
     nodes: Tuple[str, ...], inventory: InventoryOptions, *, out: bool, reason: str, as_json: bool
 ) -> None:
     """Take nodes out of service or put them in, and show what they say then."""

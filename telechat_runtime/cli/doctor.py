@@ -9,10 +9,10 @@ from typing import Sequence
 import click
 
 from telechat_runtime.cli.options import interruptible, inventory_options, json_option
-from telechat_runtime.doctor import Examination, Group, examine
-from telechat_runtime.doctor_facts import Status
-from telechat_runtime.fleet import open_fleet
-from telechat_runtime.inventory import InventoryOptions, load_cluster
+from telechat_runtime.cluster.inventory import InventoryOptions, load_cluster
+from telechat_runtime.doctor.examine import Examination, Group, examine
+from telechat_runtime.doctor.facts import Status
+from telechat_runtime.remote.connections import open_fleet
 
 _EXIT_CODES = {Status.OK: 0, Status.NOT_SEEN: 0, Status.WARN: 1, Status.FAIL: 2}
 _NAMED_NODES = 6

@@ -9,6 +9,7 @@ from typing import Any, Callable, Optional, TypeVar
 
 import click
 
+from telechat_runtime.cli.finetune_resume import go_on, resume_job
 from telechat_runtime.cli.job_options import (
     POSITIVE,
     Request,
@@ -17,13 +18,12 @@ from telechat_runtime.cli.job_options import (
     detach_option,
     job_options,
 )
-from telechat_runtime.cli.resume_job import go_on, resume_job
 from telechat_runtime.cli.run_job import Preparation, run_job
 from telechat_runtime.errors import SpecError
-from telechat_runtime.finetune import prepare
-from telechat_runtime.finetune_spec import METHODS, PRETRAIN_SEQ_LENGTH, TRANSFORMS, FinetuneSpec
-from telechat_runtime.plan import JobPlan
-from telechat_runtime.spec import DEFAULT_HANG_FACTOR, DEFAULT_HANG_FLOOR, DEFAULT_RESTART_PAUSE, MODELS
+from telechat_runtime.finetune.plan import plan_finetune
+from telechat_runtime.finetune.spec import METHODS, PRETRAIN_SEQ_LENGTH, TRANSFORMS, FinetuneSpec
+from telechat_runtime.job.options import DEFAULT_HANG_FACTOR, DEFAULT_HANG_FLOOR, DEFAULT_RESTART_PAUSE, MODELS
+from telechat_runtime.plan.plan import JobPlan
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -194,7 +194,7 @@ def finetune(
     spec = FinetuneSpec(model=model, speed_up=_read(speed_up_file) if speed_up_file else "", **wishes)
 
     def plan(at: Preparation) -> JobPlan:
-        return prepare(spec, request.options, at.cluster, at.clients, source=source, interrupt=at.interrupt)
+        return plan_finetune(spec, request.options, at.cluster, at.clients, source=source, interrupt=at.interrupt)
 
     run_job(request, plan, go_on=go_on)
 

@@ -11,16 +11,16 @@ from typing import Any, Callable, Optional, TypeVar
 import click
 
 from telechat_runtime.cli.options import grace_option, inventory_options, json_option
+from telechat_runtime.cluster.inventory import InventoryOptions
 from telechat_runtime.errors import ConfigError, UsageError
-from telechat_runtime.inventory import InventoryOptions
-from telechat_runtime.prepare import ConfigSource
-from telechat_runtime.spec import (
+from telechat_runtime.job.options import (
     DEFAULT_CLUSTER_TIMEOUT,
     DEFAULT_HEARTBEAT_TIMEOUT,
     JobOptions,
     parse_override,
     parse_variable,
 )
+from telechat_runtime.training.shipped import ConfigSource
 
 F = TypeVar("F", bound=Callable[..., Any])
 POSITIVE = click.IntRange(min=1)

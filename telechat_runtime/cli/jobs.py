@@ -9,10 +9,10 @@ from typing import List
 import click
 
 from telechat_runtime.cli.options import exit_with, interruptible, inventory_options, json_option
-from telechat_runtime.fleet import open_fleet
-from telechat_runtime.fleet_status import FleetJob, fleet_status
-from telechat_runtime.inventory import InventoryOptions, load_cluster
-from telechat_runtime.table import table_text
+from telechat_runtime.cli.table import table_text
+from telechat_runtime.cluster.inventory import InventoryOptions, load_cluster
+from telechat_runtime.remote.connections import open_fleet
+from telechat_runtime.run.status import FleetJob, fleet_status
 
 _HEADER = ["JOB", "KIND", "OWNER", "STATE", "STARTED", "ENDED", "NODES"]
 

@@ -11,19 +11,19 @@ from typing import Dict, Optional, Sequence, Set
 import click
 
 from telechat_runtime.cli.options import interruptible, inventory_options
-from telechat_runtime.cli.since import SINCE_HELP, parse_since
+from telechat_runtime.cli.progress import event_text
+from telechat_runtime.cli.timespec import SINCE_HELP, parse_since
+from telechat_runtime.cluster.inventory import InventoryOptions, load_cluster
 from telechat_runtime.errors import InterruptedByUserError, UnreachableError
-from telechat_runtime.events import LogLine
-from telechat_runtime.fleet import open_fleet
-from telechat_runtime.fleet_status import FleetJob, choose_job, fleet_status
 from telechat_runtime.interrupt import Interrupt
-from telechat_runtime.inventory import InventoryOptions, load_cluster
-from telechat_runtime.job import JobState
-from telechat_runtime.node_client import NodeClient
-from telechat_runtime.prepare import whoami
-from telechat_runtime.progress import event_text
-from telechat_runtime.resumed_watch import ResumedWatch, watch_job
-from telechat_runtime.watcher import HEARTBEAT_SECONDS, RECONNECT_SECONDS, FleetWatch, NodeLost, NodeSilent
+from telechat_runtime.job.events import LogLine
+from telechat_runtime.job.identity import whoami
+from telechat_runtime.job.state import JobState
+from telechat_runtime.remote.client import NodeClient
+from telechat_runtime.remote.connections import open_fleet
+from telechat_runtime.remote.resumed_watch import ResumedWatch, watch_job
+from telechat_runtime.remote.watch import HEARTBEAT_SECONDS, RECONNECT_SECONDS, FleetWatch, NodeLost, NodeSilent
+from telechat_runtime.run.status import FleetJob, choose_job, fleet_status
 
 
 @click.command(short_help="Show a job's logs.")

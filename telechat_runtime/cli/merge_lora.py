@@ -7,12 +7,12 @@ from typing import Any, Mapping, Optional
 
 import click
 
-from telechat_runtime.checkpoint_spec import MergeSpec
+from telechat_runtime.checkpoints.merge_lora import merged_file, plan_merge
+from telechat_runtime.checkpoints.spec import MergeSpec
 from telechat_runtime.cli.job_options import Request, job_options
 from telechat_runtime.cli.run_job import Preparation, run_job
-from telechat_runtime.merge_lora import merged_file, prepare
-from telechat_runtime.plan import JobPlan
-from telechat_runtime.report import Report
+from telechat_runtime.job.report import Report
+from telechat_runtime.plan.plan import JobPlan
 
 
 @click.command("merge-lora", short_help="Merge LoRA weights into the model they were trained on.")
@@ -41,7 +41,7 @@ def merge_lora(*, request: Request, job: str, scaling: Optional[float], **paths:
     spec = MergeSpec(job=job, scaling=scaling, **paths)
 
     def plan(at: Preparation) -> JobPlan:
-        return prepare(spec, request.options, at.cluster, at.clients, interrupt=at.interrupt)
+        return plan_merge(spec, request.options, at.cluster, at.clients, interrupt=at.interrupt)
 
     run_job(request, plan, finish=_result)
 

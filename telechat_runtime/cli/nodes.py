@@ -9,11 +9,11 @@ from typing import Dict
 import click
 
 from telechat_runtime.cli.options import interruptible, inventory_options, json_option
-from telechat_runtime.fleet import open_fleet
-from telechat_runtime.fleet_service import NodeService, look_at_service
-from telechat_runtime.inventory import InventoryOptions, load_cluster
-from telechat_runtime.table import table_text
-from telechat_runtime.topology import Cluster
+from telechat_runtime.cli.table import table_text
+from telechat_runtime.cluster.inventory import InventoryOptions, load_cluster
+from telechat_runtime.cluster.topology import Cluster
+from telechat_runtime.fleet.service import NodeService, look_at_service
+from telechat_runtime.remote.connections import open_fleet
 
 
 @click.command(short_help="Show the cluster: ranks, addresses, NPUs, service.")

@@ -12,11 +12,11 @@ from typing import Any, Callable, Iterator, Mapping, TypeVar
 
 import click
 
+from telechat_runtime.cluster.inventory import InventoryOptions
+from telechat_runtime.cluster.topology import DEFAULT_GROUP
 from telechat_runtime.errors import TelechatError
 from telechat_runtime.interrupt import Interrupt
-from telechat_runtime.inventory import InventoryOptions
-from telechat_runtime.spec import DEFAULT_GRACE_SECONDS
-from telechat_runtime.topology import DEFAULT_GROUP
+from telechat_runtime.job.options import DEFAULT_GRACE_SECONDS
 
 F = TypeVar("F", bound=Callable[..., Any])
 _HARD_EXIT_AT = 3

@@ -13,12 +13,12 @@ import click
 from telechat_runtime.cli.job_options import POSITIVE, Request, config_options, config_source, job_options
 from telechat_runtime.cli.run_job import Preparation, run_job
 from telechat_runtime.errors import SpecError, TelechatError
-from telechat_runtime.finetune_spec import TRANSFORMS
-from telechat_runtime.plan import JobPlan
-from telechat_runtime.predict import RESULTS, fetch_answers, prepare, read_answers
-from telechat_runtime.predict_spec import MAX_INPUT_BYTES, Generation, PredictSpec, parse_questions
-from telechat_runtime.report import Report
-from telechat_runtime.spec import MODELS
+from telechat_runtime.finetune.spec import TRANSFORMS
+from telechat_runtime.job.options import MODELS
+from telechat_runtime.job.report import Report
+from telechat_runtime.plan.plan import JobPlan
+from telechat_runtime.predict.plan import RESULTS, fetch_answers, plan_predict, read_answers
+from telechat_runtime.predict.spec import MAX_INPUT_BYTES, Generation, PredictSpec, parse_questions
 
 _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 _GENERATION = (
@@ -147,7 +147,7 @@ def predict(
     target = _checked_target(output, arrays=arrays)
 
     def plan(at: Preparation) -> JobPlan:
-        return prepare(spec, request.options, at.cluster, at.clients, source=source, interrupt=at.interrupt)
+        return plan_predict(spec, request.options, at.cluster, at.clients, source=source, interrupt=at.interrupt)
 
     def finish(done: JobPlan, at: Preparation, report: Report) -> Mapping[str, Any]:
         del report

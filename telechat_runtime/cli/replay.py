@@ -10,10 +10,10 @@ import click
 from telechat_runtime.cli.job_options import Request, all_ranks_option, detach_option
 from telechat_runtime.cli.options import inventory_options, json_option
 from telechat_runtime.cli.run_job import Preparation, run_job
-from telechat_runtime.inventory import InventoryOptions
-from telechat_runtime.plan import JobPlan
-from telechat_runtime.replay import prepare_replay
-from telechat_runtime.spec import JOB_NAME, JobOptions
+from telechat_runtime.cluster.inventory import InventoryOptions
+from telechat_runtime.job.options import JOB_NAME, JobOptions
+from telechat_runtime.plan.plan import JobPlan
+from telechat_runtime.run.replay import plan_replay
 
 _STAMP = re.compile(r"-\d{8}-\d{6}-[0-9a-f]{6}$")
 
@@ -44,6 +44,6 @@ def replay(
     )
 
     def plan(at: Preparation) -> JobPlan:
-        return prepare_replay(job_id, name, at.cluster, at.clients, at.interrupt)
+        return plan_replay(job_id, name, at.cluster, at.clients, at.interrupt)
 
     run_job(request, plan)

@@ -14,20 +14,20 @@ from typing import Any, Callable, Dict, Iterator, Mapping, Optional
 import click
 
 from telechat_runtime.cli.job_options import Request
-from telechat_runtime.cli.keeper import check_keeper, start_keeper
 from telechat_runtime.cli.options import interruptible
-from telechat_runtime.events import Observer
-from telechat_runtime.fleet import open_fleet
+from telechat_runtime.cli.progress import LiveProgress, PlainProgress
+from telechat_runtime.cli.restart_daemon import check_keeper, start_keeper
+from telechat_runtime.cluster.inventory import Clusters, load_clusters
+from telechat_runtime.cluster.topology import Cluster
+from telechat_runtime.finetune.restart import Keeping, keep
 from telechat_runtime.interrupt import Interrupt
-from telechat_runtime.inventory import Clusters, load_clusters
-from telechat_runtime.keep import Keeping, keep
-from telechat_runtime.launch import launch, start_detached
-from telechat_runtime.node_client import NodeClient
-from telechat_runtime.placement import Placement, place
-from telechat_runtime.plan import JobPlan
-from telechat_runtime.progress import LiveProgress, PlainProgress
-from telechat_runtime.report import Report
-from telechat_runtime.topology import Cluster
+from telechat_runtime.job.events import Observer
+from telechat_runtime.job.report import Report
+from telechat_runtime.plan.plan import JobPlan
+from telechat_runtime.remote.client import NodeClient
+from telechat_runtime.remote.connections import open_fleet
+from telechat_runtime.run.launch import launch, start_detached
+from telechat_runtime.run.placement import Placement, place
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,18 @@ from typing import Any, Dict, Optional
 import click
 
 from telechat_runtime.cli.options import exit_with, grace_option, interruptible, inventory_options, json_option
+from telechat_runtime.cli.progress import PlainProgress
+from telechat_runtime.cluster.inventory import InventoryOptions, load_cluster
 from telechat_runtime.errors import UsageError
-from telechat_runtime.fleet import open_fleet
-from telechat_runtime.fleet_status import StopResult, choose_job, fleet_status, stop_job
-from telechat_runtime.inventory import InventoryOptions, load_cluster
-from telechat_runtime.prepare import whoami
-from telechat_runtime.progress import PlainProgress
-from telechat_runtime.stop_at_checkpoint import DEFAULT_TIMEOUT_SECONDS, CheckpointStop, Stopping, stop_at_checkpoint
+from telechat_runtime.finetune.checkpoint_stop import (
+    DEFAULT_TIMEOUT_SECONDS,
+    CheckpointStop,
+    Stopping,
+    stop_at_checkpoint,
+)
+from telechat_runtime.job.identity import whoami
+from telechat_runtime.remote.connections import open_fleet
+from telechat_runtime.run.status import StopResult, choose_job, fleet_status, stop_job
 
 _LEFT_BEHIND = 1
 _LOST = 1

@@ -4,17 +4,20 @@
 from __future__ import annotations
 
 import json
-from typing import Tuple
+from typing import Any, List, Mapping, Tuple
 
 import click
 
 from telechat_runtime.cli.options import exit_with, grace_option, interruptible, inventory_options, json_option
+from telechat_runtime.cli.table import table_text
+from telechat_runtime.cluster.inventory import InventoryOptions, load_cluster
 from telechat_runtime.errors import UsageError
-from telechat_runtime.fleet import open_fleet
-from telechat_runtime.inventory import InventoryOptions, load_cluster
-from telechat_runtime.prepare import whoami
-from telechat_runtime.sweep import SweepWishes
-from telechat_runtime.sweep import sweep as sweep_nodes
+from telechat_runtime.fleet.sweep import SweepResult, SweepWishes
+from telechat_runtime.fleet.sweep import sweep as sweep_nodes
+from telechat_runtime.job.identity import whoami
+from telechat_runtime.remote.connections import open_fleet
+
+_HEADER = ["NODE", "WHAT", "JOB", "DETAIL", "DONE"]
 
 
 @click.command(short_help="Find and remove what dead jobs have left.")
@@ -48,6 +51,17 @@ def sweep(
         cluster = load_cluster(inventory, interrupt)
         with open_fleet(cluster) as clients:
             result = sweep_nodes(cluster, clients, wishes, by=whoami(), interrupt=interrupt)
-    click.echo(json.dumps(result.as_dict(), indent=2) if as_json else result.as_text())
+    click.echo(json.dumps(result.as_dict(), indent=2) if as_json else _as_text(result))
     exit_with(result.errors)
     click.get_current_context().exit(result.exit_code)
+
+
+def _as_text(result: SweepResult) -> str:
+    """Render one line for each finding."""
+    rows = [_row(name, finding) for name, found in result.findings.items() for finding in found]
+    return table_text(_HEADER, rows) if rows else f"nothing is left of dead jobs on {', '.join(result.findings)}"
+
+
+def _row(name: str, finding: Mapping[str, Any]) -> List[str]:
+    outcome = finding["done"] or finding["why"] or "left as it is; --yes cleans it"
+    return [name, finding["kind"], finding["job_id"], finding["detail"], outcome]

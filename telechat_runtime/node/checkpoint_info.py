@@ -8,13 +8,13 @@ import tempfile
 from typing import Any, Callable, Dict
 
 from telechat_runtime.errors import UsageError
-from telechat_runtime.node.checkpoints import convert, merge_lora
-from telechat_runtime.node.checkpoints.conversion import ConversionError, judge_source
-from telechat_runtime.node.checkpoints.folder import find_shards
-from telechat_runtime.node.checkpoints.lora import lora_pairs, merged_headers
-from telechat_runtime.node.checkpoints.request import strategy_of
-from telechat_runtime.node.checkpoints.shard_file import ShardError
-from telechat_runtime.node.checkpoints.strategy import StrategyError, read_strategy
+from telechat_runtime.node.programs.checkpoints import convert, merge_lora
+from telechat_runtime.node.programs.checkpoints.conversion import ConversionError, judge_source
+from telechat_runtime.node.programs.checkpoints.folder import find_shards
+from telechat_runtime.node.programs.checkpoints.lora import lora_pairs, merged_headers
+from telechat_runtime.node.programs.checkpoints.request import strategy_of
+from telechat_runtime.node.programs.checkpoints.shard_file import ShardError
+from telechat_runtime.node.programs.checkpoints.strategy import StrategyError, read_strategy
 
 
 def run(request: Dict[str, Any], out: Callable[[Dict[str, Any]], None]) -> int:

@@ -11,18 +11,8 @@ import time
 from typing import Any, Callable, Dict
 
 from telechat_runtime.errors import UsageError
-from telechat_runtime.node import (
-    chips,
-    container,
-    hccn,
-    kernels,
-    leftovers,
-    probe,
-    service,
-    shared_folders,
-    status,
-    versions,
-)
+from telechat_runtime.node import probe, service, status, versions
+from telechat_runtime.node.facts import chips, container, hccn, kernels, leftovers, shared_folders
 
 _SECTIONS: Dict[str, Callable[[Dict[str, Any]], Any]] = {
     "versions": versions.look,

@@ -9,9 +9,9 @@ import re
 from typing import Any, Callable, Dict, List, Optional
 
 from telechat_runtime.errors import UsageError
-from telechat_runtime.job import JOB_ID, JobPaths
-from telechat_runtime.node.checkpoints.strategy import StrategyError, strategy_files
-from telechat_runtime.node.state import job_paths, read_state
+from telechat_runtime.job.paths import JOB_ID, JobPaths
+from telechat_runtime.node.programs.checkpoints.strategy import StrategyError, strategy_files
+from telechat_runtime.node.supervision.state import job_paths, read_state
 
 CHECKPOINT_FOLDERS = ("checkpoint_network", "checkpoint")
 # A top-level key: MindFormers writes everything below it, taken from the job's work folder.

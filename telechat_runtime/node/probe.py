@@ -12,9 +12,11 @@ import subprocess
 import time
 from typing import Any, Callable, Dict, Optional
 
-from telechat_runtime.node import chips, lease, mindrecord, service
-from telechat_runtime.node.data_folders import identify, look_at_checkpoint
-from telechat_runtime.node.state import job_paths
+from telechat_runtime.node import service
+from telechat_runtime.node.facts import chips, mindrecord
+from telechat_runtime.node.facts.data_folders import identify, look_at_checkpoint
+from telechat_runtime.node.supervision import lease
+from telechat_runtime.node.supervision.state import job_paths
 
 _PORTS_TRIED = 100
 _LAST_PORT = 65535

@@ -16,7 +16,7 @@ import threading
 from typing import Any, BinaryIO, Dict, NamedTuple, Optional, Sequence
 
 from telechat_runtime.errors import TelechatError, UsageError
-from telechat_runtime.job import JOB_ID
+from telechat_runtime.job.paths import JOB_ID
 
 _INTERRUPTED = 130
 

@@ -9,7 +9,7 @@ import os
 from typing import Any, Callable, Dict
 
 from telechat_runtime.errors import PreflightError, UsageError
-from telechat_runtime.node.state import job_paths
+from telechat_runtime.node.supervision.state import job_paths
 
 _PIECE_BYTES = 3 << 16  # a multiple of three: base64 without padding inside
 

@@ -10,12 +10,12 @@ import json
 import os
 from typing import Any, Callable, Dict, Optional
 
-from telechat_runtime.command import masked
 from telechat_runtime.errors import PreflightError, UsageError
-from telechat_runtime.job import JOB_ID, JobPaths
+from telechat_runtime.job.paths import JOB_ID, JobPaths
 from telechat_runtime.node import versions
-from telechat_runtime.node.fingerprint import fingerprint
-from telechat_runtime.node.state import job_paths, read_state, utc_now, write_file
+from telechat_runtime.node.facts.fingerprint import fingerprint
+from telechat_runtime.node.supervision.state import job_paths, read_state, utc_now, write_file
+from telechat_runtime.redaction import masked
 
 _OUTCOME = ("started", "ended", "exit_code", "reason", "failed_rank")
 

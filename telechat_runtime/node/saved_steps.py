@@ -7,9 +7,9 @@ import dataclasses
 import os
 from typing import Any, Callable, Dict, List
 
-from telechat_runtime.node.checkpoints.saved_steps import saved_ranks, saved_steps
 from telechat_runtime.node.job_output import output_folder
-from telechat_runtime.node.state import job_paths
+from telechat_runtime.node.programs.checkpoints.saved_steps import saved_ranks, saved_steps
+from telechat_runtime.node.supervision.state import job_paths
 
 FOLDER = "checkpoint"
 

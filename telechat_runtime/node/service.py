@@ -14,8 +14,8 @@ import os
 from typing import Any, Callable, Dict, Optional
 
 from telechat_runtime.errors import PreflightError, UsageError
-from telechat_runtime.job import JobPaths
-from telechat_runtime.node.state import job_paths, utc_now, write_file
+from telechat_runtime.job.paths import JobPaths
+from telechat_runtime.node.supervision.state import job_paths, utc_now, write_file
 
 UPGRADE_RECORD = "/etc/telechat/upgrade.json"
 MAINTENANCE = "maintenance"

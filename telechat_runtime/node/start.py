@@ -15,12 +15,21 @@ import traceback
 from typing import Any, Callable, Dict, Optional
 
 from telechat_runtime.errors import PreflightError, TelechatError
-from telechat_runtime.job import JobPaths, JobState
-from telechat_runtime.node import lease, record, service, supervisor
-from telechat_runtime.node.environment import job_environment
-from telechat_runtime.node.processes import end_job, identify
-from telechat_runtime.node.start_request import checked_paths
-from telechat_runtime.node.state import NodeJob, lay_reserve, utc_now, write_file, write_private_file, write_state
+from telechat_runtime.job.paths import JobPaths
+from telechat_runtime.job.state import JobState
+from telechat_runtime.node import record, service
+from telechat_runtime.node.supervision import lease, supervisor
+from telechat_runtime.node.supervision.environment import job_environment
+from telechat_runtime.node.supervision.processes import end_job, identify
+from telechat_runtime.node.supervision.start_request import checked_paths
+from telechat_runtime.node.supervision.state import (
+    NodeJob,
+    lay_reserve,
+    utc_now,
+    write_file,
+    write_private_file,
+    write_state,
+)
 
 _ANSWER_SECONDS = 60.0
 

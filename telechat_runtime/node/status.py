@@ -7,9 +7,11 @@ import os
 from typing import Any, Callable, Dict, List
 
 from telechat_runtime.errors import PreflightError
-from telechat_runtime.job import JobPaths, JobState
-from telechat_runtime.node import lease, service
-from telechat_runtime.node.state import NodeJob, job_paths, read_state
+from telechat_runtime.job.paths import JobPaths
+from telechat_runtime.job.state import JobState
+from telechat_runtime.node import service
+from telechat_runtime.node.supervision import lease
+from telechat_runtime.node.supervision.state import NodeJob, job_paths, read_state
 
 _SHOWN = ("job_id", "kind", "owner", "started", "ended", "exit_code", "reason", "failed_rank", "cause")
 

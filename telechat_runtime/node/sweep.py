@@ -12,11 +12,13 @@ import os
 from typing import Any, Callable, Dict, List
 
 from telechat_runtime.errors import PreflightError
-from telechat_runtime.job import JobPaths, JobState
-from telechat_runtime.node import lease, leftovers, listeners, npu_memory
-from telechat_runtime.node.processes import command_of, end_job
-from telechat_runtime.node.state import job_paths, read_state
+from telechat_runtime.job.paths import JobPaths
+from telechat_runtime.job.state import JobState
+from telechat_runtime.node.facts import leftovers, listeners, npu_memory
 from telechat_runtime.node.stop import settle
+from telechat_runtime.node.supervision import lease
+from telechat_runtime.node.supervision.processes import command_of, end_job
+from telechat_runtime.node.supervision.state import job_paths, read_state
 
 _NO_PROOF = "no such job in {}: whose it is can't be proved"
 _TAKEN = "the node is held by job {}"

@@ -19,9 +19,9 @@ import sys
 from typing import Any, Callable, Dict, Iterator, Optional
 
 from telechat_runtime import __version__
-from telechat_runtime.version_change import advise
-from telechat_runtime.version_matrix import ASCEND
-from telechat_runtime.version_rows import Versions
+from telechat_runtime.versions.advice import advise
+from telechat_runtime.versions.judge import ASCEND
+from telechat_runtime.versions.matrix import Versions
 
 HDK_FOLDER = "/usr/local/Ascend"
 _TOOLKIT = "/usr/local/Ascend/ascend-toolkit/latest"

@@ -8,8 +8,8 @@ import sys
 import time
 from typing import Any, Callable, Dict
 
-from telechat_runtime.node.follow import LogFollower
-from telechat_runtime.node.state import job_paths, read_state
+from telechat_runtime.node.logs.follow import LogFollower
+from telechat_runtime.node.supervision.state import job_paths, read_state
 
 HEARTBEAT_SECONDS = 2.0
 _POLL_SECONDS = 0.2

@@ -21,7 +21,7 @@ from typing import Any, Callable, Dict, Iterator, List, Sequence, TextIO, Tuple
 
 from telechat_runtime.errors import DataError, JobFailedError, SpecError
 from telechat_runtime.interrupt import Interrupt
-from telechat_runtime.node.fingerprint import MANIFEST
+from telechat_runtime.node.facts.fingerprint import MANIFEST
 from telechat_runtime.preprocess.encoding import Encode, Encoded, Encoder, Vocabulary, load_tokenizer
 from telechat_runtime.preprocess.lines import LineIndex, index_file, read_lines
 from telechat_runtime.preprocess.mindrecord import MAX_SHARDS, DatasetWriter

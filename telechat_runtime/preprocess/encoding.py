@@ -9,14 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
 from telechat_runtime.errors import DataError
-from telechat_runtime.node.predict.tokens import SPECIAL_TOKENS
-from telechat_runtime.preprocess.records import (
-    REQUIRED_TOKENS,
-    MalformedError,
-    Piece,
-    Shape,
-    parse_record,
-)
+from telechat_runtime.node.programs.predict.tokens import SPECIAL_TOKENS
+from telechat_runtime.preprocess.records import REQUIRED_TOKENS, MalformedError, Piece, Shape, parse_record
 
 Encode = Callable[[List[str]], List[List[int]]]
 

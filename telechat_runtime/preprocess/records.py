@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Dict, List, Tuple
 
-from telechat_runtime.node.predict.tokens import BOT, END, SYSTEM, USER
+from telechat_runtime.node.programs.predict.tokens import BOT, END, SYSTEM, USER
 
 START, PAD = "<_start>", "<_pad>"
 _ROLES = {"user": USER, "bot": BOT}

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
 from telechat_runtime.errors import PreflightError
-from telechat_runtime.node.processes import Identity, identify, is_alive
-from telechat_runtime.node.state import write_file
+from telechat_runtime.node.supervision.processes import Identity, identify, is_alive
+from telechat_runtime.node.supervision.state import write_file
 from telechat_runtime.upgrade.history import Event, History, history_of, parse_events, stands_for
-from telechat_runtime.upgrade.page import render_page
+from telechat_runtime.upgrade.html import render_page
 from telechat_runtime.upgrade.report import make_report
 
 _FOLDER_MODE = 0o700

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lab.vendor import faults
-from telechat_runtime.node.hccn import parse_answers, parse_ping
+from telechat_runtime.node.facts.hccn import parse_answers, parse_ping
 from tests.unit.lab.vendor.conftest import lasting_server, running_server, runs, zips
 
 __all__ = ["lasting_server", "running_server", "runs", "zips"]

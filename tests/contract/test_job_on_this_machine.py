@@ -17,7 +17,7 @@ from typing import Any, Dict, List
 
 import pytest
 
-from tests.this_machine import write_inventory
+from tests.support.this_machine import write_inventory
 
 PROGRAM = [sys.executable, "-m", "telechat_runtime"]
 TREE_PROGRAM = """\

@@ -20,8 +20,8 @@ from typing import Any, Dict, Iterator, List
 import asyncssh
 import pytest
 
-from tests.this_machine import free_port
-from tests.unit.telechat_runtime.ssh.server import Server
+from tests.support.ssh_server import Server
+from tests.support.this_machine import free_port
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="PID namespaces need root")
 ROOT = Path(__file__).parents[2]
@@ -65,7 +65,7 @@ class Cluster:
         (self.folder / "runtime.py").write_text(
             f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom telechat_runtime.cli.main import main\nmain()\n"
         )
-        stand_in = (ROOT / "tests/unit/telechat_runtime/node/msrun_stand_in.py").read_text()
+        stand_in = (ROOT / "tests/support/msrun_stand_in.py").read_text()
         (self.folder / "bin" / "msrun").write_text(f"#!{sys.executable}\n{stand_in}")
         (self.folder / "bin" / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
         for name in ("msrun", "python3"):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from telechat_runtime.node import chips
+from telechat_runtime.node.facts import chips
 
 ROOT = Path(__file__).parents[2]
 OUTPUTS = sorted((ROOT / "tests/unit/plugins/module_utils/npu_smi_outputs").glob("*.txt"))

@@ -15,7 +15,7 @@ from typing import Any, Dict, List
 import pytest
 
 from tests.contract.test_job_over_ssh import ROOT, Cluster, cluster
-from tests.unit.telechat_runtime.node.local_node import is_running, wait_until
+from tests.support.local_node import is_running, wait_until
 
 __all__ = ["cluster"]
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="PID namespaces need root")
@@ -24,7 +24,7 @@ TRAINING = f"""\
 import json, os, re, struct, sys, time
 from pathlib import Path
 sys.path.insert(0, {str(ROOT)!r})
-from tests.unit.telechat_runtime.node.checkpoint_files import Tensor, floats, read_checkpoint, write_checkpoint
+from tests.support.checkpoint_files import Tensor, floats, read_checkpoint, write_checkpoint
 rank, world_size = (int(os.environ[name]) for name in ("RANK_ID", "MS_WORKER_NUM"))
 config = Path(sys.argv[sys.argv.index("--config") + 1]).read_text()
 name = re.search(r"^resume_training: (\\S+)", config, re.MULTILINE)

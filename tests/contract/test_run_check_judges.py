@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telechat_runtime.node.check import judge
+from telechat_runtime.node.programs.check import judge
 
 PLUGINS = str(Path(__file__).parents[2] / "plugins" / "module_utils")
 if PLUGINS not in ansible.module_utils.__path__:

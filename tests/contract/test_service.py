@@ -12,9 +12,9 @@ import ansible.module_utils
 import pytest
 
 from plugins.action import node_upgrade as action
-from telechat_runtime.job import JobPaths
+from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.node import service
-from telechat_runtime.upgrade import looks
+from telechat_runtime.upgrade import observe
 from tests.contract.test_job_over_ssh import Cluster, cluster
 
 ROOT = Path(__file__).parents[2]
@@ -106,8 +106,8 @@ def test_what_an_upgrade_writes_is_where_and_what_the_jobs_look_for(
 
 
 def test_both_sides_have_the_same_states_and_kinds() -> None:
-    assert looks.ACTIVE == node_upgrade.ACTIVE
-    assert (looks._UPGRADE, node_upgrade.MAINTENANCE) == (node_upgrade.UPGRADE, service.MAINTENANCE)
+    assert observe.ACTIVE == node_upgrade.ACTIVE
+    assert (observe._UPGRADE, node_upgrade.MAINTENANCE) == (node_upgrade.UPGRADE, service.MAINTENANCE)
     assert {node_upgrade.UPGRADE, node_upgrade.MAINTENANCE} == set(service._KINDS)
 
 

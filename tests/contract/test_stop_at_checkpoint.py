@@ -18,7 +18,7 @@ import pytest
 
 from tests.contract.test_job_over_ssh import Cluster, cluster
 from tests.contract.test_resume import CUT, begun, training
-from tests.unit.telechat_runtime.node.local_node import wait_until
+from tests.support.local_node import wait_until
 
 __all__ = ["cluster", "training"]
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="PID namespaces need root")

@@ -10,8 +10,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telechat_runtime import version_order
-from telechat_runtime.version_rows import load_matrix
+from telechat_runtime.versions import order
+from telechat_runtime.versions.matrix import load_matrix
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,4 +47,4 @@ def key_of(order: Any, name: str, text: str) -> Any:
 
 @given(st.one_of(TEXTS, KNOWN, st.text(max_size=12)))
 def test_both_sides_make_the_same_key_of_a_version(text: str) -> None:
-    assert key_of(version_order, "ascend_key", text) == key_of(SERVER, "version_key", text)
+    assert key_of(order, "ascend_key", text) == key_of(SERVER, "version_key", text)

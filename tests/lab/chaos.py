@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from telechat_runtime.logs import Step, parse_line
+from telechat_runtime.job.training_log import Step, parse_line
 from tests.lab.site import PATIENCE, ROOT, Site
 
 RECORDS = ROOT / "build" / "chaos"

@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.this_machine import write_inventory
-from tests.unit.telechat_runtime.node.checkpoint_files import (
+from tests.support.checkpoint_files import (
     Cut,
     Tensor,
     bfloats,
@@ -24,6 +23,7 @@ from tests.unit.telechat_runtime.node.checkpoint_files import (
     write_checkpoint,
     write_strategies,
 )
+from tests.support.this_machine import write_inventory
 
 pytestmark = pytest.mark.cpu
 

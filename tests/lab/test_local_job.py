@@ -16,15 +16,15 @@ from typing import Any
 
 import pytest
 
-from telechat_runtime.logs import Step, parse_line
-from tests.this_machine import free_port
+from telechat_runtime.job.training_log import Step, parse_line
+from tests.support.this_machine import free_port
 
 pytestmark = pytest.mark.cpu
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "lab" / "workload" / "finetune_tiny.yaml"
 SHIM = ROOT / "lab" / "workload" / "cpu_shim"
-ENTRY = ROOT / "telechat_runtime" / "node" / "run_mindformer.py"
+ENTRY = ROOT / "telechat_runtime" / "node" / "programs" / "run_mindformer.py"
 LONG = 500  # epochs: it is stopped long before
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.this_machine import write_inventory
+from tests.support.this_machine import write_inventory
 
 pytestmark = pytest.mark.cpu
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from telechat_runtime.node.mindrecord import look
+from telechat_runtime.node.facts.mindrecord import look
 
 pytestmark = pytest.mark.cpu
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.this_machine import write_inventory
+from tests.support.this_machine import write_inventory
 
 pytestmark = pytest.mark.cpu
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from telechat_runtime.node.mindrecord import look
+from telechat_runtime.node.facts.mindrecord import look
 
 pytestmark = pytest.mark.cpu
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from telechat_runtime.config import overlay
-from telechat_runtime.spec import parse_override
-from tests.this_machine import write_inventory
+from telechat_runtime.job.options import parse_override
+from telechat_runtime.training.overlay import overlay
+from tests.support.this_machine import write_inventory
 
 pytestmark = pytest.mark.cpu
 
@@ -67,7 +67,7 @@ from mindformers import build_context
 from mindformers.core.parallel_config import build_parallel_config
 from mindformers.tools.register import MindFormerConfig
 from mindspore import save_checkpoint, set_seed
-from telechat_runtime.node.predict.model import model_classes
+from telechat_runtime.node.programs.predict.model import model_classes
 set_seed(1)
 config = MindFormerConfig(sys.argv[1])
 build_context(config)

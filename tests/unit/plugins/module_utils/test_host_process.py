@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from ansible.module_utils import host_process
 
-from tests.unit.telechat_runtime.node.local_node import wait_until
+from tests.support.local_node import wait_until
 
 
 @pytest.fixture

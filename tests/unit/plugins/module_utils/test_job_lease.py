@@ -5,8 +5,8 @@ import json
 import pytest
 from ansible.module_utils.job_lease import holder, lease
 
-from telechat_runtime.job import JobPaths
-from telechat_runtime.node import lease as runtime
+from telechat_runtime.job.paths import JobPaths
+from telechat_runtime.node.supervision import lease as runtime
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ import pytest
 
 from telechat_runtime.cli import run_job
 from telechat_runtime.cli.main import cli
+from telechat_runtime.cluster.inventory import Clusters
 from telechat_runtime.errors import PreflightError, UsageError
-from telechat_runtime.events import NodeOutcome
-from telechat_runtime.inventory import Clusters
-from telechat_runtime.job import JobState
-from telechat_runtime.plan import JobPlan
-from telechat_runtime.report import Report
-from tests.unit.telechat_runtime.test_convert import WEIGHTS, Site
+from telechat_runtime.job.events import NodeOutcome
+from telechat_runtime.job.report import Report
+from telechat_runtime.job.state import JobState
+from telechat_runtime.plan.plan import JobPlan
+from tests.unit.telechat_runtime.checkpoints.test_convert import WEIGHTS, Site
 
 STRATEGIES = [{"s_rank_0.ckpt": "AA=="}, {"s_rank_8.ckpt": "BB=="}]
 LAYOUT = ["--model", "7b", "--dataset", "/mnt/data", "--dp", "8", "--mp", "2", "--pp", "1"]

@@ -10,14 +10,14 @@ from typing import Any, Callable, Dict, Iterator
 import pytest
 from click.testing import CliRunner, Result
 
-from telechat_runtime.cache import cache_folder
 from telechat_runtime.cli.main import cli
+from telechat_runtime.cluster.topology import Cluster
 from telechat_runtime.errors import UnreachableError
-from telechat_runtime.node_client import NodeClient
-from telechat_runtime.node_zipapp import build
-from telechat_runtime.topology import Cluster
-from tests.unit.telechat_runtime.node_answers import examined, inside, server
-from tests.unit.telechat_runtime.scripted_transport import ScriptedTransport
+from telechat_runtime.local_folders import cache_folder
+from telechat_runtime.remote.client import NodeClient
+from telechat_runtime.zipapp import build
+from tests.support.node_answers import examined, inside, server
+from tests.support.scripted_transport import ScriptedTransport
 
 Nodes = Callable[..., Result]
 

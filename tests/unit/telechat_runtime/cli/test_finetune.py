@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from telechat_runtime.cli import finetune as command
 from telechat_runtime.cli.main import cli
 from telechat_runtime.errors import SpecError
-from telechat_runtime.finetune_spec import FinetuneSpec
-from telechat_runtime.spec import Override
+from telechat_runtime.finetune.spec import FinetuneSpec
+from telechat_runtime.job.options import Override
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> List[FinetuneSpec]:
     """Return the specs that reach the use case, which is not run."""
     specs: List[FinetuneSpec] = []
     at = SimpleNamespace(cluster=None, clients={}, interrupt=None)
-    monkeypatch.setattr(command, "prepare", lambda spec, *_rest, **_more: specs.append(spec))
+    monkeypatch.setattr(command, "plan_finetune", lambda spec, *_rest, **_more: specs.append(spec))
     monkeypatch.setattr(command, "run_job", lambda _request, plan, **_more: plan(at))
     return specs
 

@@ -12,7 +12,7 @@ import pytest
 
 from telechat_runtime.cli.predict import predict
 from telechat_runtime.errors import SpecError, TelechatError, UsageError
-from telechat_runtime.predict_spec import MAX_INPUT_BYTES
+from telechat_runtime.predict.spec import MAX_INPUT_BYTES
 
 CONFIG = ["--config", "predict.yaml"]
 

@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from telechat_runtime.cli import stop as command
 from telechat_runtime.cli.main import cli
 from telechat_runtime.errors import UsageError
-from telechat_runtime.fleet_status import StopResult
-from telechat_runtime.resume_choice import Resume
-from telechat_runtime.stop_at_checkpoint import CheckpointStop, Stopping
+from telechat_runtime.finetune.checkpoint_stop import CheckpointStop, Stopping
+from telechat_runtime.finetune.latest_checkpoint import Resume
+from telechat_runtime.run.status import StopResult
 
 STEP_4 = Resume(job_id="week-1", number=4, epoch=2, name="", links={})
 

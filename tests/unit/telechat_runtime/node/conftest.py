@@ -6,7 +6,7 @@ from typing import Iterator
 
 import pytest
 
-from tests.unit.telechat_runtime.node.local_node import LocalNode
+from tests.support.local_node import LocalNode
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 
 from telechat_runtime.errors import UsageError
 from telechat_runtime.node.checkpoint_info import look
-from tests.unit.telechat_runtime.node.checkpoint_files import Cut, floats, write_checkpoint, write_strategies
-from tests.unit.telechat_runtime.node.local_node import LocalNode
+from tests.support.checkpoint_files import Cut, floats, write_checkpoint, write_strategies
+from tests.support.local_node import LocalNode
 
 MODEL = {"a.weight": floats((8, 4)), "b.weight": floats((4,))}
 LORA = {"a.mindpet_delta_lora_a": floats((2, 4)), "a.mindpet_delta_lora_b": floats((8, 2))}
@@ -81,7 +81,7 @@ def test_an_output_that_can_not_take_the_result(tmp_path: Path, monkeypatch: pyt
     under_a_file = {**asked(tmp_path, scaling=2), "output": str(tmp_path / "w.ckpt/out")}
     assert look(under_a_file)["problem"] == f"{tmp_path}/w.ckpt is no folder that can be written: give another --output"
     monkeypatch.setattr("shutil.disk_usage", lambda _path: SimpleNamespace(free=1 << 30))
-    monkeypatch.setattr("telechat_runtime.node.checkpoints.merge_lora.file_size", lambda _path: 3 << 30)
+    monkeypatch.setattr("telechat_runtime.node.programs.checkpoints.merge_lora.file_size", lambda _path: 3 << 30)
     assert look(asked(tmp_path, scaling=2))["problem"] == f"{tmp_path} has 1.0 GiB free, but 3.0 GiB are needed"
 
 

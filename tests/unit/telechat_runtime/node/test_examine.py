@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from tests.unit.telechat_runtime.node.local_node import LocalNode
+from tests.support.local_node import LocalNode
 
 
 def test_only_the_sections_that_were_asked_for(node: LocalNode) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from telechat_runtime.errors import UsageError
 from telechat_runtime.node.job_output import look
-from tests.unit.telechat_runtime.node.checkpoint_files import Cut, write_strategies
-from tests.unit.telechat_runtime.node.local_node import LocalNode
+from tests.support.checkpoint_files import Cut, write_strategies
+from tests.support.local_node import LocalNode
 
 MAKE = "mkdir -p output/checkpoint/rank_0 output/checkpoint/rank_1 output/strategy"
 

@@ -10,10 +10,11 @@ from typing import Any, Dict, Iterator, List
 
 import pytest
 
-from telechat_runtime.job import JobPaths
-from telechat_runtime.node import lease, probe
-from tests.unit.telechat_runtime.node.local_node import LocalNode
-from tests.unit.telechat_runtime.node.mindrecord_file import write
+from telechat_runtime.job.paths import JobPaths
+from telechat_runtime.node import probe
+from telechat_runtime.node.supervision import lease
+from tests.support.local_node import LocalNode
+from tests.support.mindrecord_file import write
 
 
 def answer(root: Path, **request: Any) -> Dict[str, Any]:

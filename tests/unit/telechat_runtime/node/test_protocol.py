@@ -11,7 +11,7 @@ from typing import List
 
 import pytest
 
-from tests.unit.telechat_runtime.node.local_node import CHECKOUT, LocalNode
+from tests.support.local_node import CHECKOUT, LocalNode
 
 
 def node_command(*words: str, stdin: str = "{}") -> subprocess.CompletedProcess[str]:

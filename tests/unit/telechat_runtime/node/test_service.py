@@ -10,9 +10,9 @@ from typing import Any, Dict
 import pytest
 
 from telechat_runtime.errors import PreflightError, UsageError
-from telechat_runtime.job import JobPaths
+from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.node import service
-from tests.unit.telechat_runtime.node.local_node import LocalNode
+from tests.support.local_node import LocalNode
 
 
 def ask(root: Path, **wish: Any) -> Dict[str, Any]:

@@ -13,9 +13,9 @@ from typing import Any, Dict
 import pytest
 
 from telechat_runtime.errors import PreflightError, UsageError
-from telechat_runtime.job import JobPaths
-from telechat_runtime.node import lease, processes
-from tests.unit.telechat_runtime.node.local_node import CHECKOUT, Answer, LocalNode, is_running, wait_until
+from telechat_runtime.job.paths import JobPaths
+from telechat_runtime.node.supervision import lease, processes
+from tests.support.local_node import CHECKOUT, Answer, LocalNode, is_running, wait_until
 
 FOREVER = "echo up; exec sleep 600"
 

@@ -6,9 +6,11 @@ from typing import Any, Dict, List
 
 import pytest
 
-from telechat_runtime.job import JobPaths, JobState
-from telechat_runtime.node import lease, status
-from telechat_runtime.node.state import NodeJob, write_state
+from telechat_runtime.job.paths import JobPaths
+from telechat_runtime.job.state import JobState
+from telechat_runtime.node import status
+from telechat_runtime.node.supervision import lease
+from telechat_runtime.node.supervision.state import NodeJob, write_state
 
 
 def a_job(root: Path, job_id: str, started: str, job_state: JobState = JobState.SUCCEEDED) -> JobPaths:

@@ -12,11 +12,12 @@ from typing import Any, Dict, List
 import pytest
 
 from telechat_runtime.errors import PreflightError, UsageError
-from telechat_runtime.job import JobPaths
-from telechat_runtime.node import processes, stop
-from telechat_runtime.node.processes import JOB_ID_VARIABLE
-from telechat_runtime.node.state import NodeJob
-from tests.unit.telechat_runtime.node.local_node import CHECKOUT, LocalNode, is_running, wait_until
+from telechat_runtime.job.paths import JobPaths
+from telechat_runtime.node import stop
+from telechat_runtime.node.supervision import processes
+from telechat_runtime.node.supervision.processes import JOB_ID_VARIABLE
+from telechat_runtime.node.supervision.state import NodeJob
+from tests.support.local_node import CHECKOUT, LocalNode, is_running, wait_until
 
 FOREVER = "echo up; exec sleep 600"
 

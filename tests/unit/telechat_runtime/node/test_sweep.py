@@ -12,10 +12,11 @@ from typing import Any, Dict, Iterator, List
 
 import pytest
 
-from telechat_runtime.node import npu_memory, processes
 from telechat_runtime.node import sweep as sweep_module
-from telechat_runtime.node.processes import JOB_ID_VARIABLE
-from tests.unit.telechat_runtime.node.local_node import LocalNode, is_running, wait_until
+from telechat_runtime.node.facts import npu_memory
+from telechat_runtime.node.supervision import processes
+from telechat_runtime.node.supervision.processes import JOB_ID_VARIABLE
+from tests.support.local_node import LocalNode, is_running, wait_until
 
 
 def sweep(node: LocalNode, **request: Any) -> List[Dict[str, Any]]:

@@ -11,9 +11,9 @@ from typing import Any, Dict, List
 
 import pytest
 
-from telechat_runtime import __version__, node_zipapp
+from telechat_runtime import __version__, zipapp
 from telechat_runtime.node import versions
-from tests.unit.telechat_runtime.node.local_node import LocalNode
+from tests.support.local_node import LocalNode
 
 DRIVER = "Version=24.1.rc3\nascendhal_version=7.35.23\ncompatible_version_fw=[7.0.0,7.5.99]\npackage_version=24.1.rc3\n"
 FIRMWARE = "Version=7.5.0.1.129\npackage_version=24.1.rc3\ncompatible_version_drv=[24.1,24.1.]\n"
@@ -112,7 +112,7 @@ def test_the_answer_is_judged(packages: Dict[str, str]) -> None:
 
 def test_the_command_answers_and_names_the_zipapp_that_it_is(node: LocalNode, tmp_path: Path) -> None:
     assert node.call("versions").document["runtime"] == {"version": __version__, "sha256": None}
-    path, sha256 = node_zipapp.build(tmp_path)
+    path, sha256 = zipapp.build(tmp_path)
     argv = [sys.executable, "-I", "-S", str(path), "node", "versions"]
     done = subprocess.run(argv, input="{}", capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["runtime"] == {"version": __version__, "sha256": sha256}

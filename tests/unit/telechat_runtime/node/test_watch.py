@@ -8,8 +8,9 @@ import subprocess
 import sys
 from typing import Any, Dict, List
 
-from telechat_runtime.node import processes, watch
-from tests.unit.telechat_runtime.node.local_node import CHECKOUT, LocalNode, wait_until
+from telechat_runtime.node import watch
+from telechat_runtime.node.supervision import processes
+from tests.support.local_node import CHECKOUT, LocalNode, wait_until
 
 LINES = 500
 WRITE_LINES = f"i=0; while [ $i -lt {LINES} ]; do echo line $i; i=$((i+1)); done; printf 'no end'"

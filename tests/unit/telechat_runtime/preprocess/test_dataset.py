@@ -18,7 +18,7 @@ from telechat_runtime.preprocess.dataset import MANIFEST, OnError, PreprocessSpe
 from telechat_runtime.preprocess.encoding import Vocabulary
 from telechat_runtime.preprocess.records import Shape
 from telechat_runtime.preprocess.rows import Row
-from tests.unit.telechat_runtime.preprocess.words import VOCABULARY, encode
+from tests.support.words import VOCABULARY, encode
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from telechat_runtime.preprocess.encoding import Encoder
 from telechat_runtime.preprocess.records import Shape
 from telechat_runtime.preprocess.rows import IGNORED, RowFiller, samples
-from tests.unit.telechat_runtime.preprocess.words import ID, VOCABULARY, encode, ids
+from tests.support.words import ID, VOCABULARY, encode, ids
 
 Rows = List[Tuple[List[int], List[int]]]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from telechat_runtime.upgrade.record import Record
-from tests.unit.telechat_runtime.upgrade.telechat_run import StandIn
-from tests.unit.telechat_runtime.upgrade.told_events import CAMPAIGN
+from tests.support.upgrade_events import CAMPAIGN
+from tests.support.upgrade_telechat_run import StandIn
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from telechat_runtime.upgrade.history import GOOD, IN_PROGRESS, PLANNED, REFUSED, ROLLED_BACK, SKIPPED
 from telechat_runtime.upgrade.plan import Settings
-from tests.unit.telechat_runtime.upgrade.simulated_campaign import Campaign, Node
+from tests.support.simulated_campaign import Campaign, Node
 
 # More runs than any campaign needs that nobody kills: each loses a whole batch at most.
 ENOUGH_RUNS = 30

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional
 import pytest
 
 from telechat_runtime.upgrade.history import History, history_of, parse_events, stands_for, verdict_lines
-from tests.unit.telechat_runtime.upgrade.told_events import (
+from tests.support.upgrade_events import (
     CAMPAIGN,
     CONTROLLER,
     NEW,

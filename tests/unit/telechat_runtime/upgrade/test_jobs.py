@@ -8,8 +8,8 @@ import pytest
 
 from telechat_runtime.upgrade.jobs import resume_jobs, stop_jobs
 from telechat_runtime.upgrade.record import Record
-from tests.unit.telechat_runtime.upgrade.telechat_run import StandIn
-from tests.unit.telechat_runtime.upgrade.told_events import CONTROLLER, back, out, plan
+from tests.support.upgrade_events import CONTROLLER, back, out, plan
+from tests.support.upgrade_telechat_run import StandIn
 
 COMMON = ["-i", "hosts.yml", "--group", "ascend"]
 STOP = ["-m", "telechat_runtime", "stop", "week-1", "--at-checkpoint", "--checkpoint-timeout", "60", "--json", *COMMON]

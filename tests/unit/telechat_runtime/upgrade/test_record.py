@@ -13,7 +13,7 @@ import pytest
 
 from telechat_runtime.errors import PreflightError
 from telechat_runtime.upgrade.record import Record, now, open_record, take_control, unfinished
-from tests.unit.telechat_runtime.upgrade.told_events import CONTROLLER, RELEASE, done, plan
+from tests.support.upgrade_events import CONTROLLER, RELEASE, done, plan
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from telechat_runtime.upgrade.smoke import pairs, smoke_jobs
-from tests.unit.telechat_runtime.upgrade.telechat_run import StandIn
+from tests.support.upgrade_telechat_run import StandIn
 
 WORDS = ["finetune", "--config", "tiny.yaml"]
 

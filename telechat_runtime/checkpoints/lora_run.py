@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a finished LoRA run says of itself, and whether it can be merged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
+
+from telechat_runtime.cluster.topology import Node
+from telechat_runtime.errors import ConfigError, PreflightError
+from telechat_runtime.job.state import JobState
+from telechat_runtime.training.overlay import config_values
+
+CHECKPOINT_FOLDERS = ("checkpoint_network", "checkpoint")
+# parallel_mode of MindFormers, by number or name: without semi-auto parallel every rank holds the whole model.
+_CUTTING_MODES = ("1", "2", "3", "semi_auto_parallel", "auto_parallel", "hybrid_parallel")
+_SCALING = ("lora_alpha", "lora_rank")
+
+
+@dataclass(frozen=True)
+class JobOutput:
+    """A node's answer to `node job-output`; without a `state` the job was never there.
+
+    `strategy` has the files (name: base64), `checkpoints` the ranks that each folder below `folder` has.
+    """
+
+    state: Optional[JobState]
+    config: Optional[str]
+    folder: str
+    strategy: Mapping[str, str]
+    checkpoints: Mapping[str, Sequence[int]]
+
+
+@dataclass(frozen=True)
+class LoraRun:
+    """What a merge takes from a run; a strategy of None means that every rank holds the whole model."""
+
+    scaling: float
+    checkpoint: str
+    strategy: Optional[Dict[str, str]]
+    elsewhere: Tuple[Tuple[str, Tuple[int, ...]], ...]
+
+
+def parse_job_output(node: Node, answer: Mapping[str, Any]) -> JobOutput:
+    """Read a node's answer. Raises PreflightError when it is not what the protocol says."""
+    try:
+        return JobOutput(
+            state=JobState(answer["state"]) if answer["state"] else None,
+            config=answer["config"],
+            folder=answer["output"] or "",
+            strategy=dict(answer["strategy"]),
+            checkpoints={name: tuple(ranks) for name, ranks in answer["checkpoints"].items()},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise PreflightError(
+            f"{node.name}: the answer to job-output lacks {error}",
+            next_step="bring the node's runtime to this version: run site.yml again",
+        ) from error
+
+
+def gathered_strategy(job: str, outputs: Mapping[str, JobOutput]) -> Dict[str, str]:
+    """Return the strategy files that a job left on all nodes. Raises PreflightError when there is none."""
+    _check_there(job, outputs)
+    files: Dict[str, str] = {}
+    for output in outputs.values():
+        for name, content in output.strategy.items():
+            if content not in files.values():
+                files.setdefault(name, content)
+    if not files:
+        raise PreflightError(
+            f"job {job} left no strategy files in {_folder(outputs)}/strategy on {', '.join(outputs)}",
+            next_step="only runs with parallel_mode 1 (semi-auto parallel) save them; others keep the model whole",
+        )
+    return files
+
+
+def lora_run(job: str, master: str, outputs: Mapping[str, JobOutput], scaling: Optional[float]) -> LoraRun:
+    """Judge a run by its yaml and what it left on the nodes; `scaling` goes before the yaml's.
+
+    Raises PreflightError or ConfigError for a run that can't be merged, with the reason.
+    """
+    _check_there(job, outputs)
+    own = outputs[master]
+    if own.state is None:
+        raise PreflightError(f"{master}: it was no node of job {job}", next_step="use the job's own --limit")
+    if not own.state.is_terminal:
+        raise PreflightError(f"{master}: job {job} is {own.state}; its checkpoints are still being written")
+    source = f"work/config.yaml of job {job}"
+    if own.config is None:
+        raise PreflightError(
+            f"{master}: {source} can't be read", next_step="give --checkpoint, --strategy, --lora-scaling"
+        )
+    values = config_values(own.config, source=source)
+    pet = _section(values, "model", "model_config", "pet_config")
+    if not pet:
+        raise ConfigError(f"{source} has no model.model_config.pet_config: it was no LoRA run")
+    cut = is_cut(values)
+    if cut:
+        _check_all_saved(job, values)
+    name = next((name for name in CHECKPOINT_FOLDERS if own.checkpoints.get(name)), None)
+    if name is None:
+        raise PreflightError(f"{master}: {own.folder} holds no checkpoint of job {job}: it saved none, or elsewhere")
+    others = {node: set(output.checkpoints.get(name, ())) for node, output in outputs.items() if node != master}
+    return LoraRun(
+        scaling=_scaling(pet, source) if scaling is None else scaling,
+        checkpoint=f"{own.folder}/{name}",
+        strategy=gathered_strategy(job, outputs) if cut else None,
+        elsewhere=tuple((node, tuple(sorted(ranks - set(own.checkpoints[name])))) for node, ranks in others.items()),
+    )
+
+
+def is_cut(values: Mapping[str, Any]) -> bool:
+    """Tell whether a run by that yaml cuts the model over its cards, and so saves strategy files."""
+    mode = str(_section(values, "parallel").get("parallel_mode", "0")).lower()
+    return bool(values.get("use_parallel")) and mode in _CUTTING_MODES
+
+
+def _check_there(job: str, outputs: Mapping[str, JobOutput]) -> None:
+    if all(output.state is None for output in outputs.values()):
+        raise PreflightError(f"no job {job} on {', '.join(outputs)}", next_step="list the jobs: telechat-run status")
+
+
+def _folder(outputs: Mapping[str, JobOutput]) -> str:
+    return next(output.folder for output in outputs.values() if output.state is not None)
+
+
+def _check_all_saved(job: str, values: Mapping[str, Any]) -> None:
+    said = _section(values, "parallel", "strategy_ckpt_config").get("only_trainable_params")
+    if said is False:
+        return
+    shown = "is not set, which means True" if said is None else f"is {said}"
+    raise PreflightError(
+        f"job {job} saved the strategy of its trainable parameters only (parallel.strategy_ckpt_config."
+        f"only_trainable_params {shown}), so nobody can tell how the base weights were cut",
+        next_step="train again by `telechat-run finetune --method lora`, which saves the whole strategy; "
+        "or give strategy files of the same layout: merge-lora --checkpoint … --strategy …",
+    )
+
+
+def _scaling(pet: Mapping[str, Any], source: str) -> float:
+    alpha, rank = (pet.get(name) for name in _SCALING)
+    if not all(isinstance(value, (int, float)) and value > 0 for value in (alpha, rank)):
+        raise ConfigError(
+            f"{source} has lora_alpha {alpha!r} and lora_rank {rank!r}, whose quotient is the scaling",
+            next_step="give it with --lora-scaling",
+        )
+    return float(alpha) / float(rank)  # type: ignore[arg-type]
+
+
+def _section(values: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
+    here: Any = values
+    for key in keys:
+        here = here.get(key) if isinstance(here, Mapping) else None
+    return here if isinstance(here, Mapping) else {}

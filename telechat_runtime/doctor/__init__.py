@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Examines the nodes of a fleet: facts, checks, what to do."""

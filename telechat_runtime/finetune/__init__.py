@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plans a finetune, resumes it from its latest checkpoint and restarts it after failures."""

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Asks Docker, on the server, which image the container of the jobs was made from and what that name means now."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any, Dict, List, Optional
+
+from telechat_runtime.node.facts.tool import ask_tool
+
+_SECONDS = 60
+
+
+def look(name: Optional[str]) -> Optional[Dict[str, Any]]:
+    """Return the container's state, image name and id, and the id that the name has now; None when Docker is silent.
+
+    A container that does not exist answers with state "missing".
+    """
+    if not name:
+        return None
+    found = _inspect(["container", "inspect", name])
+    if found is None:
+        return None
+    if not found:
+        return {"state": "missing", "image": None, "image_id": None, "wanted_id": None}
+    image = str(found.get("Config", {}).get("Image", ""))
+    wanted = _inspect(["image", "inspect", image])
+    return {
+        "state": str(found.get("State", {}).get("Status", "")),
+        "image": image,
+        "image_id": found.get("Image"),
+        "wanted_id": wanted.get("Id") if wanted else None,
+    }
+
+
+def _inspect(words: List[str]) -> Optional[Dict[str, Any]]:
+    """Return the one object, {} when there is none of that name, None when Docker gives no answer."""
+    try:
+        done = ask_tool(["docker", *words], seconds=_SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if done.returncode != 0:
+        return {} if "no such" in done.stderr.lower() else None
+    try:
+        documents = json.loads(done.stdout)
+    except ValueError:
+        return None
+    if isinstance(documents, list) and documents and isinstance(documents[0], dict):
+        return documents[0]
+    return None

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Why a job failed on this node: the failing process's own words, found in its log."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from typing import Dict, Iterable, List, NamedTuple, Optional
+
+from telechat_runtime.job.paths import JobPaths
+
+_TAIL_BYTES = 64 * 1024
+_REASON_LENGTH = 400
+# msrun's own words (mindspore/parallel/cluster/process_entity/_api.py, 2.4 to 2.7).
+_NAMED_BY_MSRUN = re.compile(r"Worker process (\d+) exit with exception(?:\. Error code: (-?\d+))?")
+# A Python exception's last line.
+_EXCEPTION = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit)\b.*")
+_LOGGED_ERROR = re.compile(r"\b(?:ERROR|CRITICAL)\b|: error: ")
+_UNKNOWN_EXIT_CODE = 1
+
+
+class Failure(NamedTuple):
+    """The rank that failed first on this node, if it can be told, and the reason."""
+
+    rank: Optional[int]
+    reason: str
+
+
+def of_worker(paths: JobPaths, rank: int, exit_code: int) -> Failure:
+    """Return why this worker failed; a negative exit code is a signal's number."""
+    lines = tail(paths.worker_log(rank))
+    said = reason_in(lines)
+    if exit_code < 0:
+        last = f"; the last error in its log: {said}" if said else ""
+        return Failure(rank=rank, reason=f"rank {rank} was killed by {_signal_name(-exit_code)}{last}")
+    if said:
+        return Failure(rank=rank, reason=f"rank {rank}: {said}")
+    last = last_line(lines)
+    end = f"its log ends with: {last}" if last else "its log is empty"
+    return Failure(rank=rank, reason=f"rank {rank} ended with exit code {exit_code}; {end}")
+
+
+def of_scheduler(paths: JobPaths, exit_code: int) -> Failure:
+    """Return why the scheduler failed."""
+    end = f"killed by {_signal_name(-exit_code)}" if exit_code < 0 else f"ended with exit code {exit_code}"
+    return Failure(rank=None, reason=f"the scheduler: {reason_in(tail(_scheduler_log(paths))) or end}")
+
+
+def of_job(paths: JobPaths, exit_code: Optional[int]) -> Failure:
+    """Return why the job failed when no process of it was seen to fail: whoever complains, from the top down."""
+    said = reason_in(tail(_scheduler_log(paths)))
+    if said:
+        return Failure(rank=None, reason=f"the scheduler: {said}")
+    for rank in ranks_with_logs(paths):
+        said = reason_in(tail(paths.worker_log(rank)))
+        if said:
+            return Failure(rank=rank, reason=f"rank {rank}: {said}")
+    # A worker that was over before anybody looked: msrun tells its exit code, and not its rank.
+    killed = next((code for code in named_by_msrun(paths).values() if code < 0), None)
+    if killed is not None:
+        return Failure(rank=None, reason=f"a worker was killed by {_signal_name(-killed)}")
+    lines = tail(_msrun_log(paths))
+    said = reason_in(lines) or last_line(lines)
+    end = "did not end" if exit_code is None else f"ended with exit code {exit_code}"
+    if exit_code is not None and exit_code < 0:
+        end = f"was killed by {_signal_name(-exit_code)}"
+    return Failure(rank=None, reason=f"msrun {end}{': ' if said else ''}{said}")
+
+
+def is_error(line: str) -> bool:
+    """Tell whether a line of a log reports an error."""
+    return bool(_EXCEPTION.match(line.strip()) or _LOGGED_ERROR.search(line))
+
+
+def reason_in(lines: Iterable[str]) -> str:
+    """Return what says most about a failure: the last exception, else the last logged error; or nothing.
+
+    MindSpore's exceptions often say what they have to say on the lines after their name, below a line of dashes.
+    """
+    exception = logged = ""
+    goes_on = False
+    for line in lines:
+        text = line.strip()
+        if _EXCEPTION.match(text):
+            exception, goes_on = text, text.endswith(":")
+        elif goes_on:
+            words = text.strip("- ")
+            exception, goes_on = f"{exception} {words}".rstrip(), not words
+        elif _LOGGED_ERROR.search(text):
+            logged = text
+    return (exception or logged)[:_REASON_LENGTH]
+
+
+def last_line(lines: Iterable[str]) -> str:
+    """Return the last line that is not blank, or nothing."""
+    return next((line.strip()[:_REASON_LENGTH] for line in reversed(list(lines)) if line.strip()), "")
+
+
+def named_by_msrun(paths: JobPaths) -> Dict[int, int]:
+    """Return the exit codes, by pid, of the workers that msrun saw fail; 1 where it tells none."""
+    named = (_NAMED_BY_MSRUN.search(line) for line in tail(_msrun_log(paths)))
+    return {int(match[1]): int(match[2] or _UNKNOWN_EXIT_CODE) for match in named if match}
+
+
+def ranks_with_logs(paths: JobPaths) -> List[int]:
+    """Return the ranks that have a log on this node, in order."""
+    found = (re.fullmatch(r"worker_(\d+)\.log", name) for name in os.listdir(paths.logs))
+    return sorted(int(match[1]) for match in found if match)
+
+
+def tail(path: str) -> List[str]:
+    """Return the last lines of a file, at most 64 KiB; none when it can't be read."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - _TAIL_BYTES))
+            return file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return []
+
+
+def _scheduler_log(paths: JobPaths) -> str:
+    return os.path.join(paths.logs, "scheduler.log")
+
+
+def _msrun_log(paths: JobPaths) -> str:
+    return os.path.join(paths.logs, "msrun.log")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

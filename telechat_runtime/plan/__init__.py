@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A job as a value: the commands, files and environment of every node."""

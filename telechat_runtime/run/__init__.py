@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a job of any kind: preflight, placement, launch, monitoring, its record."""

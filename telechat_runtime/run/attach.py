@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Follows a job that was started before, from any control machine with the inventory; it never stops one."""
+
+from __future__ import annotations
+
+import calendar
+import time
+from typing import Any, List, Mapping, Optional, Tuple
+
+from telechat_runtime.cluster.topology import Cluster, Node
+from telechat_runtime.errors import InterruptedByUserError, SpecError, UnreachableError
+from telechat_runtime.interrupt import Interrupt
+from telechat_runtime.job.events import Observer
+from telechat_runtime.job.paths import JobPaths
+from telechat_runtime.job.report import Report
+from telechat_runtime.job.state import JobState
+from telechat_runtime.plan.plan import JobPlan, NodePlan
+from telechat_runtime.remote.client import NodeClient
+from telechat_runtime.run.monitor import JobView
+from telechat_runtime.run.record import job_record
+from telechat_runtime.run.status import FleetJob, FleetStatus
+
+_TAIL_LINES = 20
+_TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def attach(
+    job: FleetJob,
+    plan: JobPlan,
+    clients: Mapping[str, NodeClient],
+    *,
+    observer: Observer,
+    interrupt: Interrupt,
+    all_ranks: bool = False,
+    heartbeat_timeout: Optional[float] = None,
+) -> Report:
+    """Follow the job, from the last lines of its logs on, to its end on all nodes, and return how it went.
+
+    Raises InterruptedByUserError on Ctrl-C: the job runs on.
+    """
+    view = JobView(plan, clients, observer)
+    silence = plan.options.heartbeat_timeout if heartbeat_timeout is None else heartbeat_timeout
+    ended = _ended_parts(job)
+    for name, part in ended:
+        view.take(name, {"event": "state", **part})
+    watch = view.watch(all_ranks=all_ranks, silence=silence, tail=_TAIL_LINES)
+    try:
+        while view.running():
+            if interrupt.requested:
+                raise InterruptedByUserError(
+                    f"job {job.job_id} runs on; nobody watches it any more",
+                    next_step=f"`telechat-run stop {job.job_id}` ends it",
+                )
+            item = watch.poll()
+            if item is not None:
+                view.take(*item)
+                if view.outcomes[item[0]].state.is_terminal:
+                    watch.ended(item[0])
+    finally:
+        watch.close()
+    if len(ended) == len(plan.nodes):
+        view.add_last_steps()
+    view.add_last_lines()
+    return view.report(_seconds(job), interrupted=False)
+
+
+def recorded_plan(
+    job: FleetJob, status: FleetStatus, cluster: Cluster, clients: Mapping[str, NodeClient], interrupt: Interrupt
+) -> JobPlan:
+    """Return the plan of a job as its nodes recorded it, without files and environment: enough to watch it.
+
+    Raises UnreachableError when a node of the job could not be asked, SpecError when one is not in the inventory.
+    """
+    record = job_record(job.job_id, clients, interrupt)
+    first = record.first
+    names = [identity["name"] for identity in first["nodes"]]
+    silent = [name for name in names if name in status.errors]
+    if silent:
+        raise UnreachableError("\n".join(status.errors[name].message for name in silent))
+    gone = [name for name in names if name not in record.nodes]
+    if gone:
+        raise SpecError(
+            f"{', '.join(gone)} of job {job.job_id} is not in the inventory, or has no record of it any more",
+            next_step="use the inventory, and no --limit, that the job was started with",
+        )
+    return JobPlan(
+        job_id=job.job_id,
+        owner=first["owner"],
+        kind=first["kind"],
+        workers_per_node=first["local_worker_num"],
+        master_addr=first["master_addr"],
+        master_port=first["master_port"],
+        options=record.options,
+        restarts=first["restarts"],
+        metric_rank=first["metric_rank"],
+        config_diff=first["config_diff"],
+        nodes=tuple(
+            _node_plan(node, record.nodes[node.name]["record"], job.job_id) for node in cluster.limited_to(names).nodes
+        ),
+    )
+
+
+def _ended_parts(job: FleetJob) -> List[Tuple[str, Mapping[str, Any]]]:
+    """Return the nodes' parts that have ended, the first to fail first: a failed one has no cause on another node."""
+    ended = [(name, part) for name, part in job.nodes.items() if JobState(part["state"]).is_terminal]
+    return sorted(ended, key=lambda named: (named[1]["state"] != JobState.FAILED, named[1]["ended"] or "~"))
+
+
+def _seconds(job: FleetJob) -> float:
+    """Return how long the job has taken, by its nodes' clocks where it has ended."""
+    ends = [part["ended"] for part in job.nodes.values() if part["ended"]]
+    is_over = len(ends) == len(job.nodes)
+    end = calendar.timegm(time.strptime(max(ends), _TIME_FORMAT)) if is_over else time.time()
+    return max(0.0, end - calendar.timegm(time.strptime(job.started, _TIME_FORMAT)))
+
+
+def _node_plan(node: Node, record: Mapping[str, Any], job_id: str) -> NodePlan:
+    return NodePlan(
+        node=node,
+        first_rank=record["first_rank"],
+        paths=JobPaths(record["job_root"], job_id),
+        argv=tuple(record["argv"]),
+        env=(),
+        path=tuple(record["path"]),
+        files=(),
+        output=record["output"],
+    )

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Chooses the nodes of a job among those that the user allows: free, reachable, their NPUs healthy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+
+from telechat_runtime.cluster.topology import ON_NPU, Cluster
+from telechat_runtime.errors import PreflightError, SpecError, TelechatError
+from telechat_runtime.fanout import FleetError, call_on_all
+from telechat_runtime.interrupt import Interrupt
+from telechat_runtime.job.options import JobOptions
+from telechat_runtime.plan.node_facts import parse_probe, probe_request, unfit
+from telechat_runtime.remote.client import NodeClient
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The nodes of a job, and a note for each that was left out, with the reason."""
+
+    cluster: Cluster
+    notes: Tuple[str, ...] = ()
+
+
+def allowed(cluster: Cluster, options: JobOptions) -> Cluster:
+    """Return the cluster without the nodes that the user excludes. Raises SpecError for a name it does not have."""
+    names = [node.name for node in cluster.nodes]
+    unknown = [name for name in options.exclude if name not in names]
+    if unknown:
+        raise SpecError(
+            f"--exclude {', '.join(unknown)}: no such node in the cluster", next_step=f"it has {', '.join(names)}"
+        )
+    left = [name for name in names if name not in options.exclude]
+    if not left:
+        raise SpecError("--exclude leaves no node")
+    if options.nodes is not None and options.nodes > len(left):
+        raise SpecError(f"--nodes {options.nodes} is more than the {len(left)} nodes that the job may use")
+    return cluster.limited_to(left) if len(left) < len(names) else cluster
+
+
+def place(
+    cluster: Cluster,
+    options: JobOptions,
+    clients: Mapping[str, NodeClient],
+    interrupt: Interrupt,
+    *,
+    first: Sequence[str] = (),
+) -> Placement:
+    """Return the nodes that the job gets; with a number wished, that many fit ones, those of `first` before others.
+
+    A node of `first` keeps its rank, and one that takes the place of an unfit one gets the rank of that. Without a
+    number no node is asked: all take part, and the plan is refused when one is not fit. Raises PreflightError when too
+    few are fit.
+    """
+    cluster = allowed(cluster, options)
+    if options.nodes is None:
+        return Placement(cluster)
+    why = _unfit_nodes(cluster, clients, interrupt, options)
+    names = [node.name for node in cluster.nodes]
+    fit = [name for name in names if name not in why]
+    left_out = [f"left out: {name}: {reason}" for name, reason in why.items()]
+    if len(fit) < options.nodes:
+        raise PreflightError(
+            "\n".join([f"--nodes {options.nodes}: {len(fit)} nodes are fit for the job", *left_out]),
+            next_step="ask for fewer, or mend these; nothing was started",
+        )
+    return Placement(cluster.seated(_seats(fit, list(first)[: options.nodes], options.nodes)), tuple(left_out))
+
+
+def _seats(fit: Sequence[str], first: Sequence[str], count: int) -> List[str]:
+    seats: List[Optional[str]] = [name if name in fit else None for name in first]
+    seats += [None] * (count - len(seats))
+    spare = [name for name in fit if name not in seats]
+    return [name if name is not None else spare.pop(0) for name in seats]
+
+
+def _unfit_nodes(
+    cluster: Cluster, clients: Mapping[str, NodeClient], interrupt: Interrupt, options: JobOptions
+) -> Dict[str, str]:
+    """Return why nodes can't take the job, by name."""
+    nodes = {node.name: node for node in cluster.nodes}
+    chips = cluster.device_target == ON_NPU
+
+    def ask(name: str) -> List[str]:
+        request = probe_request(nodes[name], paths=(), port=None, read=(), chips=chips)
+        answer = parse_probe(nodes[name], clients[name].probe(request))
+        return unfit(answer, options.npus_per_node or nodes[name].npu_count, out_of_service=options.out_of_service)
+
+    errors: Mapping[str, TelechatError] = {}
+    try:
+        answers = call_on_all(list(nodes), ask, doing="choosing nodes", interrupt=interrupt)
+    except FleetError as error:
+        answers, errors = error.results, error.errors
+    found = {name: "; ".join(problems) for name, problems in answers.items() if problems}
+    found.update({name: error.message.partition(": ")[2] or error.message for name, error in errors.items()})
+    return {name: found[name] for name in nodes if name in found}

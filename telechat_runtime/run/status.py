@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the nodes say of their jobs, put together per job; and which job a command means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from telechat_runtime.errors import SpecError, TelechatError
+from telechat_runtime.fanout import FleetError, call_on_all
+from telechat_runtime.interrupt import Interrupt
+from telechat_runtime.job.state import JobState
+from telechat_runtime.remote.client import NodeClient
+
+
+@dataclass(frozen=True)
+class FleetStatus:
+    """Every node's answer to `node status` by name, and why the others gave none."""
+
+    answers: Mapping[str, Mapping[str, Any]]
+    errors: Mapping[str, TelechatError]
+
+    def holders(self) -> Dict[str, Mapping[str, Any]]:
+        """Return the lease of each node that has one."""
+        return {name: answer["lease"] for name, answer in self.answers.items() if answer["lease"]}
+
+    def jobs(self) -> List[FleetJob]:
+        """Return the jobs of all nodes, the newest first."""
+        parts: Dict[str, Dict[str, Mapping[str, Any]]] = {}
+        for name, answer in self.answers.items():
+            for job in answer["jobs"]:
+                parts.setdefault(job["job_id"], {})[name] = job
+        jobs = [FleetJob(job_id=job_id, nodes=nodes) for job_id, nodes in parts.items()]
+        return sorted(jobs, key=lambda job: (job.started, job.job_id), reverse=True)
+
+    def job(self, job_id: str) -> FleetJob:
+        """Return one job. Raises SpecError for an id that no node knows."""
+        for job in self.jobs():
+            if job.job_id == job_id:
+                return job
+        if self.errors:
+            raise next(iter(self.errors.values()))
+        raise SpecError(f"no node has a job {job_id!r}", next_step="`telechat-run status` lists the jobs")
+
+    def as_dict(self) -> Dict[str, Any]:
+        """Return the status as data."""
+        return {
+            "nodes": {
+                **{name: {"lease": answer["lease"], "error": None} for name, answer in self.answers.items()},
+                **{name: {"lease": None, "error": str(error)} for name, error in self.errors.items()},
+            },
+            "jobs": [job.as_dict() for job in self.jobs()],
+        }
+
+
+@dataclass(frozen=True)
+class FleetJob:
+    """One job and its parts on the nodes, by node name."""
+
+    job_id: str
+    nodes: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def states(self) -> Dict[str, JobState]:
+        """The job's state on each node."""
+        return {name: JobState(part["state"]) for name, part in self.nodes.items()}
+
+    @property
+    def is_active(self) -> bool:
+        """Tell whether the job has still to end on some node."""
+        return any(not state.is_terminal for state in self.states.values())
+
+    @property
+    def state(self) -> JobState:
+        """The job's state as a whole: what has failed, has failed as a whole."""
+        states = set(self.states.values())
+        order = (JobState.FAILED, JobState.LOST, JobState.STOPPED, JobState.STARTING, JobState.RUNNING)
+        return next((state for state in order if state in states), JobState.SUCCEEDED)
+
+    @property
+    def kind(self) -> str:
+        """What it does: finetune, predict …."""
+        return str(next(iter(self.nodes.values()))["kind"])
+
+    @property
+    def owner(self) -> str:
+        """Who started it."""
+        return str(next(iter(self.nodes.values()))["owner"])
+
+    @property
+    def started(self) -> str:
+        """When it started, as the first node wrote it."""
+        return str(next(iter(self.nodes.values()))["started"])
+
+    def as_dict(self) -> Dict[str, Any]:
+        """Return the job as data."""
+        return {
+            "job_id": self.job_id,
+            "kind": self.kind,
+            "owner": self.owner,
+            "state": str(self.state),
+            "started": self.started,
+            "nodes": dict(self.nodes),
+        }
+
+
+def fleet_status(clients: Mapping[str, NodeClient], interrupt: Interrupt) -> FleetStatus:
+    """Ask all nodes; a node that can't answer is part of the status, not its end."""
+    try:
+        answers = call_on_all(
+            list(clients), lambda name: clients[name].status(), doing="asking the nodes", interrupt=interrupt
+        )
+    except FleetError as error:
+        return FleetStatus(answers=error.results, errors=error.errors)
+    return FleetStatus(answers=answers, errors={})
+
+
+def choose_job(status: FleetStatus, wanted: Optional[str], owner: str) -> FleetJob:
+    """Return the job of that id; without one, the only active job of `owner`. Raises SpecError."""
+    if wanted is not None:
+        return status.job(wanted)
+    active = [job for job in status.jobs() if job.is_active]
+    mine = [job for job in active if job.owner == owner]
+    if len(mine) == 1:
+        return mine[0]
+    listing = ", ".join(f"{job.job_id} ({job.owner})" for job in active) or "none at all"
+    raise SpecError(f"{len(mine)} jobs of {owner} are active; active are: {listing}", next_step="name the job's id")
+
+
+@dataclass(frozen=True)
+class StopResult:
+    """What a stop did: the state of each node afterwards, what outlived it, and which nodes could not be asked."""
+
+    job_id: str
+    answers: Mapping[str, Mapping[str, Any]]
+    errors: Mapping[str, TelechatError]
+
+    @property
+    def left(self) -> Tuple[Tuple[str, Sequence[int]], ...]:
+        """The process ids that still run, by node."""
+        return tuple((name, answer["left"]) for name, answer in self.answers.items() if answer.get("left"))
+
+
+def stop_job(
+    job: FleetJob, clients: Mapping[str, NodeClient], *, grace_seconds: float, by: str, interrupt: Interrupt
+) -> StopResult:
+    """Stop the job on every node that has a part of it; `by` is who asks for it."""
+
+    def stop(name: str) -> Dict[str, Any]:
+        client = clients[name]
+        return client.stop(job.job_id, client.node.job_root, grace_seconds, by=by)
+
+    try:
+        answers = call_on_all(list(job.nodes), stop, doing="stopping the job", interrupt=interrupt, finish=True)
+    except FleetError as error:
+        return StopResult(job_id=job.job_id, answers=error.results, errors=error.errors)
+    return StopResult(job_id=job.job_id, answers=answers, errors={})

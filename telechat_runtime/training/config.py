@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a MindFormers yaml says of a training, as far as the arithmetic before it needs to know."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
+
+from telechat_runtime.errors import ConfigError
+from telechat_runtime.training.layout import NAMES, Layout
+from telechat_runtime.training.memory import Recompute, StageMemory, Training, card_memory
+from telechat_runtime.training.model_shape import SHAPES, ModelShape, shape_of
+from telechat_runtime.training.pipeline import (
+    Pipeline,
+    Value,
+    adapted_counts,
+    new_offset,
+    offset_problem,
+    stage_counts,
+    stage_layers,
+)
+
+# parallel_mode 1, by number or by name: the one in which MindFormers cuts the model.
+_SEMI_AUTO_PARALLEL = ("1", "semi_auto_parallel")
+RECOMPUTE_LISTS = ("recompute", "select_recompute", "select_comm_recompute")
+DEFAULT_TARGET_MODULES = ".*wq|.*wk_v|.*wo"
+_DEFAULT_LORA_RANK = 8
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The pipeline of a layout: its layers in each stage, and the values of the yaml that are as long as it."""
+
+    pipeline: Pipeline
+    offset: Value
+    layers: Tuple[int, ...]
+    recompute: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """A training as its yaml has it; without a `shape` or a `seq_length` part of the arithmetic can't be done."""
+
+    layout: Layout
+    has_layout: bool
+    cuts_model: bool
+    shape: Optional[ModelShape]
+    architecture: str
+    seq_length: Optional[int]
+    training: Training
+    offset: Value
+    recompute: Mapping[str, Any]
+    fine_grain_interleave: int
+    load_balance: str
+
+    @property
+    def interleave(self) -> int:
+        """Runs of layers of each stage."""
+        return self.training.interleave
+
+    def stages(self, layout: Layout) -> Stages:
+        """Return the pipeline of a layout: as the yaml has it, or made anew when the layout has another one."""
+        if self.shape is None:
+            raise ValueError("a model of unknown shape has no stages")
+        old = Pipeline(layers=self.shape.layers, stages=self.layout.pp, interleave=self.interleave)
+        if layout.pp == self.layout.pp and not offset_problem(self.offset, old):
+            return Stages(old, self.offset, stage_layers(self.offset, old), self.recompute)
+        new = Pipeline(self.shape.layers, layout.pp, _interleave(self.shape.layers, layout.pp, self.interleave))
+        offset = new_offset(new)
+        layers = stage_layers(offset, new)
+        held = _stage_layers_or_even(self.offset, old)
+        recompute = {name: _adapted(value, held, layers) for name, value in self.recompute.items()}
+        return Stages(new, offset, layers, recompute)
+
+    def memory(self, layout: Layout) -> Optional[StageMemory]:
+        """Return the memory of the fullest card with that layout; None when the yaml does not say enough."""
+        if self.shape is None or self.seq_length is None or layout.pp > self.shape.layers:
+            return None
+        stages = self.stages(layout)
+        counts = [_counts(stages.recompute.get(name, False), stages.layers) for name in RECOMPUTE_LISTS]
+        training = replace(self.training, interleave=stages.pipeline.interleave)
+        recompute = Recompute(full=counts[0], select=counts[1], communication=counts[2])
+        return card_memory(self.shape, layout, training, stages.layers, recompute)
+
+
+def read_training_config(document: Mapping[str, Any], *, model: Optional[str] = None) -> TrainingConfig:
+    """Read the yaml's own numbers; a yaml without the sizes of its model gets those published for `model`, if any.
+
+    Raises ConfigError for a pet_config whose target_modules is no pattern.
+    """
+    model_config = _section(_section(document, "model"), "model_config")
+    sizes = _section(document, "parallel_config")
+    parallel = _section(document, "parallel")
+    shape = shape_of(model_config, _section(document, "moe_config")) or SHAPES.get(model or "")
+    seq_length = _count(model_config.get("seq_length")) or None
+    interleaves = bool(_section(parallel, "pipeline_config").get("pipeline_interleave"))
+    return TrainingConfig(
+        layout=Layout(**{name: _count(sizes.get(key)) or 1 for name, key, _ in NAMES}),
+        has_layout=any(key in sizes for _, key, _ in NAMES),
+        cuts_model=str(parallel.get("parallel_mode", "0")).lower() in _SEMI_AUTO_PARALLEL,
+        shape=shape,
+        architecture=str(_section(_section(document, "model"), "arch").get("type", "")),
+        seq_length=seq_length,
+        training=Training(
+            seq_length=seq_length or 0,
+            batch_size=_count(_section(document, "runner_config").get("batch_size")) or 1,
+            parallel_optimizer=bool(parallel.get("enable_parallel_optimizer")),
+            optimizer_shard=_count(_section(parallel, "parallel_optimizer_config").get("optimizer_weight_shard_size"))
+            or -1,
+            sequence_parallel=bool(sizes.get("use_seq_parallel")),
+            flash_attention=bool(model_config.get("use_flash_attention")),
+            compressed_mask=bool(model_config.get("use_attn_mask_compression")),
+            lora_parameters=_lora_parameters(_section(model_config, "pet_config"), shape),
+            interleave=(_count(model_config.get("pp_interleave_num")) or 1) if interleaves else 1,
+        ),
+        offset=model_config.get("offset") or 0,
+        recompute={name: _section(document, "recompute_config").get(name, False) for name in RECOMPUTE_LISTS},
+        fine_grain_interleave=_count(model_config.get("fine_grain_interleave")) or 1,
+        load_balance=str(
+            _section(_section(document, "context"), "ascend_config").get("parallel_speed_up_json_path") or ""
+        ),
+    )
+
+
+def _interleave(layers: int, stages: int, interleave: int) -> int:
+    """Return the most interleaves, up to those of the yaml, that leave no run of layers empty; a lone stage has one."""
+    return max(1, min(interleave, layers // stages)) if stages > 1 else 1
+
+
+def _stage_layers_or_even(offset: Value, pipeline: Pipeline) -> Tuple[int, ...]:
+    even = new_offset(pipeline)
+    return stage_layers(even if offset_problem(offset, pipeline) else offset, pipeline)
+
+
+def _adapted(value: Any, old: Sequence[int], new: Sequence[int]) -> Any:
+    if isinstance(value, dict):
+        return {pattern: adapted_counts(counts, old, new) for pattern, counts in value.items()}
+    return adapted_counts(value, old, new)
+
+
+def _counts(value: Any, layers: Sequence[int]) -> Tuple[int, ...]:
+    if isinstance(value, dict):
+        each = [stage_counts(counts, layers) for counts in value.values()]
+        return tuple(map(max, zip(*each))) if each else (0,) * len(layers)
+    if isinstance(value, (list, tuple)) and value and isinstance(value[0], str):
+        return tuple(layers)
+    return stage_counts(value, layers)
+
+
+def _lora_parameters(pet_config: Mapping[str, Any], shape: Optional[ModelShape]) -> Optional[int]:
+    if not pet_config or shape is None:
+        return None
+    rank = _count(pet_config.get("lora_rank")) or _DEFAULT_LORA_RANK
+    pattern = str(pet_config.get("target_modules") or DEFAULT_TARGET_MODULES)
+    try:
+        return shape.lora_parameters(rank, pattern)
+    except re.error as error:
+        raise ConfigError(f"pet_config.target_modules {pattern!r} is no regular expression: {error}") from error
+
+
+def _section(document: Mapping[str, Any], name: str) -> Dict[str, Any]:
+    value = document.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
