@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import hashlib
 import io
+import lzma
 import tarfile
 import zipfile
 
@@ -12,17 +15,20 @@ DRIVER = "Ascend-hdk-910b-npu-driver_{}_linux-{}.run"
 FIRMWARE = "Ascend-hdk-910b-npu-firmware_{}.run"
 ZIP = "Ascend-hdk-910b-npu_{}_linux-{}.zip"
 
+# gzip's header holds a time; a fixed one makes the same bytes each time.
+COMPRESS = {"": bytes, "gz": lambda data: gzip.compress(data, mtime=0), "bz2": bz2.compress, "xz": lzma.compress}
+
 
 def makeself(version_info, *, size=None, compression="gz", old_header=False):
     """Return a .run file's bytes; `size` is what its header claims instead of the truth."""
     archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode=f"w:{compression}") as tar:
+    with tarfile.open(fileobj=archive, mode="w") as tar:
         for name, text in (("./install.sh", "exit 0\n"), ("./version.info", version_info)):
             if text is not None:
                 entry = tarfile.TarInfo(name)
                 entry.size = len(text)
                 tar.addfile(entry, io.BytesIO(text.encode()))
-    content = archive.getvalue()
+    content = COMPRESS[compression](archive.getvalue())
     lines = ["#!/bin/sh", f'filesizes="{len(content) if size is None else size}"']
     lines += ['offset=`head -n 4 "$0" | wc -c | tr -d " "`' if old_header else 'skip="4"', "exit 0", ""]
     return "\n".join(lines).encode() + content
