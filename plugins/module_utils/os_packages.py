@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import List, Optional
 
+from ansible.module_utils.ascend.version_info import parse_key_values
 from ansible.module_utils.command_result import Run
-from ansible.module_utils.version_info import parse_key_values
 
 DEBIAN = "Debian"
 REDHAT = "RedHat"

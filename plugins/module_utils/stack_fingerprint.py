@@ -7,9 +7,9 @@ import json
 import os
 from typing import Any, Dict, Optional
 
+from ansible.module_utils.ascend.version_info import installed_version
 from ansible.module_utils.docker_objects import Inspected
 from ansible.module_utils.file_digest import file_sha256
-from ansible.module_utils.version_info import installed_version
 
 
 def fingerprint(wish: Dict[str, Any], inspected: Inspected) -> Dict[str, Any]:

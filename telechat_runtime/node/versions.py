@@ -16,9 +16,10 @@ import os
 import platform
 import re
 import sys
-from typing import Any, Callable, Dict, Iterator, Optional
+from typing import Any, Callable, Dict, Optional
 
 from telechat_runtime import __version__
+from telechat_runtime.ascend.version_info import parse_key_values
 from telechat_runtime.versions.advice import advise
 from telechat_runtime.versions.judge import ASCEND
 from telechat_runtime.versions.matrix import Versions
@@ -106,14 +107,7 @@ def _own_sha256() -> Optional[str]:
 
 
 def _pairs(text: str) -> Dict[str, str]:
-    return dict(_split(text))
-
-
-def _split(text: str) -> Iterator[tuple[str, str]]:
-    for line in text.splitlines():
-        name, separator, value = line.partition("=")
-        if separator and value.strip():
-            yield name.strip(), value.strip()
+    return {name: value for name, value in parse_key_values(text).items() if value}
 
 
 def _text(path: str) -> str:

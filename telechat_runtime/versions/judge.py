@@ -12,8 +12,9 @@ import enum
 from dataclasses import dataclass
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+from telechat_runtime.ascend.version import ascend_key
 from telechat_runtime.versions.matrix import HdkRelease, Matrix, Outcome, Versions
-from telechat_runtime.versions.order import ascend_key, in_ranges, is_patch_of, package_key
+from telechat_runtime.versions.order import in_ranges, is_patch_of, package_key
 
 ASCEND = "Ascend"
 KEYS = {

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Dict, List, Optional, Tuple
 
 from ansible.module_utils import job_lease, npu_smi
+from ansible.module_utils.ascend.version_info import installed_version, parse_key_values
 from ansible.module_utils.command_result import Result, Run
 from ansible.module_utils.hdk import leftovers as hdk_leftovers
 from ansible.module_utils.hdk import usage as hdk_usage
@@ -27,7 +28,6 @@ from ansible.module_utils.hdk.state import (
     HdkFacts,
 )
 from ansible.module_utils.os_packages import KERNEL, for_kernel, installable, missing_packages
-from ansible.module_utils.version_info import installed_version, parse_key_values
 
 ASCEND_VENDOR = "0x19e5"
 # PCI devices of Huawei's vendor id that are NPUs; a Kunpeng server has many others of that vendor.

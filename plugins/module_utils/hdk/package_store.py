@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import BinaryIO, Dict, List, Optional
 
 from ansible.module_utils import makeself_archive
+from ansible.module_utils.ascend.version_info import parse_key_values
 from ansible.module_utils.file_digest import file_sha256
 from ansible.module_utils.hdk.package_name import PackageName, parse_package_name
-from ansible.module_utils.version_info import parse_key_values
 
 _CHUNK = 1024 * 1024
 _FOLDER_MODE = 0o755

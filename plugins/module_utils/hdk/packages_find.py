@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import Dict, List, Mapping, Optional, Tuple
 
-from ansible.module_utils.ascend_version import alike
+from ansible.module_utils.ascend.version import alike
 from ansible.module_utils.hdk.lock import CHECK, LockEntry
 from ansible.module_utils.hdk.package_name import DRIVER, FIRMWARE, ZIP, PackageName, parse_package_name
 from ansible.module_utils.hdk.package_source import Sources, locked_file

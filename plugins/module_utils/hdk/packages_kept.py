@@ -7,7 +7,7 @@ import os
 from typing import Dict, Iterable, List, Mapping, Optional, Tuple
 
 from ansible.module_utils import makeself_archive
-from ansible.module_utils.ascend_version import alike
+from ansible.module_utils.ascend.version import alike
 from ansible.module_utils.file_digest import file_sha256
 from ansible.module_utils.hdk.package_name import DRIVER, FIRMWARE, PackageName, parse_package_name
 from ansible.module_utils.hdk.packages_find import PackagesError

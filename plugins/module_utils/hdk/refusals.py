@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import List, Optional, Tuple
 
-from ansible.module_utils.ascend_version import is_older
+from ansible.module_utils.ascend.version import is_older
 from ansible.module_utils.hdk import foreign as hdk_foreign
 from ansible.module_utils.hdk.state import (
     ASCEND_HOME,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import List, Mapping, Optional, Tuple
 
-from ansible.module_utils.ascend_version import same_version
+from ansible.module_utils.ascend.version import same_version
 from ansible.module_utils.host_problem import Problem
 
 DRIVER = "driver"

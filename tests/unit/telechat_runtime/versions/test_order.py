@@ -6,7 +6,7 @@ from typing import List
 
 import pytest
 
-from telechat_runtime.versions.order import ascend_key, in_ranges, is_patch_of, package_key
+from telechat_runtime.versions.order import in_ranges, is_patch_of, package_key
 
 
 @pytest.mark.parametrize(
@@ -30,12 +30,6 @@ def test_spellings_of_one_package_version() -> None:
 def test_what_is_no_package_version_is_named(text: str) -> None:
     with pytest.raises(ValueError, match="is no version of a Python package"):
         package_key(text)
-
-
-@pytest.mark.parametrize("text", ["", "NA", "24..1", "24.1.beta2", "rc3"])
-def test_what_is_no_ascend_version_is_named(text: str) -> None:
-    with pytest.raises(ValueError, match="is no Ascend version"):
-        ascend_key(text)
 
 
 @pytest.mark.parametrize(

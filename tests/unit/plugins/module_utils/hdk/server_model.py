@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, field
 
-from ansible.module_utils.ascend_version import is_older
+from ansible.module_utils.ascend.version import is_older
 from ansible.module_utils.hdk.state import Chip, Component, Container, HdkFacts, Holder, Installer
 
 DEFAULT_USER = "HwHiAiUser"

@@ -3,9 +3,10 @@
 import itertools
 
 import pytest
-from ansible.module_utils.ascend_version import alike, is_older, same_version, version_key
 from hypothesis import given
 from hypothesis import strategies as st
+
+from telechat_runtime.ascend.version import alike, ascend_key, is_older, same_version
 
 IN_ORDER = [
     "23.0.rc3",
@@ -45,7 +46,7 @@ def test_a_patched_release_candidate_is_newer_than_the_plain_one():
 @pytest.mark.parametrize("text", ["", "NA", "24..1", "24.1.beta2", "rc3", "b062", "-1.0"])
 def test_what_is_no_version_is_named(text):
     with pytest.raises(ValueError, match="is no Ascend version"):
-        version_key(text)
+        ascend_key(text)
 
 
 NUMBERS = st.lists(st.integers(0, 99), min_size=1, max_size=5)

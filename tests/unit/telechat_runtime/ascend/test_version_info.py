@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import pytest
-from ansible.module_utils.version_info import installed_version, parse_key_values
+
+from telechat_runtime.ascend.version_info import installed_version, parse_key_values
 
 DRIVER = """Version=24.1.rc3
 ascendhal_version=7.35.23

@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import List, Tuple
 
-_TOKEN = re.compile(r"rc(\d+)|sph(\d+)|b(\d+)|(\d+)")
+VersionKey = Tuple[Tuple[int, ...], Tuple[int, ...], Tuple[int, ...]]
 
 FINAL = (1,)
+_TOKEN = re.compile(r"rc(\d+)|sph(\d+)|b(\d+)|(\d+)")
 
 
-def version_key(text: str) -> Tuple[Tuple[int, ...], Tuple[int, ...], Tuple[int, ...]]:
-    """Return (release, stage, patch), which sorts as the versions do.
+@functools.lru_cache(maxsize=1024)
+def ascend_key(text: str) -> VersionKey:
+    """Return (release, stage, patch), which sorts as the versions do; CANN has the same shape.
 
     Case does not count (24.1.RC3 is 24.1.rc3), a release candidate is older than its final release, a build number
     (b062) does not make another version, and trailing zeros do not count. Raises ValueError for anything else.
@@ -24,27 +27,25 @@ def version_key(text: str) -> Tuple[Tuple[int, ...], Tuple[int, ...], Tuple[int,
         match = _TOKEN.fullmatch(token)
         if not match:
             raise ValueError(f"{text!r} is no Ascend version: expected numbers and rc1, sph001 or b062, joined by dots")
-        candidate, hotpatch, build, number = match.groups()
+        candidate, hotpatch, _, number = match.groups()
         if candidate is not None:
             stage += [0, int(candidate)]
         elif hotpatch is not None:
             patch.append(int(hotpatch))
         elif number is not None:
             (stage or release).append(int(number))
-        elif build is not None:
-            continue
     if not release:
         raise ValueError(f"{text!r} is no Ascend version: it starts with no number")
-    return _without_trailing_zeros(release), tuple(stage) or FINAL, tuple(patch)
+    return without_trailing_zeros(release), tuple(stage) or FINAL, tuple(patch)
 
 
 def same_version(left: str, right: str) -> bool:
-    """Tell whether both strings name one version."""
-    return version_key(left) == version_key(right)
+    """Return whether both strings name one version."""
+    return ascend_key(left) == ascend_key(right)
 
 
 def alike(left: str, right: str) -> bool:
-    """Tell whether both strings name one version, or are the same where they name none."""
+    """Return whether both strings name one version, or are the same where they name none."""
     try:
         return same_version(left, right)
     except ValueError:
@@ -52,11 +53,12 @@ def alike(left: str, right: str) -> bool:
 
 
 def is_older(left: str, right: str) -> bool:
-    """Tell whether the first version came before the second."""
-    return version_key(left) < version_key(right)
+    """Return whether the first version came before the second."""
+    return ascend_key(left) < ascend_key(right)
 
 
-def _without_trailing_zeros(numbers: List[int]) -> Tuple[int, ...]:
+def without_trailing_zeros(numbers: List[int]) -> Tuple[int, ...]:
+    """Return the numbers up to the last that is not zero, and at least the first."""
     end = len(numbers)
     while end > 1 and numbers[end - 1] == 0:
         end -= 1
