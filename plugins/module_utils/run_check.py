@@ -10,8 +10,8 @@ import json
 import re
 from typing import Any, Dict, NamedTuple, Optional, Sequence
 
+from ansible.module_utils.ascend.npu_smi import Board, ChipStatus
 from ansible.module_utils.command_result import Result
-from ansible.module_utils.npu_smi import Board, ChipStatus
 
 COMPONENTS = ("driver", "firmware", "cann", "mindspore", "mindformers")
 MINDFORMERS_FAILED = ("MindSpore failed!", "Predict test failed!", "Pretrain test failed!", "The run check failed")

@@ -97,7 +97,8 @@ import os
 import time
 import typing as t
 
-from ansible.module_utils import npu_smi, run_check, stack_fingerprint
+from ansible.module_utils import run_check, stack_fingerprint
+from ansible.module_utils.ascend import npu_smi
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.command_result import Result
 from ansible.module_utils.docker_objects import inspect

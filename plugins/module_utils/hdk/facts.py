@@ -10,7 +10,8 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Dict, List, Optional, Tuple
 
-from ansible.module_utils import job_lease, npu_smi
+from ansible.module_utils import job_lease
+from ansible.module_utils.ascend import npu_smi
 from ansible.module_utils.ascend.version_info import installed_version, parse_key_values
 from ansible.module_utils.command_result import Result, Run
 from ansible.module_utils.hdk import leftovers as hdk_leftovers

@@ -3,18 +3,15 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
-from typing import Any, Dict, List, Optional, Set, Tuple
+from typing import Any, Dict, List
 
+from telechat_runtime.ascend.npu_smi import busy_chips, parse_info
 from telechat_runtime.node.facts import chips
 
 # An idle 910B has some 2.6 to 3.4 GB of its HBM in use by its firmware.
 IDLE_MB = 5000
-_USAGE = re.compile(r"(\d+)\s*/\s*(\d+)")
 _RESET_SECONDS = 120
-_CELLS_OF_A_CHIP = 3
-_CELLS_OF_A_PROCESS = 4
 
 
 def held_by_nobody() -> List[Dict[str, int]]:
@@ -24,30 +21,12 @@ def held_by_nobody() -> List[Dict[str, int]]:
 
 
 def unowned(text: str) -> List[Dict[str, int]]:
-    """Read that from the output of `npu-smi info`; its columns move with the driver, so it goes by words and order."""
-    used: Dict[Tuple[int, int], int] = {}
-    owned: Set[Tuple[int, int]] = set()
-    npu: Optional[int] = None
-    in_processes = False
-    for line in text.splitlines():
-        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
-        in_processes = in_processes or "Process id" in cells
-        numbers = cells[0].split()
-        if not numbers or not numbers[0].isdecimal():
-            continue
-        if in_processes:
-            if len(cells) >= _CELLS_OF_A_PROCESS and len(numbers) > 1 and numbers[1].isdecimal():
-                owned.add((int(numbers[0]), int(numbers[1])))
-        elif len(cells) == _CELLS_OF_A_CHIP and chips.is_bus_id(cells[1]):
-            usages = _USAGE.findall(cells[2])
-            if npu is not None and usages:
-                used[(npu, int(numbers[0]))] = int(usages[-1][0])
-        elif len(cells) == _CELLS_OF_A_CHIP and len(numbers) > 1:
-            npu = int(numbers[0])
+    """Read that from the output of `npu-smi info`."""
+    busy = busy_chips(text)
     return [
-        {"npu_id": chip[0], "chip_id": chip[1], "used_mb": megabytes}
-        for chip, megabytes in used.items()
-        if megabytes > IDLE_MB and chip not in owned
+        {"npu_id": chip.npu_id, "chip_id": chip.chip_id, "used_mb": chip.hbm_used}
+        for chip in parse_info(text)
+        if chip.hbm_used is not None and chip.hbm_used > IDLE_MB and (chip.npu_id, chip.chip_id) not in busy
     ]
 
 

@@ -2,8 +2,8 @@
 import json
 
 import pytest
+from ansible.module_utils.ascend.npu_smi import Board, ChipStatus
 from ansible.module_utils.command_result import Result
-from ansible.module_utils.npu_smi import Board, ChipStatus
 from ansible.module_utils.run_check import (
     REFUSE,
     WARN,

@@ -8,8 +8,9 @@ from typing import Any, Dict
 import pytest
 
 import telechat_runtime
+from telechat_runtime.ascend.version import ascend_key
 from telechat_runtime.versions.matrix import load_matrix, parse_matrix
-from telechat_runtime.versions.order import ascend_key, package_key
+from telechat_runtime.versions.order import package_key
 
 FILE = Path(telechat_runtime.__file__).with_name("versions") / "matrix.json"
 DOCUMENT: Dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))

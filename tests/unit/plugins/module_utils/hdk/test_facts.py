@@ -11,7 +11,7 @@ from ansible.module_utils.hdk.state import Component
 
 from tests.unit.plugins.module_utils.scripted_host import BOOT_ID, ScriptedHost
 
-OUTPUTS = Path(__file__).parents[1] / "npu_smi_outputs"
+OUTPUTS = Path(__file__).parents[3] / "telechat_runtime" / "ascend" / "npu_smi_outputs"
 VERSION_INFO = "usr/local/Ascend/driver/version.info"
 SMI = "/usr/local/sbin/npu-smi"
 

@@ -7,7 +7,7 @@ import pytest
 
 from telechat_runtime.node.facts import chips
 
-OUTPUTS = Path(__file__).parents[3] / "plugins" / "module_utils" / "npu_smi_outputs"
+OUTPUTS = Path(__file__).parents[2] / "ascend" / "npu_smi_outputs"
 
 
 def npu_smi(folder: Path, info: str, board: str) -> str:
@@ -53,11 +53,3 @@ def test_a_program_that_cannot_be_started_shows_no_chips(tmp_path: Path, monkeyp
     program.touch(mode=0o644)
     monkeypatch.setattr(chips, "_PROGRAMS", (str(program),))
     assert chips.look()["error"] == "npu-smi info shows no chips"
-
-
-def test_not_available_is_none() -> None:
-    assert chips.parse_board("\tSoftware Version : NA\n\tFirmware Version : -\n") == {
-        "driver": None,
-        "firmware": None,
-        "compatibility": None,
-    }

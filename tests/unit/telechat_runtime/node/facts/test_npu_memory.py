@@ -8,7 +8,7 @@ import pytest
 from telechat_runtime.node.facts import chips, npu_memory
 from telechat_runtime.node.facts.npu_memory import reset, unowned
 
-OUTPUTS = Path(__file__).resolve().parents[3] / "plugins" / "module_utils" / "npu_smi_outputs"
+OUTPUTS = Path(__file__).parents[2] / "ascend" / "npu_smi_outputs"
 
 
 def output(name: str) -> str:

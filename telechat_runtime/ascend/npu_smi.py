@@ -8,13 +8,13 @@ columns.
 
 from __future__ import annotations
 
-import itertools
 import re
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Set, Tuple
 
 _BUS_ID = re.compile(r"[0-9A-Fa-f]{4}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa-f]")
 _USED_OF_TOTAL = re.compile(r"(\d+)\s*/\s*(\d+)\s*$")
+_CHIP_IDS = re.compile(r"(\d+)\s+(\d+)\b")
 _ERROR = re.compile(r"(?P<text>[^\n]*ret is (?P<code>-\d+)[^\n]*)")
 _NOTHING = ("NA", "-", "")
 _CHIP_CELLS = 3
@@ -34,27 +34,6 @@ class ChipStatus:
     bus_id: str
     hbm_used: Optional[int]
     hbm_total: Optional[int]
-
-
-@dataclass(frozen=True)
-class NpuProcess:
-    """One process row of `npu-smi info`; npu-smi cuts the name, the memory is in MB."""
-
-    npu_id: int
-    chip_id: int
-    pid: int
-    name: str
-    memory: Optional[int]
-
-
-@dataclass(frozen=True)
-class MappedChip:
-    """One chip of `npu-smi info -m`."""
-
-    npu_id: int
-    chip_id: int
-    logic_id: int
-    name: str
 
 
 @dataclass(frozen=True)
@@ -109,33 +88,16 @@ def parse_info(text: str) -> List[ChipStatus]:
     return chips
 
 
-def parse_processes(text: str) -> List[NpuProcess]:
-    """Return the process rows of `npu-smi info`, whatever further columns the release has."""
-    processes: List[NpuProcess] = []
-    header: List[str] = []
+def busy_chips(text: str) -> Set[Tuple[int, int]]:
+    """Return (NPU id, chip id) of the chips for which `npu-smi info` lists a process, whatever it says of it."""
+    busy: Set[Tuple[int, int]] = set()
+    is_process = False
     for cells in _rows(text):
-        if "Process id" in cells:
-            header = cells
-        elif header and len(cells) == len(header) and re.fullmatch(r"\d+\s+\d+", cells[0]):
-            row = dict(zip(header, cells))
-            npu_id, chip_id = cells[0].split()
-            if row["Process id"].isdecimal():
-                memory = next((value for key, value in row.items() if key.startswith("Process memory")), "")
-                name = row.get("Process name", "")
-                processes.append(NpuProcess(int(npu_id), int(chip_id), int(row["Process id"]), name, _number(memory)))
-    return processes
-
-
-def parse_map(text: str) -> List[MappedChip]:
-    """Return the NPU chips of `npu-smi info -m`; the microcontroller's row (Mcu) is no NPU chip."""
-    chips = []
-    for line in text.splitlines():
-        words = line.split()
-        ids = list(itertools.takewhile(str.isdecimal, words))
-        # Atlas A3 has a fourth number, the physical id, before the name; the microcontroller has no logic id.
-        if len(ids) in (3, 4) and len(words) > len(ids):
-            chips.append(MappedChip(int(ids[0]), int(ids[1]), int(ids[2]), " ".join(words[len(ids) :])))
-    return chips
+        ids = _CHIP_IDS.match(cells[0])
+        if is_process and ids and len(cells) > 1:
+            busy.add((int(ids.group(1)), int(ids.group(2))))
+        is_process = is_process or "Process id" in cells
+    return busy
 
 
 def parse_board(text: str) -> Board:

@@ -4,9 +4,10 @@
 from pathlib import Path
 
 import pytest
-from ansible.module_utils import npu_smi
 from hypothesis import given
 from hypothesis import strategies as st
+
+from telechat_runtime.ascend import npu_smi
 
 OUTPUTS = Path(__file__).parent / "npu_smi_outputs"
 
@@ -24,7 +25,7 @@ def test_info_lists_all_eight_chips_of_an_idle_server():
 
 
 def test_idle_server_has_no_processes():
-    assert npu_smi.parse_processes(output("info_23.0.3_910b2_idle")) == []
+    assert npu_smi.busy_chips(output("info_23.0.3_910b2_idle")) == set()
 
 
 def test_full_memory_without_a_blank_before_the_slash_and_noise_before_the_table():
@@ -35,13 +36,15 @@ def test_full_memory_without_a_blank_before_the_slash_and_noise_before_the_table
     ]
 
 
-def test_process_rows_by_the_words_of_the_header():
-    assert npu_smi.parse_processes(output("info_25.0.rc1.1_910b4_busy")) == [
-        npu_smi.NpuProcess(npu_id=0, chip_id=0, pid=1833071, name="python3", memory=28041)
-    ]
-    assert npu_smi.parse_processes(output("info_25.2.0_910b3_in_container")) == [
-        npu_smi.NpuProcess(npu_id=4, chip_id=0, pid=52417, name="python3.11", memory=51200)
-    ]
+def test_chips_with_a_process():
+    assert npu_smi.busy_chips(output("info_25.0.rc1.1_910b4_busy")) == {(0, 0)}
+    assert npu_smi.busy_chips(output("info_25.2.0_910b3_in_container")) == {(4, 0)}
+
+
+def test_a_chip_whose_process_cannot_be_read_is_busy_too():
+    """A chip that counts as idle may be reset."""
+    table = "| NPU Chip | Process id | Process name | Process memory(MB) |\n| 3 1 | NA | | |\n| No running processes |"
+    assert npu_smi.busy_chips(table) == {(3, 1)}
 
 
 def test_memory_that_npu_smi_does_not_know():
@@ -70,20 +73,6 @@ def test_errors_of_the_driver_are_told_from_a_table(name, code):
 
 def test_a_table_is_no_error():
     assert npu_smi.parse_error(output("info_25.0.rc1.1_910b4_busy")) is None
-
-
-def test_map_leaves_the_microcontroller_out():
-    assert npu_smi.parse_map(output("map_910b3")) == [
-        npu_smi.MappedChip(npu_id=0, chip_id=0, logic_id=0, name="Ascend 910B3"),
-        npu_smi.MappedChip(npu_id=1, chip_id=0, logic_id=1, name="Ascend 910B3"),
-    ]
-
-
-def test_map_of_a3_has_a_physical_id():
-    assert [(chip.chip_id, chip.logic_id, chip.name) for chip in npu_smi.parse_map(output("map_a3"))] == [
-        (0, 0, "Ascend910"),
-        (1, 1, "Ascend910"),
-    ]
 
 
 def test_board_tells_running_versions():
@@ -139,8 +128,7 @@ def test_info_is_read_whatever_the_column_widths(rows, width):
 @given(st.text())
 def test_parsers_survive_any_text(text):
     npu_smi.parse_info(text)
-    npu_smi.parse_processes(text)
-    npu_smi.parse_map(text)
+    npu_smi.busy_chips(text)
     npu_smi.parse_board(text)
     npu_smi.parse_health(text)
     npu_smi.parse_error(text)
