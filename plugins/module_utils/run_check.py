@@ -1,24 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Judge what MindSpore, MindFormers and npu-smi say about a node.
-
-The exit code of ``mindformers.run_check()`` is 0 even when its MindSpore or predict part fails, so its text decides.
-"""
+"""Judge what npu-smi, MindSpore, MindFormers and the node runtime say about a server."""
 
 from __future__ import annotations
 
 import json
-import re
 from typing import Any, Dict, NamedTuple, Optional, Sequence
 
+from ansible.module_utils.ascend import run_check
 from ansible.module_utils.ascend.npu_smi import Board, ChipStatus
 from ansible.module_utils.command_result import Result
 
 COMPONENTS = ("driver", "firmware", "cann", "mindspore", "mindformers")
-MINDFORMERS_FAILED = ("MindSpore failed!", "Predict test failed!", "Pretrain test failed!", "The run check failed")
-MINDFORMERS_MATCHED = "All checks passed"
 WARN, REFUSE = "warn", "refuse"
-# TeleChat2's fork knows the versions of an older release only: on the guide's stack this is as good as it gets.
-MINDFORMERS_UNMATCHED = "unmatched but all checks passed"
 
 
 class Check(NamedTuple):
@@ -54,37 +47,20 @@ def judge_versions(boards: Sequence[Board], driver: Optional[str], firmware: Opt
 
 
 def judge_mindspore(result: Result, device_target: str) -> Check:
-    """``mindspore.run_check()`` computed on the wanted platform: on another one it does not call itself failed."""
-    text = result.stdout + "\n" + result.stderr
-    version = re.search(r"MindSpore version:\s*(\S+)", text)
-    done = re.search(r"has been installed on platform \[(\w+)\] successfully", text)
-    if result.rc == 0 and done and done.group(1) == device_target:
-        return Check(
-            "mindspore", True, "MindSpore {} on {}".format(version.group(1) if version else "?", device_target)
-        )
-    if result.rc == 0 and done:
-        return Check("mindspore", False, f"MindSpore runs on {done.group(1)}, wanted {device_target}")
-    return Check("mindspore", False, f"mindspore.run_check() failed: {_tail(text)}")
+    """``mindspore.run_check()`` computed on the wanted platform."""
+    return Check(*run_check.judge_mindspore(result.rc, _output(result), device_target))
 
 
 def judge_mindformers(result: Result) -> Check:
-    """``mindformers.run_check()`` said that all checks passed, with matching versions or without."""
-    text = result.stdout + "\n" + result.stderr
-    failure = next((line.strip() for line in text.splitlines() if any(mark in line for mark in MINDFORMERS_FAILED)), "")
-    if result.rc != 0 or failure:
-        return Check("mindformers", False, f"mindformers.run_check() failed: {failure or _tail(text)}")
-    if MINDFORMERS_UNMATCHED in text:
-        return Check("mindformers", True, "all checks passed; MindFormers does not know this pair of versions")
-    if MINDFORMERS_MATCHED in text:
-        return Check("mindformers", True, "all checks passed")
-    return Check("mindformers", False, f"mindformers.run_check() came to no result: {_tail(text)}")
+    """``mindformers.run_check()`` printed that all checks passed, with matching versions or without."""
+    return Check(*run_check.judge_mindformers(result.rc, _output(result)))
 
 
 def judge_runtime(result: Result, path: str) -> Check:
     """The node runtime starts with the interpreter of the jobs and answers ``node versions``."""
     answer = _answer(result)
     if answer is None:
-        tail = _tail(result.stdout + "\n" + result.stderr)
+        tail = run_check.last_lines(_output(result))
         return Check("runtime", False, f"{path} gives no answer: {tail}")
     place = [answer["python"], answer["libc"] or "unknown libc", answer["architecture"]]
     return Check("runtime", True, "telechat-run {} on Python {}, {}, {}".format(answer["runtime"]["version"], *place))
@@ -109,6 +85,10 @@ def judge_matrix(result: Result, off_matrix: str) -> Check:
     return Check("matrix", True, "on the matrix: {}".format(", ".join(found)))
 
 
+def _output(result: Result) -> str:
+    return result.stdout + "\n" + result.stderr
+
+
 def _answer(result: Result) -> Optional[Dict[str, Any]]:
     """Return the last line of the output as JSON object: what a shell's start-up prints stands before it."""
     lines = result.stdout.strip().splitlines()
@@ -117,8 +97,3 @@ def _answer(result: Result) -> Optional[Dict[str, Any]]:
     except ValueError:
         return None
     return answer if isinstance(answer, dict) and "matrix" in answer else None
-
-
-def _tail(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return " / ".join(lines[-3:]) if lines else "it printed nothing"

@@ -7,13 +7,13 @@ import json
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
+from telechat_runtime.ascend.run_check import Verdict
 from telechat_runtime.cluster.topology import Cluster
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job.events import LogLine
 from telechat_runtime.job.identity import new_job_id, whoami
 from telechat_runtime.job.options import JobOptions
 from telechat_runtime.job.report import Report
-from telechat_runtime.node.programs.check.judge import Verdict
 from telechat_runtime.node.programs.check.run_check import MARK
 from telechat_runtime.plan.payload import node_package, node_program
 from telechat_runtime.plan.plan import JobPlan, plan_job
@@ -35,7 +35,7 @@ def plan_check(
         kind="check",
         own=Entry(words=(f"{WORK}/{_ENTRY}", cluster.device_target, str(seconds))),
         processes=Processes.EACH_NODE,
-        files=((_ENTRY, node_program(f"check/{_ENTRY}")), *node_package("check")),
+        files=((_ENTRY, node_program(f"check/{_ENTRY}")), *node_package("check", "run_check")),
     )
     return plan_job(
         program=program,

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from typing import List, Optional, Tuple
 
-from telechat_runtime.node.programs.check.judge import Verdict, judge_mindformers, judge_mindspore
+from telechat_runtime.ascend.run_check import Verdict, judge_mindformers, judge_mindspore
 
 MARK = "TELECHAT_CHECK "
 
