@@ -10,6 +10,7 @@ import stat
 from dataclasses import dataclass
 from typing import List, Optional
 
+from ansible.module_utils.ascend.host import free_bytes
 from ansible.module_utils.download import Part
 from ansible.module_utils.file_digest import CHUNK, file_sha256
 
@@ -44,20 +45,11 @@ def found_sha256(target: Target) -> str:
     return file_sha256(target.path)
 
 
-def free_bytes(path: str) -> int:
-    """Return what the file system below the path, or below its nearest folder, has left for root."""
-    folder = path
-    while not os.path.isdir(folder):
-        folder = os.path.dirname(folder)
-    found = os.statvfs(folder)
-    return found.f_bfree * found.f_frsize
-
-
 def check_space(target: Target) -> None:
     """Raise AssemblyError when the file would not fit, whatever of an earlier part may be overwritten."""
     part = _stat(target.part)
     earlier = part.st_size if part is not None and stat.S_ISREG(part.st_mode) else 0
-    free = free_bytes(os.path.dirname(target.path)) + earlier
+    free = free_bytes(os.path.dirname(target.path), for_root=True) + earlier
     if free < target.size:
         missing = f"{target.size} bytes are needed, {free} are free"
         raise AssemblyError(f"no space for {target.path}: {missing}; make room in {os.path.dirname(target.path)}")

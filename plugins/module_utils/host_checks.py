@@ -9,13 +9,14 @@ import re
 import socket
 import sys
 import time
-from typing import Any, Dict, Iterable, List, Optional, Set, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Tuple
 
+from ansible.module_utils.ascend import listeners
+from ansible.module_utils.ascend.host import free_bytes, name_error, nearest_folder
 from ansible.module_utils.host_problem import Problem
 from ansible.module_utils.os_packages import REDHAT, OperatingSystem
 
 _MEBIBYTE = 1024 * 1024
-_LISTEN = "0A"
 
 
 def privileges() -> Optional[Problem]:
@@ -97,16 +98,15 @@ def clock(control_time: float, allowed_seconds: float) -> Optional[Problem]:
 def own_name() -> Optional[Problem]:
     """Check that the host's own name resolves: MindFormers asks for it, and a rank dies when it does not."""
     name = socket.gethostname()
-    try:
-        socket.gethostbyname(name)
-    except OSError as error:
-        return Problem(
-            check="own_name",
-            value=f"{name!r} does not resolve: {error}",
-            rule="MindFormers resolves the host's own name at start",
-            next_step=f"add a line with this host's address and {name} to its /etc/hosts",
-        )
-    return None
+    error = name_error(name)
+    if error is None:
+        return None
+    return Problem(
+        check="own_name",
+        value=f"{name!r} does not resolve: {error}",
+        rule="MindFormers resolves the host's own name at start",
+        next_step=f"add a line with this host's address and {name} to its /etc/hosts",
+    )
 
 
 def disk_space(wishes: Iterable[Dict[str, Any]], pending: Iterable[str]) -> List[Problem]:
@@ -117,7 +117,7 @@ def disk_space(wishes: Iterable[Dict[str, Any]], pending: Iterable[str]) -> List
     needed: Dict[int, Tuple[str, int, List[str]]] = {}
     for wish in wishes:
         if wish["role"] in pending:
-            folder = _existing(wish["path"])
+            folder = nearest_folder(wish["path"])
             device = os.stat(folder).st_dev
             first, total, paths = needed.get(device, (folder, 0, []))
             needed[device] = (first, total + int(wish["free_mib"]), [*paths, f"{wish['path']} ({wish['role']})"])
@@ -126,13 +126,13 @@ def disk_space(wishes: Iterable[Dict[str, Any]], pending: Iterable[str]) -> List
 
 def foreign_listener(port: int, root: str = "/") -> Optional[Problem]:
     """Check that msrun's preferred port is free, or held by a MindSpore job's own scheduler."""
-    inodes = set(_listening(port, root))
-    if not inodes:
+    pids = listeners.on_port(port, root)
+    if pids is None or any(b"MS_ROLE=" in _of_process(pid, "environ", root) for pid in pids[:1]):
         return None
-    owner = _owner(inodes, root)
-    if owner and b"MS_ROLE=" in _bytes_of(os.path.join(root, "proc", str(owner[0]), "environ")):
-        return None
-    value = f"port {port} is taken by {owner[1]} (pid {owner[0]})" if owner else f"port {port} is taken"
+    value = f"port {port} is taken"
+    if pids:
+        name = _of_process(pids[0], "comm", root).decode("utf-8", "replace").strip()
+        value += f" by {name or 'a process that has ended'} (pid {pids[0]})"
     return Problem(
         check="master_port",
         value=value,
@@ -141,15 +141,8 @@ def foreign_listener(port: int, root: str = "/") -> Optional[Problem]:
     )
 
 
-def _existing(path: str) -> str:
-    while not os.path.isdir(path) and os.path.dirname(path) != path:
-        path = os.path.dirname(path)
-    return path
-
-
 def _too_small(folder: str, needed: int, paths: List[str]) -> List[Problem]:
-    numbers = os.statvfs(folder)
-    free = numbers.f_bavail * numbers.f_frsize // _MEBIBYTE
+    free = free_bytes(folder) // _MEBIBYTE
     if free >= needed:
         return []
     return [
@@ -162,38 +155,9 @@ def _too_small(folder: str, needed: int, paths: List[str]) -> List[Problem]:
     ]
 
 
-def _listening(port: int, root: str) -> Iterable[str]:
-    """Yield the socket inodes that listen on a TCP port (format: proc_pid_net(5))."""
-    for name in ("tcp", "tcp6"):
-        try:
-            with open(os.path.join(root, "proc/net", name), encoding="ascii") as stream:
-                lines = stream.read().splitlines()[1:]
-        except OSError:
-            continue
-        for fields in map(str.split, lines):
-            if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
-                yield fields[9]
-
-
-def _owner(inodes: Iterable[str], root: str) -> Optional[Tuple[int, str]]:
-    sockets = {f"socket:[{inode}]" for inode in inodes}
-    for folder in sorted(glob.glob(os.path.join(root, "proc/[0-9]*"))):
-        if sockets & _open_files(folder):
-            name = _bytes_of(os.path.join(folder, "comm")).decode("utf-8", "replace").strip()
-            return int(os.path.basename(folder)), name or "a process that has ended"
-    return None
-
-
-def _open_files(process: str) -> Set[str]:
+def _of_process(pid: int, name: str, root: str) -> bytes:
     try:
-        return {os.readlink(entry.path) for entry in os.scandir(os.path.join(process, "fd"))}
-    except OSError:
-        return set()  # the process has ended meanwhile
-
-
-def _bytes_of(path: str) -> bytes:
-    try:
-        with open(path, "rb") as stream:
+        with open(os.path.join(root, "proc", str(pid), name), "rb") as stream:
             return stream.read()
     except OSError:
         return b""

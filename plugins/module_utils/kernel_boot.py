@@ -7,24 +7,17 @@ import glob
 import os
 import re
 from dataclasses import dataclass, field
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional
 
+from ansible.module_utils.ascend.kernels import installed_kernels, kernel_of
 from ansible.module_utils.command_result import Run
 from ansible.module_utils.os_packages import REDHAT
-
-_IMAGE = re.compile(r"vmlinu[xz]-(?P<release>.+)")
-# dracut's rescue image boots on no server by itself; the others are what package managers keep aside.
-_NO_KERNEL = re.compile(r"0-rescue-|.*\.(old|bak|hmac|rpmsave|dpkg-bak|dpkg-tmp)$")
 
 _GRUB_FILES = ("boot/grub/grub.cfg", "boot/grub2/grub.cfg", "boot/efi/EFI/*/grub.cfg")
 _GRUB_MENU = re.compile(r"""\s*(?:menuentry|submenu)\s+(?P<quote>['"])(?P<title>.*?)(?P=quote)(?P<options>.*)\{\s*$""")
 _GRUB_ID = re.compile(r"""(?:\$menuentry_id_option|--id)[\s=]+['"]?(?P<id>[^'"\s]+)""")
 _GRUB_LINUX = re.compile(r"\s*linux(?:16|efi)?\s+(?P<path>\S+)")
 _GRUB_DEFAULT = re.compile(r"""\s*set\s+default=["']?(?P<value>[^"'\n]*)["']?\s*$""", re.MULTILINE)
-
-_PIECE = re.compile(r"\d+|[a-z]+|~", re.IGNORECASE)
-
-VersionKey = Tuple[Tuple[int, int, str], ...]
 
 
 @dataclass
@@ -45,21 +38,6 @@ def next_kernel(run: Run, family: Optional[str], root: str = "/") -> Optional[st
     chosen = _from_grubby(run) if family == REDHAT else None
     chosen = chosen or _from_grub(root)
     return chosen if chosen in installed else installed[-1]
-
-
-def installed_kernels(root: str = "/") -> List[str]:
-    """Return the releases with an image in /boot, oldest first."""
-    paths = glob.glob(os.path.join(root, "boot/vmlinu[xz]-*"))
-    releases = {release for release in map(_release_of, paths) if release and not _NO_KERNEL.match(release)}
-    return sorted(releases, key=version_key)
-
-
-def version_key(release: str) -> VersionKey:
-    """Return a key that sorts releases as the boot loader's generator does: digits as numbers, 6.8-rc1 before 6.8."""
-    pieces = _PIECE.findall(re.sub(r"[-.](?=rc\d|pre\d)", "~", release, flags=re.IGNORECASE))
-    # The end of a release stands between a tilde and everything else; a number stands above a word.
-    key = [(-1, 0, "") if piece == "~" else _piece_key(piece) for piece in pieces]
-    return (*key, (0, 0, ""))
 
 
 def grub_default(config: str, environment: str) -> Optional[str]:
@@ -93,17 +71,13 @@ def grub_menu(config: str) -> List[MenuEntry]:
         else:
             image = _GRUB_LINUX.match(line)
             if image and open_blocks[-1] is not top:
-                open_blocks[-1].kernel = _release_of(image.group("path"))
+                open_blocks[-1].kernel = kernel_of(image.group("path"))
     return top.children
-
-
-def _piece_key(piece: str) -> Tuple[int, int, str]:
-    return (2, int(piece), "") if piece.isdigit() else (1, 0, piece)
 
 
 def _from_grubby(run: Run) -> Optional[str]:
     answer = run(["grubby", "--default-kernel"])
-    return _release_of(answer.stdout.strip()) if answer.rc == 0 else None
+    return kernel_of(answer.stdout.strip()) if answer.rc == 0 else None
 
 
 def _from_grub(root: str) -> Optional[str]:
@@ -137,11 +111,6 @@ def _entry(menu: List[MenuEntry], path: List[str]) -> Optional[MenuEntry]:
             return None
         menu = found.children
     return found
-
-
-def _release_of(path: str) -> Optional[str]:
-    match = _IMAGE.match(os.path.basename(path))
-    return match.group("release") if match else None
 
 
 def _text_of(path: str) -> str:

@@ -6,24 +6,19 @@ from __future__ import annotations
 import glob
 import os
 import platform
-import re
 from dataclasses import dataclass
 from typing import NamedTuple, Optional
 
+from ansible.module_utils.ascend.kernels import has_headers, kernel_key, module_file
 from ansible.module_utils.command_result import Run
 from ansible.module_utils.hdk.state import DKMS_TREE
 from ansible.module_utils.host_problem import Problem
-from ansible.module_utils.kernel_boot import next_kernel, version_key
+from ansible.module_utils.kernel_boot import next_kernel
 
 WARN = "warn"
 REBUILD = "rebuild"
 
 NOT_UNDER_DKMS = "the driver is not under DKMS, so that only its installer makes modules"
-
-# Where DKMS (updates, updates/dkms, extra) and a Direct installation (updates) put modules; weak-updates has links to
-# those of another kernel with the same symbols.
-_MODULE_FOLDERS = ("updates", "extra", "weak-updates")
-_MODULE = re.compile(r"drv_pcie_host\.ko(\.(xz|zst|gz))?$")
 
 
 @dataclass(frozen=True)
@@ -89,30 +84,12 @@ def judge(kernel: NextKernel, policy: str, work: Work, *, has_driver: bool, head
     return Verdict(caution=drift_caution(kernel))
 
 
-def module_file(kernel: str, root: str = "/") -> Optional[str]:
-    """Return the path of the driver's PCIe module for a kernel, or None. Modules of a kernel's own are not searched."""
-    for name in _MODULE_FOLDERS:
-        for folder, _, files in os.walk(os.path.join(root, "lib/modules", kernel, name)):
-            for file in files:
-                path = os.path.join(folder, file)
-                # A link of weak-updates may have lost its target.
-                if _MODULE.match(file) and _exists(path, root):
-                    return path
-    return None
-
-
-def has_headers(kernel: str, root: str = "/") -> bool:
-    """Tell whether modules can be built for a kernel."""
-    path = os.path.join(root, "lib/modules", kernel, "build")
-    return os.path.isdir(path) or (os.path.islink(path) and os.path.isdir(_within(root, path)))
-
-
 def dkms_version(kernel: str, root: str = "/") -> Optional[str]:
     """Return the version under which DKMS has the driver's source: that built for a kernel, else the newest."""
     sources = glob.glob(os.path.join(root, DKMS_TREE[1:], "*", "source"))
     versions = [os.path.basename(os.path.dirname(source)) for source in sources]
     built = [version for version in versions if os.path.isdir(os.path.join(root, DKMS_TREE[1:], version, kernel))]
-    return max(built or versions, key=version_key, default=None)
+    return max(built or versions, key=kernel_key, default=None)
 
 
 def drift_caution(kernel: NextKernel) -> Problem:
@@ -146,12 +123,3 @@ def _headers_missing(kernel: NextKernel) -> Problem:
         rule="ascend_hdk_next_kernel is rebuild: the driver's module is built for it before it boots",
         next_step=f"offer the headers in a repository of this host, or boot {kernel.running} again by default",
     )
-
-
-def _exists(path: str, root: str) -> bool:
-    return os.path.exists(path) or (os.path.islink(path) and os.path.exists(_within(root, path)))
-
-
-def _within(root: str, link: str) -> str:
-    """Return the target of an absolute link below a root folder that is not /."""
-    return os.path.join(root, os.readlink(link).lstrip("/"))

@@ -12,9 +12,9 @@ import re
 import shutil
 from typing import List, NamedTuple, Optional
 
+from ansible.module_utils.ascend.kernels import module_file
 from ansible.module_utils.command_result import Run
 from ansible.module_utils.hdk.state import DKMS_TREE
-from ansible.module_utils.kernel_drift import module_file
 
 LOG_FOLDER = "var/log/ascend-hdk"
 

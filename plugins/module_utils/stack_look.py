@@ -12,6 +12,7 @@ import os
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from ansible.module_utils import container_plan, image_archive, image_plan, job_lease, stack_fingerprint, weights_store
+from ansible.module_utils.ascend.host import free_bytes
 from ansible.module_utils.command_result import Run
 from ansible.module_utils.docker_objects import Inspected, inspect
 from ansible.module_utils.host_paths import kind_of, own_names
@@ -194,7 +195,7 @@ def _weights_problems(folder: str, todo: List[weights_store.WeightsFile]) -> Lis
         for item in todo
         if item.path and not os.path.isfile(item.path)
     ]
-    need, free = weights_store.needed_bytes(folder, todo), weights_store.free_bytes(folder)
+    need, free = weights_store.needed_bytes(folder, todo), free_bytes(folder)
     if need > free:
         value = f"{weights_store.gigabytes(free)} free for {folder}"
         rule = f"the weights need {weights_store.gigabytes(need)}"

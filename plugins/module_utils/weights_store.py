@@ -139,14 +139,6 @@ def needed_bytes(folder: str, files: List[WeightsFile]) -> int:
     return total
 
 
-def free_bytes(folder: str) -> int:
-    """Return the free bytes of the file system a folder is, or will be, on."""
-    while folder != "/" and not os.path.isdir(folder):
-        folder = os.path.dirname(folder)
-    status = os.statvfs(folder)
-    return status.f_bavail * status.f_frsize
-
-
 def gigabytes(count: int) -> str:
     """Return a byte count for people."""
     return f"{count / 1e9:.1f} GB"

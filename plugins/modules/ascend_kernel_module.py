@@ -68,9 +68,10 @@ module:
 import os
 from typing import Any, Dict
 
+from ansible.module_utils.ascend.kernels import module_file
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.host_command import run_on_host
-from ansible.module_utils.kernel_drift import drift_caution, look_at_next_kernel, module_file
+from ansible.module_utils.kernel_drift import drift_caution, look_at_next_kernel
 from ansible.module_utils.kernel_module import BuildError, build
 from ansible.module_utils.os_packages import KERNEL, for_kernel, missing_packages, operating_system
 

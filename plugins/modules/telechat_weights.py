@@ -103,6 +103,7 @@ import time
 import typing as t
 
 from ansible.module_utils import weights_store
+from ansible.module_utils.ascend.host import free_bytes
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.download import FetchError, Patience
 from ansible.module_utils.unpack import UnpackError
@@ -155,7 +156,7 @@ def main() -> None:
 
 def bring_all(module: AnsibleModule, folder: str, todo: t.List[weights_store.WeightsFile]) -> None:
     """Bring all files, a few at a time; all of them end before the failures are told, each in its own words."""
-    need, free = weights_store.needed_bytes(folder, todo), weights_store.free_bytes(folder)
+    need, free = weights_store.needed_bytes(folder, todo), free_bytes(folder)
     if need > free:
         need_text, free_text = weights_store.gigabytes(need), weights_store.gigabytes(free)
         module.fail_json(msg=f"the weights need {need_text} in {folder}, {free_text} are free: make room")

@@ -12,6 +12,7 @@ import subprocess
 import time
 from typing import Any, Callable, Dict, Optional
 
+from telechat_runtime.ascend.host import free_bytes, name_error
 from telechat_runtime.node import service
 from telechat_runtime.node.facts import chips, mindrecord
 from telechat_runtime.node.facts.data_folders import identify, look_at_checkpoint
@@ -38,7 +39,7 @@ def look(request: Dict[str, Any]) -> Dict[str, Any]:
     answer: Dict[str, Any] = {
         "job_root": paths.job_root,
         "hostname": hostname,
-        "resolves": _resolves(hostname),
+        "resolves": name_error(hostname) is None,
         "lease": looked.held,
         "service": service.out_of_service(paths),
         "paths": {path: _kind(path) for path in request.get("paths", [])},
@@ -46,7 +47,7 @@ def look(request: Dict[str, Any]) -> Dict[str, Any]:
         "tree": _tree(request.get("tree")),
         "read": {path: _text(path) for path in request.get("read", [])},
         "python": _python(request.get("python")),
-        "free_bytes": _free_bytes(paths.job_root),
+        "free_bytes": free_bytes(paths.job_root),
         "clock": time.time(),
         "dataset": _dataset(request.get("dataset")),
         "checkpoint": look_at_checkpoint(request["checkpoint"]) if request.get("checkpoint") else None,
@@ -60,15 +61,6 @@ def look(request: Dict[str, Any]) -> Dict[str, Any]:
 
 def _dataset(path: Optional[str]) -> Optional[Dict[str, Any]]:
     return mindrecord.look(path) if path and os.path.exists(path) else None
-
-
-def _resolves(hostname: str) -> bool:
-    # As MindFormers asks: a rank whose own host name does not resolve dies, and the others wait for it.
-    try:
-        socket.gethostbyname(hostname)
-    except OSError:
-        return False
-    return True
 
 
 def _kind(path: str) -> Optional[str]:
@@ -125,11 +117,3 @@ def _python(name: Optional[str]) -> Optional[Dict[str, str]]:
         return None
     # Not resolved: a virtual environment's interpreter is known by its own path, and msrun lies beside it.
     return {"path": path, "version": version}
-
-
-def _free_bytes(job_root: str) -> int:
-    folder = job_root
-    while not os.path.exists(folder):
-        folder = os.path.dirname(folder)
-    stat = os.statvfs(folder)
-    return stat.f_bavail * stat.f_frsize

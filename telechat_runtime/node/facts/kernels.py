@@ -3,15 +3,10 @@
 
 from __future__ import annotations
 
-import os
 import platform
-import re
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Optional
 
-_IMAGE = re.compile(r"vmlinu[xz]-(?P<release>\d.*)(?<!\.old)(?<!\.bak)(?<!\.hmac)")
-_MODULE = re.compile(r"drv_pcie_host\.ko(\.(xz|zst|gz))?")
-# Where DKMS and a direct installation put modules; weak-updates links to those of a kernel with the same symbols.
-_MODULE_FOLDERS = ("updates", "extra", "weak-updates")
+from telechat_runtime.ascend.kernels import installed_kernels, module_file
 
 
 def look(root: str = "/") -> Optional[Dict[str, Any]]:
@@ -19,7 +14,7 @@ def look(root: str = "/") -> Optional[Dict[str, Any]]:
 
     None where no kernel is installed: in a container that is the image's own, which says nothing of the server.
     """
-    installed = _installed(os.path.join(root, "boot"))
+    installed = installed_kernels(root)
     if not installed:
         return None
     running = platform.release()
@@ -27,29 +22,5 @@ def look(root: str = "/") -> Optional[Dict[str, Any]]:
     return {
         "running": running,
         "installed": installed,
-        "with_module": [release for release in known if _has_module(os.path.join(root, "lib/modules", release))],
+        "with_module": [release for release in known if module_file(release, root)],
     }
-
-
-def _installed(folder: str) -> List[str]:
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return []
-    releases = {match.group("release") for match in map(_IMAGE.fullmatch, names) if match}
-    return sorted(releases, key=_order)
-
-
-def _order(release: str) -> Tuple[Tuple[int, str], ...]:
-    """Return a key by which 6.8.0-101 stands after 6.8.0-45."""
-    pieces = re.findall(r"\d+|[a-z]+", release.lower())
-    return tuple((int(piece), "") if piece.isdigit() else (-1, piece) for piece in pieces)
-
-
-def _has_module(folder: str) -> bool:
-    for name in _MODULE_FOLDERS:
-        for path, _, files in os.walk(os.path.join(folder, name)):
-            # A link of weak-updates may have lost its target.
-            if any(_MODULE.fullmatch(file) and os.path.exists(os.path.join(path, file)) for file in files):
-                return True
-    return False

@@ -6,10 +6,8 @@ from ansible.module_utils.kernel_drift import (
     Verdict,
     Work,
     dkms_version,
-    has_headers,
     judge,
     look_at_next_kernel,
-    module_file,
 )
 
 from tests.unit.plugins.module_utils.scripted_host import ScriptedHost
@@ -59,35 +57,6 @@ def test_a_kernel_that_is_asked_back_is_next_too(host):
     add_kernel(host)
     host.answer("grubby --default-kernel", f"/boot/vmlinuz-{RUNNING}\n")
     assert look(host).release == RUNNING
-
-
-@pytest.mark.parametrize(
-    "path",
-    ["updates/dkms/drv_pcie_host.ko", "updates/drv_pcie_host.ko.zst", "extra/ascend/drv_pcie_host.ko.gz"],
-)
-def test_modules_are_found_where_installers_put_them(host, path):
-    host.write(f"lib/modules/{NEXT}/{path}", "")
-    assert module_file(NEXT, host.root).endswith(path)
-
-
-@pytest.mark.parametrize("path", ["updates/drv_pcie_hdc_host.ko", "updates/drv_pcie_host.ko.bak", "drv_pcie_host.ko"])
-def test_other_files_are_no_module(host, path):
-    host.write(f"lib/modules/{NEXT}/{path}", "")
-    assert module_file(NEXT, host.root) is None
-
-
-def test_a_weak_update_counts_as_long_as_its_target_is_there(host):
-    name = f"lib/modules/{RUNNING}/extra/drv_pcie_host.ko"
-    module = host.write(name, "")
-    host.link(f"lib/modules/{NEXT}/weak-updates/drv_pcie_host.ko", f"/{name}")
-    assert module_file(NEXT, host.root)
-    module.unlink()
-    assert module_file(NEXT, host.root) is None
-
-
-def test_headers_whose_link_leads_nowhere_are_none(host):
-    host.link(f"lib/modules/{NEXT}/build", f"/usr/src/linux-headers-{NEXT}")
-    assert not has_headers(NEXT, host.root)
 
 
 def test_the_version_built_for_the_kernel_wins_over_a_newer_one(host):

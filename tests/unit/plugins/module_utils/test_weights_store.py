@@ -4,7 +4,6 @@ import os
 import pytest
 from ansible.module_utils.weights_store import (
     WeightsListError,
-    free_bytes,
     lacking,
     needed_bytes,
     parse_entry,
@@ -115,8 +114,3 @@ def test_what_was_fetched_already_needs_no_room(tmp_path):
     (tmp_path / ".telechat" / "a.ckpt.part").write_bytes(b"x" * 30)
     assert part_path(str(tmp_path), plain) == str(tmp_path / ".telechat" / "a.ckpt.part")
     assert needed_bytes(str(tmp_path), [plain]) == 70
-
-
-def test_free_bytes_of_a_folder_to_be(tmp_path):
-    status = os.statvfs(tmp_path)
-    assert free_bytes(str(tmp_path / "a" / "b")) == pytest.approx(status.f_bavail * status.f_frsize, rel=0.2)
