@@ -30,14 +30,13 @@ _raw:
 import hashlib
 import importlib.util
 import json
-import os
-import tempfile
 import typing as t
 from pathlib import Path
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
+from telechat_runtime.ascend.atomic_file import replace_file
 from telechat_runtime.local_folders import cache_folder
 
 # The reader runs on nodes too. What Ansible ships to nodes can't be imported by name on the control side.
@@ -78,7 +77,4 @@ def _archive_reader() -> t.Any:
 
 def _keep(path: Path, text: str) -> None:
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    descriptor, fresh = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(text)
-    Path(fresh).replace(path)
+    replace_file(str(path), text)

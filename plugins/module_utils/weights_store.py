@@ -7,6 +7,8 @@ import json
 import os
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
+from ansible.module_utils.ascend.atomic_file import replace_file
+
 RECORDS = ".telechat"
 SHA256_DIGITS = 64
 ARCHIVE_SUFFIXES = {
@@ -118,12 +120,7 @@ def write_record(folder: str, item: WeightsFile, names: List[str]) -> None:
             raise OSError(f"{os.path.join(folder, name)} vanished while it was recorded")
         files.append([name, stamp[0], stamp[1]])
     record = {"sha256": item.sha256, "dest": item.dest, "unpack": item.unpack, "files": files}
-    path = record_path(folder, item)
-    with open(path + ".new", "w", encoding="utf-8") as stream:
-        json.dump(record, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.rename(path + ".new", path)
+    replace_file(record_path(folder, item), json.dumps(record))
 
 
 def needed_bytes(folder: str, files: List[WeightsFile]) -> int:

@@ -71,10 +71,11 @@ import re
 from dataclasses import asdict
 from typing import Any, Dict, List, Tuple
 
+from ansible.module_utils.ascend.atomic_file import replace_file
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible.module_utils.file_digest import file_sha256
 from ansible.module_utils.hdk.lock import CHECK, LockEntry, LockError, render_lock, renew_lock
-from ansible.module_utils.hdk.lock_file import read_lock, write_lock
+from ansible.module_utils.hdk.lock_file import read_lock
 from ansible.module_utils.hdk.package_name import parse_package_name
 from ansible.module_utils.hdk.package_store import PackageError, check_whole
 from ansible.module_utils.host_problem import Problem
@@ -106,7 +107,7 @@ def main() -> None:
         )
         after = render_lock(entries)
         if after != before and not module.check_mode:
-            write_lock(path, after)
+            replace_file(path, after)
     except ImportError:
         module.fail_json(msg=missing_required_lib("PyYAML"))
     except LockError as error:

@@ -99,6 +99,7 @@ import typing as t
 
 from ansible.module_utils import run_check, stack_fingerprint
 from ansible.module_utils.ascend import npu_smi
+from ansible.module_utils.ascend.atomic_file import replace_file
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.command_result import Result
 from ansible.module_utils.docker_objects import inspect
@@ -216,11 +217,7 @@ def in_job_environment(module: AnsibleModule, argv: t.List[str], stdin: str = ""
 
 def write_stamp(path: str, content: t.Dict[str, t.Any]) -> None:
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    with open(path + ".new", "w", encoding="utf-8") as stream:
-        json.dump(content, stream, indent=2, sort_keys=True)
-        stream.write("\n")
-    os.chmod(path + ".new", 0o644)
-    os.rename(path + ".new", path)
+    replace_file(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
 def diff(stale: t.Optional[str]) -> t.Dict[str, str]:

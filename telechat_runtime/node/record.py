@@ -10,11 +10,12 @@ import json
 import os
 from typing import Any, Callable, Dict, Optional
 
+from telechat_runtime.ascend.atomic_file import replace_file
 from telechat_runtime.errors import PreflightError, UsageError
 from telechat_runtime.job.paths import JOB_ID, JobPaths
 from telechat_runtime.node import versions
 from telechat_runtime.node.facts.fingerprint import fingerprint
-from telechat_runtime.node.supervision.state import job_paths, read_state, utc_now, write_file
+from telechat_runtime.node.supervision.state import job_paths, read_state, utc_now
 from telechat_runtime.redaction import masked
 
 _OUTCOME = ("started", "ended", "exit_code", "reason", "failed_rank")
@@ -33,7 +34,7 @@ def write(paths: JobPaths, request: Dict[str, Any]) -> None:
         "versions": _versions(request, known),
         "inputs": {name: fingerprint(path) for name, path in known.get("inputs", {}).items()},
     }
-    write_file(paths.record, json.dumps(record, indent=1))
+    replace_file(paths.record, json.dumps(record, indent=1))
 
 
 def _masked_options(options: Dict[str, Any]) -> Dict[str, Any]:

@@ -13,9 +13,10 @@ import json
 import os
 from typing import Any, Callable, Dict, Optional
 
+from telechat_runtime.ascend.atomic_file import read_object, replace_file
 from telechat_runtime.errors import PreflightError, UsageError
 from telechat_runtime.job.paths import JobPaths
-from telechat_runtime.node.supervision.state import job_paths, utc_now, write_file
+from telechat_runtime.node.supervision.state import job_paths, utc_now
 
 UPGRADE_RECORD = "/etc/telechat/upgrade.json"
 MAINTENANCE = "maintenance"
@@ -42,7 +43,7 @@ def run(request: Dict[str, Any], out: Callable[[Dict[str, Any]], None]) -> int:
 
 def look(request: Dict[str, Any]) -> Dict[str, Any]:
     """Return service and upgrade, null for each that there is nothing to say of."""
-    return {"service": out_of_service(job_paths(request, "service")), "upgrade": _document(UPGRADE_RECORD)}
+    return {"service": out_of_service(job_paths(request, "service")), "upgrade": read_object(UPGRADE_RECORD)}
 
 
 def out_of_service(paths: JobPaths) -> Optional[Dict[str, Any]]:
@@ -52,7 +53,7 @@ def out_of_service(paths: JobPaths) -> Optional[Dict[str, Any]]:
     """
     if not os.path.exists(paths.service):
         return None
-    found = _document(paths.service)
+    found = read_object(paths.service)
     unreadable = {"kind": MAINTENANCE, "reason": f"{paths.service} can't be read", "by": "unknown", "since": "unknown"}
     return found if found and {"kind", "reason", "by", "since"} <= set(found) else unreadable
 
@@ -76,7 +77,7 @@ def _set(paths: JobPaths, wish: Dict[str, Any]) -> None:
     found = out_of_service(paths)
     if found is not None and found["kind"] != kind:
         raise PreflightError(f"it is out of service for another reason: {told(found)}")
-    upgrade = _document(UPGRADE_RECORD) or {}
+    upgrade = read_object(UPGRADE_RECORD) or {}
     if not wish["out"] and upgrade.get("state") in ACTIVE:
         raise PreflightError(
             f"an upgrade to {upgrade.get('release')} has it {upgrade['state']}, since {upgrade.get('since')}",
@@ -90,15 +91,6 @@ def _set(paths: JobPaths, wish: Dict[str, Any]) -> None:
         os.makedirs(paths.job_root, exist_ok=True)
         since = found["since"] if found else utc_now()
         document = {"kind": kind, "reason": str(wish.get("reason") or kind), "by": str(wish.get("by")), "since": since}
-        write_file(paths.service, json.dumps(document))
+        replace_file(paths.service, json.dumps(document))
     except OSError as error:
         raise PreflightError(f"{paths.service} can't be written: {error.strerror}") from error
-
-
-def _document(path: str) -> Optional[Dict[str, Any]]:
-    try:
-        with open(path, encoding="utf-8") as file:
-            document = json.load(file)
-    except (OSError, ValueError):
-        return None
-    return document if isinstance(document, dict) else None

@@ -14,19 +14,20 @@ import signal
 import traceback
 from typing import Any, Callable, Dict, Optional
 
+from telechat_runtime.ascend.atomic_file import replace_file
+from telechat_runtime.ascend.processes import identify
 from telechat_runtime.errors import PreflightError, TelechatError
 from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.job.state import JobState
 from telechat_runtime.node import record, service
 from telechat_runtime.node.supervision import lease, supervisor
 from telechat_runtime.node.supervision.environment import job_environment
-from telechat_runtime.node.supervision.processes import end_job, identify
+from telechat_runtime.node.supervision.processes import end_job
 from telechat_runtime.node.supervision.start_request import checked_paths
 from telechat_runtime.node.supervision.state import (
     NodeJob,
     lay_reserve,
     utc_now,
-    write_file,
     write_private_file,
     write_state,
 )
@@ -108,7 +109,7 @@ def _write_files(paths: JobPaths, request: Dict[str, Any]) -> None:
     for name, text in request["files"].items():
         target = os.path.join(paths.work, name)
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        write_file(target, text)
+        replace_file(target, text)
     for name, source in (request.get("links") or {}).items():
         link = os.path.join(paths.work, name)
         os.makedirs(os.path.dirname(link), exist_ok=True)

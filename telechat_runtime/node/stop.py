@@ -9,11 +9,12 @@ import signal
 import time
 from typing import Any, Callable, Dict, List, Set, Tuple
 
+from telechat_runtime.ascend.processes import Identity, is_alive
 from telechat_runtime.errors import PreflightError
 from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.job.state import JobState
 from telechat_runtime.node.supervision import lease
-from telechat_runtime.node.supervision.processes import Identity, end_job, is_alive, wait_gone
+from telechat_runtime.node.supervision.processes import end_job, wait_gone
 from telechat_runtime.node.supervision.state import NodeJob, job_paths, read_state, write_state
 from telechat_runtime.node.supervision.stop_request import is_noted, note_request
 

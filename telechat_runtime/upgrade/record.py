@@ -16,9 +16,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
+from telechat_runtime.ascend.atomic_file import replace_file
+from telechat_runtime.ascend.processes import Identity, identify, is_alive
 from telechat_runtime.errors import PreflightError
-from telechat_runtime.node.supervision.processes import Identity, identify, is_alive
-from telechat_runtime.node.supervision.state import write_file
 from telechat_runtime.upgrade.history import Event, History, history_of, parse_events, stands_for
 from telechat_runtime.upgrade.html import render_page
 from telechat_runtime.upgrade.report import make_report
@@ -65,8 +65,8 @@ class Record:
         """Write report.json and report.html anew; return the page's path."""
         report = make_report(self.history())
         page = self.folder / "report.html"
-        write_file(str(self.folder / "report.json"), json.dumps(report, indent=1) + "\n", mode=_FILE_MODE)
-        write_file(str(page), render_page(report), mode=_FILE_MODE)
+        replace_file(str(self.folder / "report.json"), json.dumps(report, indent=1) + "\n", mode=_FILE_MODE)
+        replace_file(str(page), render_page(report), mode=_FILE_MODE)
         return page
 
     def _after_a_torn_line(self) -> bytes:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from typing import Dict
 
 from ansible.module_utils.hdk.lock import CHECK, FILE, MAKE, MEND, RULE, LockEntry, LockError, parse_lock
@@ -30,21 +29,6 @@ def read_lock(path: str) -> Dict[str, LockEntry]:
         reason = getattr(error, "problem", None) or type(error).__name__
         raise _error(f"{path}{where} is no YAML: {reason}", MEND) from error
     return parse_lock(document, path)
-
-
-def write_lock(path: str, text: str) -> None:
-    """Replace the file in one step, for everybody to read."""
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(os.path.abspath(path)), prefix=".hdk-lock-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError:
-        os.unlink(temporary)
-        raise
 
 
 def _earlier(path: str) -> str:

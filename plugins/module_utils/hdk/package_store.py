@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Dict, List, Optional
 
 from ansible.module_utils import makeself_archive
+from ansible.module_utils.ascend.atomic_file import replace_file
 from ansible.module_utils.ascend.version_info import parse_key_values
 from ansible.module_utils.file_digest import file_sha256
 from ansible.module_utils.hdk.package_name import PackageName, parse_package_name
@@ -108,10 +109,7 @@ def _version_info(path: str, kept: str) -> Optional[str]:
 def _keep(path: str, value: object) -> None:
     """Write a JSON file in one step."""
     os.makedirs(os.path.dirname(path), mode=_FOLDER_MODE, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path))
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        json.dump(value, stream)
-    os.replace(temporary, path)
+    replace_file(path, json.dumps(value))
 
 
 def _sums(folder: str) -> Dict[str, str]:

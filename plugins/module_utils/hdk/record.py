@@ -11,9 +11,10 @@ from __future__ import annotations
 import json
 import math
 import os
-import tempfile
 import time
 from typing import Any, Dict, Optional
+
+from ansible.module_utils.ascend.atomic_file import read_object, replace_file
 
 RECORD = "var/lib/ascend-hdk/record.json"
 _DURATIONS = "durations"
@@ -92,25 +93,13 @@ class HdkRecord:
 
 def read_json(path: str) -> Dict[str, Any]:
     """Return a JSON file's object; empty when there is none that can be read."""
-    try:
-        with open(path, encoding="utf-8") as stream:
-            content = json.load(stream)
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    return read_object(path) or {}
 
 
 def write_json(path: str, content: Dict[str, Any]) -> None:
-    """Replace a JSON file at once: a reader, or a power cut, meets the old or the new one."""
-    folder = os.path.dirname(path)
-    os.makedirs(folder, mode=0o755, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=folder)
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        json.dump(content, stream, indent=1, sort_keys=True)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
+    """Replace a JSON file, and make its folder where there is none."""
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    replace_file(path, json.dumps(content, indent=1, sort_keys=True))
 
 
 def _now() -> float:

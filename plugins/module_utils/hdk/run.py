@@ -17,7 +17,7 @@ import traceback
 import uuid
 from typing import Any, Callable, Dict, List, Optional
 
-from ansible.module_utils import host_process
+from ansible.module_utils.ascend.processes import Identity, identify, is_alive, with_command
 from ansible.module_utils.hdk.installer import progress
 from ansible.module_utils.hdk.record import HdkRecord, read_json, write_json
 
@@ -57,7 +57,7 @@ class HdkRun:
         state = self.state()
         if not state or state["ended"]:
             return None
-        alive = host_process.runs(state["pid"], state["start_time"]) or self._installer_runs(state)
+        alive = _runs(state) or self._installer_runs(state)
         return state if alive else None
 
     def claim(self) -> bool:
@@ -104,7 +104,7 @@ class HdkRun:
 
     def command(self, argv: List[str], log: str, pid: Optional[int] = None) -> None:
         """Note the command of the step that has begun: before it is started, and again with its pid."""
-        start_time = host_process.start_time(pid) if pid is not None else None
+        start_time = _start_time(pid) if pid is not None else None
         current = dict(self.state()["current"], argv=argv, log=log, pid=pid, start_time=start_time)
         self._note(current=current)
 
@@ -135,7 +135,7 @@ class HdkRun:
             "id": identity,
             "boot_id": HdkRecord(self._root).boot_id(),
             "pid": own,
-            "start_time": host_process.start_time(own),
+            "start_time": _start_time(own),
             "started": time.time(),
             "before": before,
             "done": [],
@@ -168,10 +168,20 @@ class HdkRun:
         current = state["current"]
         if not current or not current["argv"]:
             return False
-        if host_process.runs(current["pid"], current["start_time"]):
+        if _runs(current):
             return True
         # Between its start and the note of its pid, only its command line tells.
-        return current["pid"] is None and host_process.with_command(current["argv"]) is not None
+        return current["pid"] is None and with_command(current["argv"]) is not None
+
+
+def _runs(noted: Dict[str, Any]) -> bool:
+    pid, start = noted["pid"], noted["start_time"]
+    return pid is not None and start is not None and is_alive(Identity(pid, start))
+
+
+def _start_time(pid: int) -> Optional[int]:
+    found = identify(pid)
+    return found.start if found else None
 
 
 def progress_lines(state: Dict[str, Any]) -> List[str]:

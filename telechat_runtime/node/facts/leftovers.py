@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List
 
+from telechat_runtime.ascend.processes import is_alive
 from telechat_runtime.errors import PreflightError
 from telechat_runtime.job.paths import JOB_ID, JobPaths
 from telechat_runtime.node.supervision import processes
@@ -20,7 +21,7 @@ def look(request: Dict[str, Any]) -> List[Dict[str, Any]]:
     for job_id, seen in sorted(processes.by_job().items()):
         state = _state(job_root, job_id)
         # What ended while its job did is no leftover.
-        pids = [identity.pid for identity in seen if processes.is_alive(identity)]
+        pids = [identity.pid for identity in seen if is_alive(identity)]
         if state in ("STARTING", "RUNNING") or not pids:
             continue
         found.append({"job_id": job_id, "state": state, "pids": sorted(pids)})

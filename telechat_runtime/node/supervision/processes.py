@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes by identity: a pid counts only together with the time it started, so a reused pid is never touched.
+"""The processes of jobs, by identity, so that a reused pid is never touched.
 
 msrun gives each worker a session of its own, so a job's processes share neither group nor session. What they share is
 `TELECHAT_JOB_ID` in their environment, set once by the supervisor and inherited by all.
@@ -12,8 +12,10 @@ import ctypes
 import os
 import signal
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
+
+from telechat_runtime.ascend.processes import ENDED, START, STATE, Identity, identify, is_alive, stat_fields
 
 JOB_ID_VARIABLE = "TELECHAT_JOB_ID"
 _POLL_SECONDS = 0.05
@@ -21,18 +23,6 @@ _COMMAND_LENGTH = 80
 # KILL leaves no choice to a process, but one in uninterruptible sleep (a hung NPU call) dies only when that ends.
 _KILL_WAIT_SECONDS = 5.0
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
-
-
-@dataclass(frozen=True)
-class Identity:
-    """A process for as long as it lives: `start` is in clock ticks since boot, field 22 of proc(5)'s stat."""
-
-    pid: int
-    start: int
-
-    def as_dict(self) -> Dict[str, int]:
-        """Return the identity as data."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -47,17 +37,6 @@ class JobProcess:
     def as_dict(self) -> Dict[str, Any]:
         """Return the process as data."""
         return {**self.identity.as_dict(), "pgid": self.pgid, "role": self.role, "rank": self.rank}
-
-
-def identify(pid: int) -> Optional[Identity]:
-    """Return the identity of a living process; None when there is none, or only its zombie."""
-    stat = _stat(pid)
-    return None if stat is None or stat[0] in "ZX" else Identity(pid=pid, start=int(stat[19]))
-
-
-def is_alive(identity: Identity) -> bool:
-    """Tell whether that very process still runs."""
-    return identify(identity.pid) == identity
 
 
 def wait_gone(identity: Identity, seconds: float) -> bool:
@@ -75,8 +54,8 @@ def zombie_exit_code(identity: Identity) -> Optional[int]:
 
     Older msrun waits for its workers one after the other, so a later one that crashed stays a zombie.
     """
-    stat = _stat(identity.pid)
-    if stat is None or stat[0] != "Z" or int(stat[19]) != identity.start:
+    stat = stat_fields(identity.pid)
+    if stat is None or stat[STATE] != "Z" or int(stat[START]) != identity.start:
         return None
     return os.waitstatus_to_exitcode(int(stat[49]))
 
@@ -93,9 +72,9 @@ def dead_session_leaders(parent: int) -> Dict[Identity, int]:
         return {}
     found = {}
     for pid in pids:
-        stat = _stat(pid)
-        if stat is not None and stat[0] == "Z" and int(stat[3]) == pid:
-            found[Identity(pid=pid, start=int(stat[19]))] = os.waitstatus_to_exitcode(int(stat[49]))
+        stat = stat_fields(pid)
+        if stat is not None and stat[STATE] == "Z" and int(stat[3]) == pid:
+            found[Identity(pid=pid, start=int(stat[START]))] = os.waitstatus_to_exitcode(int(stat[49]))
     return found
 
 
@@ -108,10 +87,10 @@ def of_job(job_id: str) -> List[JobProcess]:
         environ = _environ(int(name))
         if environ.get(JOB_ID_VARIABLE) != job_id:
             continue
-        stat = _stat(int(name))
-        if stat is None or stat[0] in "ZX":
+        stat = stat_fields(int(name))
+        if stat is None or stat[STATE] in ENDED:
             continue
-        identity = Identity(pid=int(name), start=int(stat[19]))
+        identity = Identity(pid=int(name), start=int(stat[START]))
         found.append(_job_process(identity, pgid=int(stat[2]), environ=environ))
     return found
 
@@ -189,9 +168,9 @@ def _left(job_id: str, seen: Set[Identity], groups: Set[int]) -> Set[Identity]:
     left = {process.identity for process in of_job(job_id)}
     left.update(identity for identity in seen if is_alive(identity))
     for name in os.listdir("/proc"):
-        stat = _stat(int(name)) if name.isdigit() else None
-        if stat is not None and stat[0] not in "ZX" and int(stat[2]) in groups:
-            left.add(Identity(pid=int(name), start=int(stat[19])))
+        stat = stat_fields(int(name)) if name.isdigit() else None
+        if stat is not None and stat[STATE] not in ENDED and int(stat[2]) in groups:
+            left.add(Identity(pid=int(name), start=int(stat[START])))
     return left
 
 
@@ -201,15 +180,6 @@ def _job_process(identity: Identity, *, pgid: int, environ: Mapping[str, str]) -
     # What a worker forks inherits its variables; the worker itself is the one that leads the group msrun gave it.
     is_worker = role == "MS_WORKER" and rank.isdigit() and identity.pid == pgid
     return JobProcess(identity=identity, pgid=pgid, role=role, rank=int(rank) if is_worker else None)
-
-
-def _stat(pid: int) -> Optional[List[str]]:
-    """Return the fields of /proc/PID/stat from the third (state) on; the name before it may hold any character."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
-            return stat.read().rpartition(")")[2].split()
-    except OSError:
-        return None
 
 
 def _environ(pid: int) -> Dict[str, str]:

@@ -16,9 +16,10 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from typing import List, Optional
 
+from telechat_runtime.ascend.processes import is_alive
 from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.node.facts.tool import ask_tool
-from telechat_runtime.node.supervision.processes import JobProcess, is_alive, of_job, wait_gone
+from telechat_runtime.node.supervision.processes import JobProcess, of_job, wait_gone
 
 FOLDER = "stacks"
 _SECONDS = 20.0

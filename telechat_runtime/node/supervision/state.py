@@ -3,23 +3,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
-import tempfile
 import time
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Optional, Tuple
 
+from telechat_runtime.ascend.atomic_file import replace_file
+from telechat_runtime.ascend.processes import Identity
 from telechat_runtime.errors import PreflightError, UsageError
 from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.job.state import JobState
 from telechat_runtime.node.supervision import lease
-from telechat_runtime.node.supervision.processes import Identity
 
 _PRIVATE = 0o600
-_READABLE = 0o644
 _DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
 # For a few states: each is written beside the one before, and takes a block or two.
 RESERVE_BYTES = 64 * 1024
@@ -90,11 +88,11 @@ def write_state(paths: JobPaths, job: NodeJob) -> None:
     document["supervisor"] = job.supervisor.as_dict() if job.supervisor else None
     text = json.dumps(document)
     try:
-        write_file(paths.state, text, mode=_READABLE)
+        replace_file(paths.state, text)
     except OSError as error:
         if error.errno not in _DISK_IS_FULL or not _spend_reserve(paths):
             raise
-        write_file(paths.state, text, mode=_READABLE)
+        replace_file(paths.state, text)
 
 
 def lay_reserve(paths: JobPaths) -> None:
@@ -156,20 +154,4 @@ def _parse(document: Dict[str, Any]) -> NodeJob:
 
 def write_private_file(path: str, text: str) -> None:
     """Replace a file that only its owner may read: a plan's environment may hold a secret."""
-    write_file(path, text, mode=_PRIVATE)
-
-
-def write_file(path: str, text: str, *, mode: int = _READABLE) -> None:
-    """Replace a file as a whole: a reader, or a power cut, finds the old text or the new one."""
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".new-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
+    replace_file(path, text, mode=_PRIVATE)

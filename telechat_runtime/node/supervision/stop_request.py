@@ -10,14 +10,14 @@ import signal
 from types import FrameType
 from typing import Optional
 
+from telechat_runtime.ascend.atomic_file import replace_file
 from telechat_runtime.job.paths import JobPaths
-from telechat_runtime.node.supervision.state import write_file
 
 
 def note_request(paths: JobPaths, by: str) -> None:
     """Say in the job's folder who asks for its end; on a full disk it ends all the same, then nobody knows for whom."""
     with contextlib.suppress(OSError):
-        write_file(paths.stop_request, json.dumps({"by": by}))
+        replace_file(paths.stop_request, json.dumps({"by": by}))
 
 
 def is_noted(paths: JobPaths) -> bool:

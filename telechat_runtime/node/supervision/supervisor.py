@@ -16,6 +16,7 @@ import time
 from dataclasses import replace
 from typing import Any, Callable, Dict, NamedTuple, Optional
 
+from telechat_runtime.ascend.processes import identify
 from telechat_runtime.errors import PreflightError
 from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.job.state import JobState
@@ -23,7 +24,7 @@ from telechat_runtime.node.supervision import failure, guard, hang, stacks, stop
 from telechat_runtime.node.supervision.disk_room import DiskRoom
 from telechat_runtime.node.supervision.lease import Lease
 from telechat_runtime.node.supervision.peers import PeerEnd, PeerGroup, Peers, peer_group
-from telechat_runtime.node.supervision.processes import adopt_orphans, end_job, identify, reap_orphans
+from telechat_runtime.node.supervision.processes import adopt_orphans, end_job, reap_orphans
 from telechat_runtime.node.supervision.state import NodeJob, utc_now, write_state
 from telechat_runtime.node.supervision.stop_request import StopSignal
 from telechat_runtime.node.supervision.workers import SCHEDULER, Crash, Workers

@@ -11,9 +11,10 @@ import signal
 import time
 from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
 
+from telechat_runtime.ascend.processes import Identity, is_alive
 from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.node.supervision import failure, processes
-from telechat_runtime.node.supervision.processes import Identity, JobProcess
+from telechat_runtime.node.supervision.processes import JobProcess
 
 SCHEDULER = "MS_SCHED"
 # msrun complains of a worker in the same second in which it collects its exit code.
@@ -68,7 +69,7 @@ class Workers:
         """Notice which of the known have ended since the last call, and keep the first that ended badly."""
         crashes: List[Tuple[int, Crash]] = []
         for identity, process in self._known.items():
-            if identity in self._ended or processes.is_alive(identity):
+            if identity in self._ended or is_alive(identity):
                 continue
             exit_code = self._exit_code(identity)
             if exit_code is None:

@@ -10,7 +10,7 @@ import pytest
 from ansible.errors import AnsibleActionFail
 
 from plugins.action import fleet_upgrade as plugin
-from telechat_runtime.node.supervision.processes import identify
+from telechat_runtime.ascend.processes import identify
 from telechat_runtime.upgrade.jobs import Answer, JobCommands
 from telechat_runtime.upgrade.record import Record
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 from ansible.module_utils.hdk.lock import LockError
-from ansible.module_utils.hdk.lock_file import read_lock, write_lock
+from ansible.module_utils.hdk.lock_file import read_lock
 
 
 @pytest.mark.parametrize(
@@ -28,18 +28,3 @@ def test_a_missing_file_names_the_earlier_one_that_is_there(tmp_path):
     (tmp_path / "packages.lock.yml").touch()
     with pytest.raises(LockError, match=r"there is packages\.lock\.yml, which hdk\.lock\.yml replaces"):
         read_lock(path)
-
-
-def test_it_is_written_in_one_step_for_all_to_read(tmp_path):
-    path = tmp_path / "hdk.lock.yml"
-    write_lock(str(path), "packages: []\n")
-    assert path.read_text() == "packages: []\n"
-    assert path.stat().st_mode & 0o777 == 0o644
-    assert [entry.name for entry in tmp_path.iterdir()] == ["hdk.lock.yml"]
-
-
-def test_nothing_is_left_when_it_cannot_be_written(tmp_path):
-    (tmp_path / "hdk.lock.yml").mkdir()
-    with pytest.raises(OSError, match="directory"):
-        write_lock(str(tmp_path / "hdk.lock.yml"), "")
-    assert [entry.name for entry in tmp_path.iterdir()] == ["hdk.lock.yml"]

@@ -10,8 +10,9 @@ from typing import Callable, Iterator, Optional
 
 import pytest
 
+from telechat_runtime.ascend.processes import Identity
 from telechat_runtime.node.supervision import processes
-from telechat_runtime.node.supervision.processes import JOB_ID_VARIABLE, Identity
+from telechat_runtime.node.supervision.processes import JOB_ID_VARIABLE
 from tests.support.local_node import is_running, wait_until
 
 JOB = f"test-processes-{os.getpid()}"

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from telechat_runtime.ascend.processes import Identity
 from telechat_runtime.errors import PreflightError, UsageError
 from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.job.state import TRANSITIONS, JobState
 from telechat_runtime.node.supervision import lease, state
-from telechat_runtime.node.supervision.processes import Identity
 from telechat_runtime.node.supervision.state import NodeJob, job_paths, read_state, write_private_file, write_state
 
 ALL = [(before, after) for before in JobState for after in JobState]
@@ -130,20 +130,20 @@ def test_a_file_that_cannot_be_replaced_leaves_nothing_behind(paths: JobPaths) -
 def test_on_a_full_disk_the_reserve_makes_room_for_the_last_state(
     paths: JobPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written = state.write_file
+    written = state.replace_file
 
-    def write_file(path: str, text: str, *, mode: int) -> None:
+    def replace_file(path: str, text: str) -> None:
         if Path(paths.reserve).exists():
             raise OSError(errno.ENOSPC, "No space left on device", path)
-        written(path, text, mode=mode)
+        written(path, text)
 
     state.lay_reserve(paths)
-    monkeypatch.setattr(state, "write_file", write_file)
+    monkeypatch.setattr(state, "replace_file", replace_file)
     write_state(paths, a_job(JobState.FAILED))
     assert state.load_state(paths).state is JobState.FAILED
     state.lay_reserve(paths)
     Path(paths.reserve).unlink()
-    monkeypatch.setattr(state, "write_file", lambda path, *_, **__: raise_full(path))
+    monkeypatch.setattr(state, "replace_file", lambda path, *_, **__: raise_full(path))
     with pytest.raises(OSError, match="No space"):
         write_state(paths, a_job())
 
