@@ -42,7 +42,7 @@ chaos-table: requirements venv
 	@rm -rf build/chaos; CHAOS_CYCLES=20 $(BIN)/pytest -q tests/lab/test_chaos.py
 	@$(BIN)/python -m tests.lab.chaos_table
 
-## make fleet-upgrade  the rehearsal of a fleet upgrade with faults (HOSTS=200; CI has 50)
+## make fleet-upgrade  the rehearsal of a fleet upgrade with faults (HOSTS=200; CI has 10)
 fleet-upgrade: requirements venv
 	@FLEET_HOSTS=$(or $(HOSTS),50) $(BIN)/pytest -q tests/lab/test_fleet_upgrade_scale.py
 
