@@ -11,7 +11,7 @@ import dataclasses
 import json
 from typing import Any, Dict, Mapping, Optional
 
-from telechat_runtime.checkpoints.lora_run import JobOutput, gathered_strategy, is_cut, parse_job_output
+from telechat_runtime.checkpoints.lora_run import JobOutput, gathered_strategy, parse_job_output
 from telechat_runtime.checkpoints.spec import ConvertSpec
 from telechat_runtime.cluster.topology import Cluster
 from telechat_runtime.errors import PreflightError, SpecError
@@ -26,7 +26,8 @@ from telechat_runtime.plan.plan import JobPlan, plan_job
 from telechat_runtime.plan.program import WORK, Entry, Processes, Program
 from telechat_runtime.remote.client import NodeClient
 from telechat_runtime.run.preflight import NodeLook
-from telechat_runtime.training.overlay import config_values
+from telechat_runtime.training.document import Document
+from telechat_runtime.training.parallel_mode import is_model_cut
 from telechat_runtime.training.shipped import ConfigSource
 
 STRATEGY_KIND = "strategy"
@@ -76,7 +77,7 @@ def plan_strategy(
     check_on_master({**request, "target_follows": True}, cluster, clients)
     training = dataclasses.replace(training, overrides=(*training.overrides, *_ONLY_STRATEGY))
     plan = plan_finetune(training, options, cluster, clients, source=source, interrupt=interrupt)
-    if not is_cut(config_values(dict(plan.nodes[0].files)["config.yaml"], source="config.yaml")):
+    if not is_model_cut(Document.load(dict(plan.nodes[0].files)["config.yaml"], "config.yaml").values):
         raise SpecError(
             "that run would keep the model whole on every card, so there is nothing to cut the checkpoint for",
             next_step="give it to finetune as it is; models are cut with parallel.parallel_mode 1 and several cards",

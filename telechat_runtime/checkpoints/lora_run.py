@@ -9,11 +9,12 @@ from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 from telechat_runtime.cluster.topology import Node
 from telechat_runtime.errors import ConfigError, PreflightError
 from telechat_runtime.job.state import JobState
-from telechat_runtime.training.overlay import config_values
+from telechat_runtime.training.config import ONLY_TRAINABLE
+from telechat_runtime.training.document import Document
+from telechat_runtime.training.parallel_mode import is_model_cut
+from telechat_runtime.training.yaml_view import YamlView
 
 CHECKPOINT_FOLDERS = ("checkpoint_network", "checkpoint")
-# parallel_mode of MindFormers, by number or name: without semi-auto parallel every rank holds the whole model.
-_CUTTING_MODES = ("1", "2", "3", "semi_auto_parallel", "auto_parallel", "hybrid_parallel")
 _SCALING = ("lora_alpha", "lora_rank")
 
 
@@ -90,11 +91,11 @@ def lora_run(job: str, master: str, outputs: Mapping[str, JobOutput], scaling: O
         raise PreflightError(
             f"{master}: {source} can't be read", next_step="give --checkpoint, --strategy, --lora-scaling"
         )
-    values = config_values(own.config, source=source)
-    pet = _section(values, "model", "model_config", "pet_config")
+    values = Document.load(own.config, source).values
+    pet = YamlView(values).section("model.model_config.pet_config")
     if not pet:
         raise ConfigError(f"{source} has no model.model_config.pet_config: it was no LoRA run")
-    cut = is_cut(values)
+    cut = is_model_cut(values)
     if cut:
         _check_all_saved(job, values)
     name = next((name for name in CHECKPOINT_FOLDERS if own.checkpoints.get(name)), None)
@@ -109,12 +110,6 @@ def lora_run(job: str, master: str, outputs: Mapping[str, JobOutput], scaling: O
     )
 
 
-def is_cut(values: Mapping[str, Any]) -> bool:
-    """Tell whether a run by that yaml cuts the model over its cards, and so saves strategy files."""
-    mode = str(_section(values, "parallel").get("parallel_mode", "0")).lower()
-    return bool(values.get("use_parallel")) and mode in _CUTTING_MODES
-
-
 def _check_there(job: str, outputs: Mapping[str, JobOutput]) -> None:
     if all(output.state is None for output in outputs.values()):
         raise PreflightError(f"no job {job} on {', '.join(outputs)}", next_step="list the jobs: telechat-run status")
@@ -125,7 +120,7 @@ def _folder(outputs: Mapping[str, JobOutput]) -> str:
 
 
 def _check_all_saved(job: str, values: Mapping[str, Any]) -> None:
-    said = _section(values, "parallel", "strategy_ckpt_config").get("only_trainable_params")
+    said = YamlView(values).get(ONLY_TRAINABLE)
     if said is False:
         return
     shown = "is not set, which means True" if said is None else f"is {said}"
@@ -137,18 +132,11 @@ def _check_all_saved(job: str, values: Mapping[str, Any]) -> None:
     )
 
 
-def _scaling(pet: Mapping[str, Any], source: str) -> float:
+def _scaling(pet: YamlView, source: str) -> float:
     alpha, rank = (pet.get(name) for name in _SCALING)
     if not all(isinstance(value, (int, float)) and value > 0 for value in (alpha, rank)):
         raise ConfigError(
             f"{source} has lora_alpha {alpha!r} and lora_rank {rank!r}, whose quotient is the scaling",
             next_step="give it with --lora-scaling",
         )
-    return float(alpha) / float(rank)  # type: ignore[arg-type]
-
-
-def _section(values: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
-    here: Any = values
-    for key in keys:
-        here = here.get(key) if isinstance(here, Mapping) else None
-    return here if isinstance(here, Mapping) else {}
+    return float(alpha) / float(rank)

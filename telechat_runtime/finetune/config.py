@@ -12,10 +12,10 @@ from telechat_runtime.finetune.latest_checkpoint import Resume
 from telechat_runtime.finetune.settings import SPEED_UP_FILE, SPEED_UP_KEY, finetune_settings
 from telechat_runtime.finetune.spec import FinetuneSpec
 from telechat_runtime.job.options import Override
-from telechat_runtime.training.config import TrainingConfig, read_training_config
+from telechat_runtime.training.config import ConfigFacts, TrainingConfig, config_facts, read_training_config
+from telechat_runtime.training.document import Document, Setting
 from telechat_runtime.training.layout import NAMES, Job, check
 from telechat_runtime.training.layout_choice import check_lists, choose_layout
-from telechat_runtime.training.overlay import ConfigFacts, Overlay, Setting, config_facts, config_values, overlay
 from telechat_runtime.training.shipped import ConfigSource
 
 _LOAD_BALANCE = "enable_flash_attention_load_balance"
@@ -42,11 +42,15 @@ class FinetuneConfig:
     spec: FinetuneSpec
     source: ConfigSource
     settings: Tuple[Setting, ...]
-    overlay: Overlay
+    document: Document
     facts: ConfigFacts
     training: TrainingConfig
-    values: Mapping[str, Any]
     notes: Tuple[str, ...] = ()
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """The yaml as plain data."""
+        return self.document.values
 
     @property
     def node_paths(self) -> List[str]:
@@ -57,17 +61,7 @@ class FinetuneConfig:
     def having(self, settings: Sequence[Setting], notes: Sequence[str]) -> FinetuneConfig:
         """Return the same with more settings, which come before the user's overrides."""
         merged = _merged(self.settings, settings)
-        laid = overlay(self.source.text, merged, self.spec.overrides, source=self.source.name)
-        values = config_values(laid.text, source=self.source.name)
-        return replace(
-            self,
-            settings=merged,
-            overlay=laid,
-            facts=config_facts(laid.text, source=self.source.name),
-            training=read_training_config(values, model=self.spec.model),
-            values=values,
-            notes=(*self.notes, *notes),
-        )
+        return _config(self.spec, self.source, self.document, merged, (*self.notes, *notes))
 
 
 def finetune_config(
@@ -78,25 +72,36 @@ def finetune_config(
     A layout is proposed in place of one that does not fit for a yaml of the tree, which was made for other cards, and
     where the user gave numbers; a yaml of the user's own is refused, with the proposal as next step.
     """
-    before = config_values(source.text, source=source.name)
+    document = Document.load(source.text, source.name)
     settings = finetune_settings(
-        spec, before, device_target=workers.device_target, world_size=workers.count, resume=resume
+        spec, document.values, device_target=workers.device_target, world_size=workers.count, resume=resume
     )
     asked, others = _asked(spec)
-    base = _base(spec, source, settings, others)
+    base = _base(spec, document, settings, others)
     job = _job(spec, base, workers)
     kept = [override.key for override in spec.overrides]
     chosen = choose_layout(base, job, asked, may_propose=spec.model is not None, kept=kept)
-    empty = FinetuneConfig(
-        spec=spec, source=source, settings=(), overlay=Overlay("", ""), facts=ConfigFacts("", "", ""), training=base,
-        values={},
-    )  # fmt: skip
-    config = empty.having([*settings, *chosen.settings], chosen.notes)
+    config = _config(spec, source, document, _merged(settings, chosen.settings), chosen.notes)
     _check_paths(config, is_resumed=resume is not None)
     check_lists(config.training)
-    if config.training.cuts_model and config.training.has_layout and workers.count > 1:
+    if config.training.mode.fixes_layout and config.training.has_layout and workers.count > 1:
         check(config.training.layout, _job(spec, config.training, workers), next_step="change what --set gives")
     return config
+
+
+def _config(
+    spec: FinetuneSpec, source: ConfigSource, document: Document, settings: Tuple[Setting, ...], notes: Tuple[str, ...]
+) -> FinetuneConfig:
+    laid = document.laid(settings, spec.overrides)
+    return FinetuneConfig(
+        spec=spec,
+        source=source,
+        settings=settings,
+        document=laid,
+        facts=config_facts(laid.values),
+        training=read_training_config(laid.values, model=spec.model),
+        notes=notes,
+    )
 
 
 def _asked(spec: FinetuneSpec) -> Tuple[Dict[str, int], List[Override]]:
@@ -115,7 +120,7 @@ def _asked(spec: FinetuneSpec) -> Tuple[Dict[str, int], List[Override]]:
 
 
 def _base(
-    spec: FinetuneSpec, source: ConfigSource, settings: Sequence[Setting], overrides: Sequence[Override]
+    spec: FinetuneSpec, document: Document, settings: Sequence[Setting], overrides: Sequence[Override]
 ) -> TrainingConfig:
     """Return what a layout is chosen for: the yaml with all but the numbers of the layout.
 
@@ -123,8 +128,7 @@ def _base(
     """
 
     def read(laid: Sequence[Override]) -> TrainingConfig:
-        text = overlay(source.text, settings, laid, source=source.name).text
-        return read_training_config(config_values(text, source=source.name), model=spec.model)
+        return read_training_config(document.laid(settings, laid).values, model=spec.model)
 
     own, base = read(()), read(overrides)
     check_lists(own)

@@ -102,8 +102,8 @@ def finetune_program(config: FinetuneConfig) -> Program:
             files=(("run_mindformer.py", node_program("run_mindformer.py")),),
         ),
         tree=Entry(words=(f"{TREE}/run_mindformer.py", *_CONFIG, "--register_path", f"{TREE}/{RESEARCH}")),
-        files=(("config.yaml", config.overlay.text), *speed_up),
-        config_diff=config.overlay.diff,
+        files=(("config.yaml", config.document.text), *speed_up),
+        config_diff=config.document.diff,
         model_name=config.facts.model_name,
         pipeline_stages=config.facts.pipeline_stages,
         notes=config.notes,
@@ -157,7 +157,7 @@ def _check_disk(config: FinetuneConfig, probes: Mapping[str, NodeProbe], cluster
     wanted = saving(config.training, config.values, cards=workers.count, rows=rows)
     if wanted is None:
         return
-    output = str(config.values.get("output_dir", ""))
+    output = config.facts.output
     shared = next((path for path in _shared(cluster) if output.startswith(path.rstrip("/") + "/")), None)
     problems: List[Optional[str]] = []
     if shared is not None:

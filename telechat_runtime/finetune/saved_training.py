@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from telechat_runtime.errors import SpecError
@@ -14,8 +15,8 @@ from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job.options import JobOptions, job_options_of
 from telechat_runtime.remote.client import NodeClient
 from telechat_runtime.run.record import JobRecord, make_record
-from telechat_runtime.training.config import read_training_config
-from telechat_runtime.training.overlay import config_values
+from telechat_runtime.training.config import config_facts, read_training_config
+from telechat_runtime.training.document import Document
 
 HOW_OFTEN = "save_checkpoint_steps of the CheckpointMonitor says how often one is saved"
 """The next step for who waits for a checkpoint in vain."""
@@ -53,7 +54,7 @@ class RecordedTraining:
     def output(self) -> str:
         """Where its checkpoints are, for a node that never had the job."""
         first = self.record.first
-        output = str(config_values(self.config, source=self.job_id).get("output_dir", ""))
+        output = config_facts(self._values).output
         return output if output.startswith("/") else f"{first['job_root']}/jobs/{self.job_id}/work/output"
 
     def own_seats(self) -> Seats:
@@ -62,9 +63,13 @@ class RecordedTraining:
 
     def seats(self, now: Mapping[str, Sequence[int]]) -> Seats:
         """Return the seats of a job that goes on with this training, with those ranks on those nodes."""
-        training = read_training_config(config_values(self.config, source=self.job_id))
+        training = read_training_config(self._values)
         is_whole_everywhere = not training.cuts_model and not training.training.parallel_optimizer
         return Seats(then=self.world_size, now=now, interchangeable=is_whole_everywhere)
+
+    @cached_property
+    def _values(self) -> Mapping[str, Any]:
+        return Document.load(self.config, self.job_id).values
 
     def _ranks(self, index: int) -> Sequence[int]:
         return range(index * self.per_node, (index + 1) * self.per_node)

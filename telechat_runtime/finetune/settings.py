@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, List, Mapping, Optional
+from typing import Any, Iterator, List, Mapping, Optional
 
 from telechat_runtime.errors import ConfigError
 from telechat_runtime.finetune.latest_checkpoint import LINKS, Resume
 from telechat_runtime.finetune.spec import FinetuneSpec, theta_of
-from telechat_runtime.training.config import DEFAULT_TARGET_MODULES
-from telechat_runtime.training.overlay import Setting
+from telechat_runtime.training.config import DEFAULT_TARGET_MODULES, ONLY_TRAINABLE
+from telechat_runtime.training.document import Setting
+from telechat_runtime.training.yaml_view import YamlView
 
 SPEED_UP_FILE = "parallel_speed_up.json"
 SPEED_UP_KEY = "context.ascend_config.parallel_speed_up_json_path"
@@ -78,11 +79,10 @@ def _resume(resume: Resume, values: Mapping[str, Any]) -> Iterator[Setting]:
 
 
 def _method(spec: FinetuneSpec, values: Mapping[str, Any]) -> Iterator[Setting]:
-    own = _section(_section(values, "model"), "model_config").get("pet_config")
-    own = own if isinstance(own, dict) else {}
+    own = YamlView(values).section(_PET)
     if spec.method == "full" and own:
         raise ConfigError(
-            f"--method full, but the yaml has a pet_config ({own.get('pet_type', 'of no type')})",
+            f"--method full, but the yaml has a pet_config ({own.get('pet_type') or 'of no type'})",
             next_step="leave --method out to train as the yaml says, or give a yaml without pet_config",
         )
     if spec.method != "lora":
@@ -91,12 +91,10 @@ def _method(spec: FinetuneSpec, values: Mapping[str, Any]) -> Iterator[Setting]:
     for name, value in _LORA:
         if name not in own:
             yield Setting(f"{_PET}.{name}", value)
-    if _section(_section(values, "parallel"), "strategy_ckpt_config").get("only_trainable_params") is False:
+    if YamlView(values).get(ONLY_TRAINABLE) is False:
         return
     # Not save_file too: beside the strategy_ckpt_save_file of the full yaml it would win over output/strategy.
-    yield Setting(
-        "parallel.strategy_ckpt_config.only_trainable_params", False, reason="merging LoRA needs the whole strategy"
-    )
+    yield Setting(ONLY_TRAINABLE, False, reason="merging LoRA needs the whole strategy")
 
 
 def _sequence(spec: FinetuneSpec) -> Iterator[Setting]:
@@ -110,8 +108,3 @@ def _sequence(spec: FinetuneSpec) -> Iterator[Setting]:
     theta = theta_of(spec.seq_length)
     if theta is not None:
         yield Setting(f"{_MODEL}.theta", theta)
-
-
-def _section(values: Mapping[str, Any], name: str) -> Dict[str, Any]:
-    value = values.get(name)
-    return value if isinstance(value, dict) else {}

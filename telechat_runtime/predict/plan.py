@@ -23,6 +23,7 @@ from telechat_runtime.predict.settings import (
     PredictConfig,
     check_generation,
     choose_cards,
+    extrapolation_settings,
     predict_config,
     predict_settings,
 )
@@ -32,7 +33,7 @@ from telechat_runtime.remote.fetch import JobFiles
 from telechat_runtime.run.preflight import NodeLook
 from telechat_runtime.training.checkpoint_transform import Start, choose_transform
 from telechat_runtime.training.config import read_training_config
-from telechat_runtime.training.overlay import Overlay, Setting, config_values, overlay
+from telechat_runtime.training.document import Document, Setting
 from telechat_runtime.training.shipped import ConfigSource, shipped_candidates, shipped_config
 
 RESULTS = "results.jsonl"
@@ -56,13 +57,16 @@ def plan_predict(
     """
     if source is None:
         source = _shipped(spec, cluster, clients, interrupt)
-    wished = overlay(source.text, [], spec.overrides, source=source.name)
-    before = predict_config(wished.text, source=source.name)
+    document = Document.load(source.text, source.name)
+    before = predict_config(document.laid([], spec.overrides))
     check_generation(spec, before)
+    stretched = predict_config(document.laid(extrapolation_settings(spec, before), spec.overrides))
+    # The mode that the job runs in says how many cards it takes, not the one of the yaml that it starts from.
+    before = dataclasses.replace(before, splits_model=stretched.splits_model)
     cards = choose_cards(before, cluster, options.npus_per_node)
     settings = predict_settings(spec, before, device_target=cluster.device_target, world_size=cards.world_size)
-    config = overlay(source.text, settings, spec.overrides, source=source.name)
-    facts = predict_config(config.text, source=source.name)
+    config = document.laid(settings, spec.overrides)
+    facts = predict_config(config)
     paths = _paths(spec, facts)
     look = NodeLook(
         cards.cluster,
@@ -77,7 +81,7 @@ def plan_predict(
     job_id = new_job_id(options.job_name)
     transform, notes = _transform(spec, config, probes, cards, job_id)
     if transform:
-        config = overlay(source.text, [*settings, *transform], spec.overrides, source=source.name)
+        config = document.laid([*settings, *transform], spec.overrides)
     return plan_job(
         program=dataclasses.replace(predict_program(spec, config, facts), notes=tuple(notes)),
         options=dataclasses.replace(options, npus_per_node=cards.per_node),
@@ -88,7 +92,7 @@ def plan_predict(
     )
 
 
-def predict_program(spec: PredictSpec, config: Overlay, facts: PredictConfig) -> Program:
+def predict_program(spec: PredictSpec, config: Document, facts: PredictConfig) -> Program:
     """Return what answers the questions: our own program, with the model classes of the tree where there is one."""
     generation = spec.generation.as_arguments()
     if not {"max_length", "max_new_tokens"} & set(generation) and not (facts.max_length or facts.max_new_tokens):
@@ -206,7 +210,7 @@ def _longest(spec: PredictSpec, facts: PredictConfig) -> int:
 
 
 def _transform(
-    spec: PredictSpec, config: Overlay, probes: Mapping[str, NodeProbe], cards: Cards, job_id: str
+    spec: PredictSpec, config: Document, probes: Mapping[str, NodeProbe], cards: Cards, job_id: str
 ) -> Tuple[List[Setting], List[str]]:
     """Return the settings and notes by which the weights get to the cards. Raises PreflightError when they can't."""
     look = probes[cards.cluster.master.name].data.checkpoint
@@ -217,6 +221,5 @@ def _transform(
             next_step="make a whole one with telechat-run convert, or give --checkpoint-transform auto "
             "--source-strategy PATH",
         )
-    values = config_values(config.text, source="the job's yaml")
     start = Start(cards.world_size, len(cards.cluster.nodes), cards.cluster.shared_paths, job_id)
-    return choose_transform(read_training_config(values), values, look, start, wish)
+    return choose_transform(read_training_config(config.values), config.values, look, start, wish)

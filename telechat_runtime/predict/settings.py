@@ -4,17 +4,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, List, Mapping, Optional
+from typing import List, Optional
 
 from telechat_runtime.cluster.topology import Cluster
 from telechat_runtime.errors import ConfigError, SpecError
 from telechat_runtime.predict.spec import PredictSpec
-from telechat_runtime.training.overlay import Setting, config_values
+from telechat_runtime.training.document import Document, Setting
+from telechat_runtime.training.parallel_mode import KEY as _PARALLEL_MODE
+from telechat_runtime.training.parallel_mode import parallel_mode
+from telechat_runtime.training.yaml_view import YamlView
 
 _MODEL = "model.model_config"
 _PARALLEL = "parallel_config"
 _VOCABULARY = "processor.tokenizer.vocab_file"
-_DATA_PARALLEL = ("0", "data_parallel")
 _TELECHAT = "TelechatConfig"
 
 
@@ -55,34 +57,37 @@ class Cards:
         return self.per_node * len(self.cluster.nodes)
 
 
-def predict_config(text: str, *, source: str) -> PredictConfig:
-    """Read from a predict yaml what a plan needs. Raises ConfigError for a yaml without a model."""
-    values = config_values(text, source=source)
-    model = _section(values, _MODEL)
+def predict_config(document: Document) -> PredictConfig:
+    """Read from a predict yaml what a plan needs.
+
+    Raises ConfigError for a yaml without a model, and for a value that YamlView refuses.
+    """
+    view = YamlView(document.values)
+    model = view.section(_MODEL)
     if not model:
-        raise ConfigError(f"{source} has no {_MODEL}, so it describes no model")
-    parallel = _section(values, "parallel")
-    seq_length = _number(model, "seq_length")
-    trained = _number(model, "max_position_embedding") or _number(model, "pretrain_seqlen") or seq_length
+        raise ConfigError(f"{document.source} has no {_MODEL}, so it describes no model")
+    seq_length = model.count("seq_length") or 0
+    trained = model.count("max_position_embedding") or model.count("pretrain_seqlen") or seq_length
+    heads = model.count("num_heads") or 0
     return PredictConfig(
-        model_type=str(model.get("type", "")),
-        model_name=str(_section(values, "trainer").get("model_name", "")),
-        model_parallel=max(1, _number(_section(values, _PARALLEL), "model_parallel")),
-        splits_model=str(parallel.get("parallel_mode", "0")).lower() not in _DATA_PARALLEL,
-        heads=_number(model, "num_heads"),
-        kv_heads=_number(model, "n_kv_heads") or _number(model, "num_heads"),
+        model_type=model.text("type"),
+        model_name=view.text("trainer.model_name"),
+        model_parallel=view.count(f"{_PARALLEL}.model_parallel") or 1,
+        splits_model=parallel_mode(document.values).cuts_inference,
+        heads=heads,
+        kv_heads=model.count("n_kv_heads") or heads,
         seq_length=seq_length,
         trained_length=trained,
-        block_size=_number(model, "block_size"),
-        num_blocks=_number(model, "num_blocks"),
-        batch_size=_number(model, "batch_size"),
-        is_dynamic=bool(model.get("is_dynamic")),
+        block_size=model.count("block_size") or 0,
+        num_blocks=model.count("num_blocks") or 0,
+        batch_size=model.count("batch_size") or 0,
+        is_dynamic=model.flag("is_dynamic"),
         has_router_type="router_dense_type" in model,
-        samples=bool(model.get("do_sample")),
-        max_new_tokens=_number(model, "max_new_tokens"),
-        max_length=_number(model, "max_length") or _number(model, "max_decode_length"),
-        checkpoint=str(values.get("load_checkpoint") or ""),
-        tokenizer=str(_section(values, "processor.tokenizer").get("vocab_file") or ""),
+        samples=model.flag("do_sample"),
+        max_new_tokens=model.count("max_new_tokens") or 0,
+        max_length=model.count("max_length") or model.count("max_decode_length") or 0,
+        checkpoint=view.text("load_checkpoint"),
+        tokenizer=view.text(_VOCABULARY),
     )
 
 
@@ -123,7 +128,7 @@ def predict_settings(spec: PredictSpec, config: PredictConfig, *, device_target:
         settings.append(Setting(_VOCABULARY, spec.tokenizer))
     if spec.source_strategy:
         settings.append(Setting("src_strategy_path_or_dir", spec.source_strategy))
-    return [*settings, *_parallel(config, world_size), *_model(config), *_extrapolation(spec, config)]
+    return [*settings, *_parallel(config, world_size), *_model(config), *extrapolation_settings(spec, config)]
 
 
 def check_generation(spec: PredictSpec, config: PredictConfig) -> None:
@@ -168,8 +173,11 @@ def _model(config: PredictConfig) -> List[Setting]:
     return settings
 
 
-def _extrapolation(spec: PredictSpec, config: PredictConfig) -> List[Setting]:
-    """Return the two steps of dynamic NTK extrapolation, and the room in the KV cache that they need."""
+def extrapolation_settings(spec: PredictSpec, config: PredictConfig) -> List[Setting]:
+    """Return the two steps of dynamic NTK extrapolation, and the room in the KV cache that they need.
+
+    Raises SpecError for a length that needs no extrapolation, or does not suit the cache.
+    """
     length = spec.extrapolate
     if length is None:
         return []
@@ -185,12 +193,14 @@ def _extrapolation(spec: PredictSpec, config: PredictConfig) -> List[Setting]:
             next_step=f"--extrapolate {fits} is",
         )
     settings = [
-        Setting("parallel.parallel_mode", "STAND_ALONE"),
+        Setting(_PARALLEL_MODE, "STAND_ALONE"),
         Setting("parallel.full_batch", False),
         Setting(f"{_MODEL}.seq_length", length),
         Setting(f"{_MODEL}.max_position_embedding", config.trained_length, reason="the length of the training"),
         Setting(f"{_MODEL}.extend_method", "DYNAMIC_NTK"),
     ]
+    if not config.splits_model and config.model_parallel > 1:
+        settings.append(Setting(f"{_PARALLEL}.model_parallel", 1, reason="STAND_ALONE cuts no model"))
     if not config.is_dynamic:
         settings.append(Setting(f"{_MODEL}.is_dynamic", True, reason="DYNAMIC_NTK asks for it"))
     if config.block_size and config.num_blocks * config.block_size < length:
@@ -209,15 +219,3 @@ def _check_heads(config: PredictConfig, world_size: int) -> None:
                 f"{name} {heads} can't be split over {world_size} cards",
                 next_step=f"take one of {', '.join(map(str, fits))} cards",
             )
-
-
-def _section(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    here: Any = values
-    for part in key.split("."):
-        here = here.get(part) if isinstance(here, dict) else None
-    return here if isinstance(here, dict) else {}
-
-
-def _number(section: Mapping[str, Any], name: str) -> int:
-    value = section.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0

@@ -10,7 +10,7 @@ from telechat_runtime.errors import PreflightError
 from telechat_runtime.plan.data_facts import CheckpointLook
 from telechat_runtime.training.config import TrainingConfig
 from telechat_runtime.training.data_checks import shard_problem
-from telechat_runtime.training.overlay import Setting
+from telechat_runtime.training.document import Setting
 
 _KEY = "auto_trans_ckpt"
 _CONVERT = "cut it for this layout with telechat-run convert, and give the result as --checkpoint"

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Any, Mapping, Optional, Sequence, Tuple
 
 from telechat_runtime.errors import ConfigError
 from telechat_runtime.training.layout import NAMES, Layout
 from telechat_runtime.training.memory import Recompute, StageMemory, Training, card_memory
 from telechat_runtime.training.model_shape import SHAPES, ModelShape, shape_of
+from telechat_runtime.training.parallel_mode import ParallelMode, parallel_mode
 from telechat_runtime.training.pipeline import (
     Pipeline,
     Value,
@@ -20,10 +21,10 @@ from telechat_runtime.training.pipeline import (
     stage_counts,
     stage_layers,
 )
+from telechat_runtime.training.yaml_view import YamlView
 
-# parallel_mode 1, by number or by name: the one in which MindFormers cuts the model.
-_SEMI_AUTO_PARALLEL = ("1", "semi_auto_parallel")
 RECOMPUTE_LISTS = ("recompute", "select_recompute", "select_comm_recompute")
+ONLY_TRAINABLE = "parallel.strategy_ckpt_config.only_trainable_params"
 DEFAULT_TARGET_MODULES = ".*wq|.*wk_v|.*wo"
 _DEFAULT_LORA_RANK = 8
 
@@ -44,7 +45,7 @@ class TrainingConfig:
 
     layout: Layout
     has_layout: bool
-    cuts_model: bool
+    mode: ParallelMode
     shape: Optional[ModelShape]
     architecture: str
     seq_length: Optional[int]
@@ -53,6 +54,11 @@ class TrainingConfig:
     recompute: Mapping[str, Any]
     fine_grain_interleave: int
     load_balance: str
+
+    @property
+    def cuts_model(self) -> bool:
+        """Whether several cards hold a part of the model each."""
+        return self.mode.cuts_model
 
     @property
     def interleave(self) -> int:
@@ -84,43 +90,74 @@ class TrainingConfig:
         return card_memory(self.shape, layout, training, stages.layers, recompute)
 
 
+@dataclass(frozen=True)
+class ConfigFacts:
+    """What the plan of a training needs of its yaml; empty where the yaml says nothing."""
+
+    model_name: str
+    dataset: str
+    checkpoint: str
+    output: str
+    pipeline_stages: int = 1  # with more than one, only the last stage knows the loss
+
+
+def config_facts(document: Mapping[str, Any]) -> ConfigFacts:
+    """Read from the yaml what a plan needs. Raises ConfigError for a value that YamlView refuses."""
+    view = YamlView(document)
+    return ConfigFacts(
+        model_name=view.text("trainer.model_name"),
+        dataset=view.text("train_dataset.data_loader.dataset_dir"),
+        checkpoint=view.text("load_checkpoint"),
+        output=view.text("output_dir"),
+        pipeline_stages=view.count("parallel_config.pipeline_stage") or 1,
+    )
+
+
 def read_training_config(document: Mapping[str, Any], *, model: Optional[str] = None) -> TrainingConfig:
     """Read the yaml's own numbers; a yaml without the sizes of its model gets those published for `model`, if any.
 
-    Raises ConfigError for a pet_config whose target_modules is no pattern.
+    Raises ConfigError for a value that YamlView refuses, and for target_modules that are no regular expression.
     """
-    model_config = _section(_section(document, "model"), "model_config")
-    sizes = _section(document, "parallel_config")
-    parallel = _section(document, "parallel")
-    shape = shape_of(model_config, _section(document, "moe_config")) or SHAPES.get(model or "")
-    seq_length = _count(model_config.get("seq_length")) or None
-    interleaves = bool(_section(parallel, "pipeline_config").get("pipeline_interleave"))
+    view = YamlView(document)
+    model_config = view.section("model.model_config")
+    sizes = view.section("parallel_config")
+    parallel = view.section("parallel")
+    shape = shape_of(model_config, view.section("moe_config")) or SHAPES.get(model or "")
+    seq_length = model_config.count("seq_length")
+    interleaves = parallel.flag("pipeline_config.pipeline_interleave")
     return TrainingConfig(
-        layout=Layout(**{name: _count(sizes.get(key)) or 1 for name, key, _ in NAMES}),
+        layout=Layout(**{name: sizes.count(key) or 1 for name, key, _ in NAMES}),
         has_layout=any(key in sizes for _, key, _ in NAMES),
-        cuts_model=str(parallel.get("parallel_mode", "0")).lower() in _SEMI_AUTO_PARALLEL,
+        mode=parallel_mode(document),
         shape=shape,
-        architecture=str(_section(_section(document, "model"), "arch").get("type", "")),
+        architecture=view.text("model.arch.type"),
         seq_length=seq_length,
         training=Training(
             seq_length=seq_length or 0,
-            batch_size=_count(_section(document, "runner_config").get("batch_size")) or 1,
-            parallel_optimizer=bool(parallel.get("enable_parallel_optimizer")),
-            optimizer_shard=_count(_section(parallel, "parallel_optimizer_config").get("optimizer_weight_shard_size"))
-            or -1,
-            sequence_parallel=bool(sizes.get("use_seq_parallel")),
-            flash_attention=bool(model_config.get("use_flash_attention")),
-            compressed_mask=bool(model_config.get("use_attn_mask_compression")),
-            lora_parameters=_lora_parameters(_section(model_config, "pet_config"), shape),
-            interleave=(_count(model_config.get("pp_interleave_num")) or 1) if interleaves else 1,
+            batch_size=view.count("runner_config.batch_size") or 1,
+            parallel_optimizer=parallel.flag("enable_parallel_optimizer"),
+            optimizer_shard=_optimizer_shard(parallel),
+            sequence_parallel=sizes.flag("use_seq_parallel"),
+            flash_attention=model_config.flag("use_flash_attention"),
+            compressed_mask=model_config.flag("use_attn_mask_compression"),
+            lora_parameters=_lora_parameters(model_config.section("pet_config"), shape),
+            interleave=(model_config.count("pp_interleave_num") or 1) if interleaves else 1,
         ),
         offset=model_config.get("offset") or 0,
-        recompute={name: _section(document, "recompute_config").get(name, False) for name in RECOMPUTE_LISTS},
-        fine_grain_interleave=_count(model_config.get("fine_grain_interleave")) or 1,
-        load_balance=str(
-            _section(_section(document, "context"), "ascend_config").get("parallel_speed_up_json_path") or ""
-        ),
+        recompute={name: _recompute(view.section("recompute_config"), name) for name in RECOMPUTE_LISTS},
+        fine_grain_interleave=model_config.count("fine_grain_interleave") or 1,
+        load_balance=view.text("context.ascend_config.parallel_speed_up_json_path"),
     )
+
+
+def _recompute(section: YamlView, name: str) -> Any:
+    return section.get(name) if name in section else False
+
+
+def _optimizer_shard(parallel: YamlView) -> int:
+    """Return over how many cards the optimizer's weights are cut; -1, also MindFormers' own default, means all."""
+    size = parallel.number("parallel_optimizer_config.optimizer_weight_shard_size") or -1
+    return int(size) if size > 0 else -1
 
 
 def _interleave(layers: int, stages: int, interleave: int) -> int:
@@ -148,21 +185,12 @@ def _counts(value: Any, layers: Sequence[int]) -> Tuple[int, ...]:
     return stage_counts(value, layers)
 
 
-def _lora_parameters(pet_config: Mapping[str, Any], shape: Optional[ModelShape]) -> Optional[int]:
+def _lora_parameters(pet_config: YamlView, shape: Optional[ModelShape]) -> Optional[int]:
     if not pet_config or shape is None:
         return None
-    rank = _count(pet_config.get("lora_rank")) or _DEFAULT_LORA_RANK
-    pattern = str(pet_config.get("target_modules") or DEFAULT_TARGET_MODULES)
+    rank = pet_config.count("lora_rank") or _DEFAULT_LORA_RANK
+    pattern = pet_config.text("target_modules") or DEFAULT_TARGET_MODULES
     try:
         return shape.lora_parameters(rank, pattern)
     except re.error as error:
         raise ConfigError(f"pet_config.target_modules {pattern!r} is no regular expression: {error}") from error
-
-
-def _section(document: Mapping[str, Any], name: str) -> Dict[str, Any]:
-    value = document.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0

@@ -10,6 +10,7 @@ from telechat_runtime.plan.data_facts import CheckpointLook, DataLook, FolderLoo
 from telechat_runtime.training.config import TrainingConfig
 from telechat_runtime.training.layout import Layout
 from telechat_runtime.training.memory import GIB, checkpoint_bytes
+from telechat_runtime.training.yaml_view import YamlView
 
 # Models that cut the last id of a row off for the input and the first for the labels (Telechat, Llama and their kin).
 _ONE_MORE = ("TelechatForCausalLM", "LlamaForCausalLM")
@@ -42,7 +43,7 @@ def row_problems(config: TrainingConfig, looks: Mapping[str, DataLook], *, cards
 
 def reads_mindrecord(values: Mapping[str, Any]) -> bool:
     """Tell whether the yaml's data loader reads MindRecord files, whose rows a node can measure."""
-    return _section(_section(values, "train_dataset"), "data_loader").get("type") == _MIND_DATASET
+    return bool(YamlView(values).get("train_dataset.data_loader.type") == _MIND_DATASET)
 
 
 def shared_problems(paths: Sequence[str], looks: Mapping[str, DataLook]) -> Iterator[str]:
@@ -73,15 +74,16 @@ class Saving:
 
 def saving(config: TrainingConfig, values: Mapping[str, Any], *, cards: int, rows: Optional[int]) -> Optional[Saving]:
     """Return what all cards of a job write together; None when the yaml does not say enough, or saves nothing."""
-    monitor = next((each for each in _callbacks(values) if each.get("type") == "CheckpointMonitor"), None)
-    if monitor is None or config.shape is None or values.get("only_save_strategy"):
+    view = YamlView(values)
+    monitor = next((each for each in _callbacks(view) if each.get("type") == "CheckpointMonitor"), None)
+    if monitor is None or config.shape is None or view.flag("only_save_strategy"):
         return None
     each = checkpoint_bytes(config.shape, _cut(config, cards), config.training)
-    kept = _count(monitor.get("keep_checkpoint_max"))
+    kept = monitor.count("keep_checkpoint_max") or 1
     if rows is not None:
-        epochs = _count(_section(values, "runner_config").get("epochs"))
+        epochs = view.count("runner_config.epochs") or 1
         steps = epochs * (rows // global_batch(config, cards))
-        kept = min(kept, max(1, -(-steps // _count(monitor.get("save_checkpoint_steps")))))
+        kept = min(kept, max(1, -(-steps // (monitor.count("save_checkpoint_steps") or 1))))
     return Saving(each_bytes=each, kept=kept)
 
 
@@ -116,15 +118,7 @@ def _cut(config: TrainingConfig, cards: int) -> Layout:
     return config.layout if config.cuts_model and cards > 1 else Layout(dp=cards)
 
 
-def _callbacks(values: Mapping[str, Any]) -> List[Dict[str, Any]]:
-    callbacks = values.get("callbacks")
-    return [each for each in callbacks if isinstance(each, dict)] if isinstance(callbacks, list) else []
-
-
-def _section(values: Mapping[str, Any], name: str) -> Dict[str, Any]:
-    value = values.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) and value > 0 else 1
+def _callbacks(view: YamlView) -> List[YamlView]:
+    callbacks = view.get("callbacks")
+    each = enumerate(callbacks) if isinstance(callbacks, list) else ()
+    return [YamlView(values, f"callbacks.{index}") for index, values in each if isinstance(values, dict)]

@@ -8,10 +8,10 @@ from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from telechat_runtime.errors import ConfigError
 from telechat_runtime.training.config import RECOMPUTE_LISTS, TrainingConfig
+from telechat_runtime.training.document import Setting
 from telechat_runtime.training.layout import NAMES, Job, Layout, problems
 from telechat_runtime.training.layout_proposal import Proposal, cards_that_would_do, propose_layout, why_none
 from telechat_runtime.training.memory import CARD_BYTES, GIB, USABLE_BYTES
-from telechat_runtime.training.overlay import Setting
 from telechat_runtime.training.pipeline import Pipeline, count_problem, new_offset, offset_problem
 
 _OFFSET = "model.model_config.offset"
@@ -37,7 +37,7 @@ def choose_layout(
     `asked` are the fields of Layout that the user gave, by option or --set; with `may_propose` the others may change.
     `kept` are keys of the yaml that the user set by --set: their values are judged, never made anew.
     """
-    if not config.cuts_model:
+    if not config.mode.fixes_layout:
         return _uncut(config, asked)
     if job.cards == 1 and not asked:
         return _alone(config, job)
@@ -77,7 +77,7 @@ def _uncut(config: TrainingConfig, asked: Mapping[str, int]) -> ChosenLayout:
     cuts = [f"{option} {asked[name]}" for name, _, option in NAMES if asked.get(name, 1) > 1 and name != "dp"]
     if cuts:
         raise ConfigError(
-            f"{', '.join(cuts)}: the yaml's parallel_mode is not semi-auto parallel, the one that cuts a model",
+            f"{', '.join(cuts)}: the yaml's parallel_mode is not semi-auto parallel but {config.mode.value}",
             next_step="--set parallel.parallel_mode=1, which needs NPUs",
         )
     return ChosenLayout(config.layout, (), ())

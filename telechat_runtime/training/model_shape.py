@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Dict, Mapping, Optional, Tuple
+from typing import Dict, Optional, Tuple
+
+from telechat_runtime.training.yaml_view import YamlView
 
 _NORMS_PER_LAYER = 2
 
@@ -92,29 +94,24 @@ SHAPES: Dict[str, ModelShape] = {
 }  # fmt: skip
 
 
-def shape_of(model_config: Mapping[str, object], moe_config: Mapping[str, object]) -> Optional[ModelShape]:
-    """Read the shape from the sections of a MindFormers yaml; None when the sizes that make it are not all there."""
+def shape_of(model_config: YamlView, moe_config: YamlView) -> Optional[ModelShape]:
+    """Read the shape from the sections of a MindFormers yaml; None when the sizes that make it are not all there.
+
+    Raises ConfigError for a size that is not one.
+    """
     names = ("num_layers", "hidden_size", "num_heads", "intermediate_size", "vocab_size")
-    sizes = [_count(model_config.get(name)) for name in names]
-    if not all(sizes):
+    sizes = [size for size in map(model_config.count, names) if size is not None]
+    if len(sizes) < len(names):
         return None
     layers, hidden, heads, ffn, vocab = sizes
     return ModelShape(
         layers=layers,
         hidden=hidden,
         heads=heads,
-        kv_heads=_count(model_config.get("n_kv_heads")) or heads,
+        kv_heads=model_config.count("n_kv_heads") or heads,
         ffn=ffn,
         vocab=vocab,
-        experts=_count(moe_config.get("expert_num")) or 1,
-        experts_per_token=_count(moe_config.get("num_experts_chosen")) or 1,
-        expert_capacity=max(1.0, _number(moe_config.get("capacity_factor"))),
+        experts=moe_config.count("expert_num") or 1,
+        experts_per_token=moe_config.count("num_experts_chosen") or 1,
+        expert_capacity=max(1.0, moe_config.number("capacity_factor") or 0.0),
     )
-
-
-def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 0.0

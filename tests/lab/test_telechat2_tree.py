@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from telechat_runtime.job.options import parse_override
-from telechat_runtime.training.overlay import overlay
+from telechat_runtime.training.document import Document
 from tests.support.this_machine import write_inventory
 
 pytestmark = pytest.mark.cpu
@@ -155,7 +155,7 @@ def test_the_trees_own_model_answers(machine: TreeMachine) -> None:
     sets = {**TINY_MODEL, **ON_CPU, **ANSWERING, "+model.model_config.router_dense_type": "float32"}
     overrides = [parse_override(f"{name}={value}") for name, value in sets.items()]
     tiny, weights = machine.folder / "tiny.yaml", machine.folder / "tree.ckpt"
-    tiny.write_text(overlay(shipped.read_text(), [], overrides, source="7b").text)
+    tiny.write_text(Document.load(shipped.read_text(), "7b").laid([], overrides).text)
     subprocess.run(
         [machine.python, "-c", SAVE_TREE, tiny, weights, machine.tree],
         cwd=machine.folder,

@@ -16,7 +16,7 @@ from telechat_runtime.job.options import parse_override
 from telechat_runtime.plan.data_facts import CheckpointLook, DataLook, DatasetLook
 from telechat_runtime.training.checkpoint_transform import Start, choose_transform
 from telechat_runtime.training.data_checks import reads_mindrecord, row_problems, saving
-from telechat_runtime.training.overlay import Setting
+from telechat_runtime.training.document import Setting
 from telechat_runtime.training.shipped import ConfigSource
 from tests.support.published_yaml import LORA_7B, PUBLISHED
 
@@ -33,7 +33,7 @@ def test_the_job_and_its_notes_in_one_value() -> None:
     config = make(PUBLISHED["7b"], checkpoint="/w.ckpt")
     assert config.node_paths == ["/data", "/w.ckpt"]
     assert config.notes == ()
-    assert yaml.safe_load(config.overlay.text) == config.values
+    assert yaml.safe_load(config.document.text) == config.values
 
 
 def test_more_settings_come_before_the_users_overrides() -> None:

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, List
 
 import pytest
 import yaml
+from ruamel.yaml import YAML
 
 from telechat_runtime.cluster.topology import Cluster, cluster_from_hostvars
 from telechat_runtime.errors import ConfigError, PreflightError, SpecError, TelechatError
@@ -137,6 +138,26 @@ def test_one_server_of_eight_cards() -> None:
         "PYTHONPATH": TREE,
     }
     assert list(request["files"]) == ["config.yaml"]
+
+
+def test_a_plan_reads_its_yaml_once_and_writes_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = {"load": 0, "dump": 0}
+
+    def counted(name: str) -> Callable[..., Any]:
+        real = getattr(YAML, name)
+
+        def call(*args: Any, **options: Any) -> Any:
+            calls[name] += 1
+            return real(*args, **options)
+
+        return call
+
+    for name in calls:
+        monkeypatch.setattr(YAML, name, counted(name))
+    plan = Site(2, telechat_shared_paths=[SHARED]).plan(checkpoint=WEIGHTS, dp=8, mp=2)
+    assert "+  model_parallel: 2" in changes(plan)
+    # The second dump is the yaml as it was read, which the diff starts from.
+    assert calls == {"load": 1, "dump": 2}
 
 
 def test_two_servers_and_weights_cut_at_the_start() -> None:

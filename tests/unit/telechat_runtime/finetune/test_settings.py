@@ -8,7 +8,7 @@ import yaml
 
 from telechat_runtime.finetune.settings import finetune_settings
 from telechat_runtime.finetune.spec import FinetuneSpec
-from telechat_runtime.training.overlay import Overlay, Setting, overlay
+from telechat_runtime.training.document import Document, Setting
 
 TEXT = """\
 load_checkpoint: ''
@@ -29,8 +29,8 @@ context:
 """
 
 
-def lay(*, settings: List[Setting], text: str = TEXT) -> Overlay:
-    return overlay(text, settings, [], source="finetune.yaml")
+def lay(*, settings: List[Setting], text: str = TEXT) -> Document:
+    return Document.load(text, "finetune.yaml").laid(settings)
 
 
 def test_what_a_finetune_sets() -> None:

@@ -203,6 +203,21 @@ def test_extrapolation() -> None:
     assert request(plan)["longest"] == 32768
 
 
+def test_stand_alone_cuts_no_model_so_one_card_runs() -> None:
+    stand_alone = parse_override("parallel.parallel_mode=STAND_ALONE")
+    plan = Site(shipped=PREDICT_35B).prepare(overrides=(stand_alone,))
+    assert (plan.world_size, len(plan.nodes)) == (1, 1)
+    plan = Site(shipped=PREDICT_35B).prepare(extrapolate=32768)
+    assert (plan.world_size, len(plan.nodes)) == (1, 1)
+    assert "+  model_parallel: 1  # STAND_ALONE cuts no model" in changes(plan)
+    assert "+use_parallel: False" in changes(plan)
+
+
+def test_an_extrapolation_in_a_mode_of_the_users_own_takes_the_cards_of_that_mode() -> None:
+    plan = Site(shipped=PREDICT_35B).prepare(extrapolate=32768, overrides=(parse_override("parallel.parallel_mode=1"),))
+    assert plan.world_size == 2
+
+
 @pytest.mark.parametrize(("shipped", "cards"), [(PREDICT_35B, 2), (PREDICT_115B, 8)])
 def test_a_model_for_several_cards_takes_them_of_one_node(shipped: str, cards: int) -> None:
     plan = Site(shipped=shipped).prepare()

@@ -16,12 +16,13 @@ from telechat_runtime.predict.settings import (
     predict_settings,
 )
 from telechat_runtime.predict.spec import Generation, PredictSpec
+from telechat_runtime.training.document import Document
 from tests.support.clusters import two_nodes
 from tests.support.predict_yaml import PREDICT_7B, PREDICT_35B, PREDICT_39B_A12B, PREDICT_115B
 
 
 def config(text: str = PREDICT_7B) -> PredictConfig:
-    return predict_config(text, source="predict.yaml")
+    return predict_config(Document.load(text, "predict.yaml"))
 
 
 def settings(text: str = PREDICT_7B, *, world_size: int = 1, **wishes: Any) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from telechat_runtime.errors import PreflightError
 from telechat_runtime.plan.data_facts import CheckpointLook
 from telechat_runtime.training.checkpoint_transform import Start, choose_transform
 from telechat_runtime.training.config import read_training_config
-from telechat_runtime.training.overlay import Setting
+from telechat_runtime.training.document import Setting
+from telechat_runtime.training.parallel_mode import ParallelMode
 from tests.support.published_yaml import PUBLISHED
 
 VALUES: Dict[str, Any] = yaml.safe_load(PUBLISHED["7b"])
@@ -90,5 +91,5 @@ def test_nothing_to_choose() -> None:
     assert choose(None) == ([], [])
     assert choose(WHOLE, resume_training=True) == ([], [])
     assert choose(WHOLE, replace(START, cards=1)) == ([], [])
-    uncut = replace(CONFIG, cuts_model=False)
+    uncut = replace(CONFIG, mode=ParallelMode.DATA)
     assert choose_transform(uncut, VALUES, WHOLE, START, None) == ([], [])

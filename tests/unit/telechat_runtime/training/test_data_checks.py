@@ -20,6 +20,7 @@ from telechat_runtime.training.data_checks import (
     shared_problems,
 )
 from telechat_runtime.training.memory import GIB
+from telechat_runtime.training.parallel_mode import ParallelMode
 from tests.support.published_yaml import PUBLISHED
 
 VALUES: Dict[str, Any] = yaml.safe_load(PUBLISHED["7b"])
@@ -88,7 +89,7 @@ def test_what_a_job_writes() -> None:
 
 
 def test_every_worker_of_a_model_that_is_not_cut_writes_all_of_it() -> None:
-    config = replace(CONFIG, cuts_model=False, training=replace(CONFIG.training, parallel_optimizer=False))
+    config = replace(CONFIG, mode=ParallelMode.DATA, training=replace(CONFIG.training, parallel_optimizer=False))
     wanted = saving(config, VALUES, cards=2, rows=None)
     assert wanted is not None
     assert wanted.each_bytes == 2 * 16 * 7_617_351_680

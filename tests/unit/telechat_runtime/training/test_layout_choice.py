@@ -8,9 +8,9 @@ import yaml
 
 from telechat_runtime.errors import ConfigError
 from telechat_runtime.training.config import TrainingConfig, read_training_config
+from telechat_runtime.training.document import Setting
 from telechat_runtime.training.layout import Layout
 from telechat_runtime.training.layout_choice import ChosenLayout, check_lists, choose_layout
-from telechat_runtime.training.overlay import Setting
 from tests.support.published_yaml import CARDS, PUBLISHED
 from tests.unit.telechat_runtime.training.test_layout_proposal import config_of, job_of
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from telechat_runtime.errors import ConfigError
 from telechat_runtime.training.model_shape import SHAPES, ModelShape, shape_of
+from telechat_runtime.training.yaml_view import YamlView
 from tests.support.published_yaml import PUBLISHED
 
 
@@ -24,13 +26,22 @@ def test_a_token_of_the_model_with_experts_passes_twelve_billion_of_them() -> No
 @pytest.mark.parametrize("model", PUBLISHED)
 def test_the_shape_is_read_from_the_yaml(model: str) -> None:
     document = yaml.safe_load(PUBLISHED[model])
-    assert shape_of(document["model"]["model_config"], document.get("moe_config", {})) == SHAPES[model]
+    assert (
+        shape_of(YamlView(document["model"]["model_config"]), YamlView(document.get("moe_config", {}))) == SHAPES[model]
+    )
 
 
-@pytest.mark.parametrize("value", [None, 0, -1, "30", True])
+@pytest.mark.parametrize("value", [None, 0])
 def test_a_yaml_without_a_size_has_no_shape(value: object) -> None:
     sizes = {"hidden_size": 64, "num_heads": 4, "intermediate_size": 128, "vocab_size": 2048, "num_layers": value}
-    assert shape_of(sizes, {}) is None
+    assert shape_of(YamlView(sizes), YamlView({})) is None
+
+
+@pytest.mark.parametrize("value", [-1, "30", True, 2.5])
+def test_a_size_that_is_none_is_refused(value: object) -> None:
+    model = YamlView({"model": {"model_config": {"num_layers": value}}}).section("model.model_config")
+    with pytest.raises(ConfigError, match=rf"model\.model_config\.num_layers is {value!r}, but has to be a whole"):
+        shape_of(model, YamlView({}))
 
 
 def test_lora_adds_two_matrices_to_each_linear_that_the_pattern_matches() -> None:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from telechat_runtime.errors import ConfigError
 from telechat_runtime.job.options import Override, parse_override
-from telechat_runtime.training.overlay import ConfigFacts, Setting, config_facts, config_values, overlay
+from telechat_runtime.training.config import ConfigFacts, config_facts
+from telechat_runtime.training.document import Document, Setting
 
 # The shapes that TeleChat2's finetune yaml has: anchors, comments, odd numbers, flow mappings, lists of mappings.
 TEXT = """\
@@ -49,7 +50,7 @@ callbacks:
 
 
 def lay(*overrides: str, text: str = TEXT, settings: List[Setting] | None = None) -> Any:
-    return overlay(text, settings or [], [parse_override(item) for item in overrides], source="finetune.yaml")
+    return Document.load(text, "finetune.yaml").laid(settings or [], [parse_override(item) for item in overrides])
 
 
 def test_an_overlay_of_nothing_changes_not_a_letter() -> None:
@@ -146,12 +147,53 @@ def test_a_value_that_is_no_yaml() -> None:
         lay("seed=[")
 
 
+MERGED = """\
+base: &base {size: 1, kept: 2}
+one:
+  <<: *base
+two: *base
+"""
+
+
+def test_a_value_that_others_merge_changes_in_all_of_them() -> None:
+    document = Document.load(MERGED, "x.yaml").laid([Setting("base.size", 5)])
+    assert document.values == yaml.safe_load(document.text)
+    assert [document.get(f"{name}.size") for name in ("base", "one", "two")] == [5, 5, 5]
+
+
+def test_an_alias_and_its_anchor_are_one_value() -> None:
+    document = Document.load(TEXT, "x.yaml").laid([Setting("train_dataset.data_loader.dataset_dir", "/d")])
+    assert document.get("train_dataset_task.dataset_config.data_loader.dataset_dir") == "/d"
+    assert document.values == yaml.safe_load(document.text)
+
+
+def test_a_document_does_not_change_when_others_are_made_of_it() -> None:
+    loaded = Document.load(TEXT, "x.yaml")
+    one = loaded.laid([Setting("runner_config.epochs", 1)])
+    two = one.laid([Setting("runner_config.batch_size", 2)], [parse_override("seed=[3]")])
+    assert (two.text, two.values) == (two.text, yaml.safe_load(two.text))
+    assert "-  epochs: 10" in one.diff
+    assert "batch_size" not in one.diff
+    assert loaded.text == TEXT
+    assert [document.get("runner_config") for document in (loaded, one, two)] == [
+        {"epochs": 10, "batch_size": 1},
+        {"epochs": 1, "batch_size": 1},
+        {"epochs": 10, "batch_size": 2},
+    ]
+
+
+def test_a_section_that_is_null_takes_no_setting_that_asks_for_it() -> None:
+    document = Document.load("a:\nb: 1\n", "x.yaml").laid([Setting("a.c", 1, section="a")])
+    assert (document.text, document.values) == ("a:\nb: 1\n", {"a": None, "b": 1})
+
+
 def test_facts() -> None:
-    facts = config_facts(TEXT, source="finetune.yaml")
+    facts = config_facts(Document.load(TEXT, "finetune.yaml").values)
     assert facts == ConfigFacts(
         model_name="telechat_7b",
         dataset="",
         checkpoint="",
+        output="",
         pipeline_stages=1,
     )
 
@@ -188,14 +230,14 @@ def test_an_overlay_changes_its_key_and_no_other(document: Any, data: st.DataObj
     """Any document that PyYAML, MindFormers' reader, wrote: read back by it, all but the one key is as before."""
     text = yaml.safe_dump(document, allow_unicode=True)
     key = data.draw(st.sampled_from(sorted(document)))
-    result = overlay(text, [], [Override(key=key, value="42")], source="x.yaml")
+    result = Document.load(text, "x.yaml").laid([], [Override(key=key, value="42")])
     assert yaml.safe_load(result.text) == {**yaml.safe_load(text), key: 42}
 
 
 @given(DOCUMENTS)
 def test_an_empty_overlay_keeps_every_value(document: Any) -> None:
     text = yaml.safe_dump(document)
-    assert yaml.safe_load(overlay(text, [], [], source="x.yaml").text) == yaml.safe_load(text)
+    assert yaml.safe_load(Document.load(text, "x.yaml").text) == yaml.safe_load(text)
 
 
 def test_a_settings_reason_stands_beside_it_in_the_diff() -> None:
@@ -209,9 +251,17 @@ def test_a_reason_leaves_the_authors_comment_alone() -> None:
 
 
 def test_the_yaml_as_plain_data() -> None:
-    values = config_values(TEXT, source="x.yaml")
+    values = Document.load(TEXT, "x.yaml").values
     assert values["runner_config"] == {"epochs": 10, "batch_size": 1}
     assert values["use_parallel"] is True
     assert values["train_dataset_task"]["dataset_config"]["data_loader"]["type"] == "MindDataset"
     with pytest.raises(ConfigError, match=r"x\.yaml: holds no sections"):
-        config_values("[1]", source="x.yaml")
+        Document.load("[1]", "x.yaml")
+
+
+@given(DOCUMENTS, st.lists(st.tuples(NAMES, SCALARS.filter(lambda value: value is not None)), max_size=3))
+def test_plain_values_are_what_mindformers_reads(document: Any, wanted: Any) -> None:
+    text = yaml.safe_dump(document)
+    settings = [Setting(f"added_{name}", value) for name, value in wanted]
+    laid = Document.load(text, "x.yaml").laid(settings)
+    assert laid.values == yaml.safe_load(laid.text)
