@@ -13,30 +13,29 @@ import os
 import time
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
-from ansible.module_utils import job_lease
+from ansible.module_utils.ascend import lease_file, service_file
+from ansible.module_utils.ascend.service_file import (
+    ACTIVE,
+    DONE,
+    DRAINING,
+    FAILED,
+    REBOOTING,
+    REQUIRED,
+    ROLLED_BACK,
+    UPGRADE,
+    UPGRADING,
+    VALIDATING,
+)
 from ansible.module_utils.hdk.record import read_json, write_json
 
-RECORD = "etc/telechat/upgrade.json"
+RECORD = service_file.UPGRADE_RECORD[1:]
 
-REQUIRED = "upgrade-required"
-DRAINING = "draining"
-UPGRADING = "upgrading"
-REBOOTING = "rebooting"
-VALIDATING = "validating"
-DONE = "done"
-FAILED = "failed"
-ROLLED_BACK = "rolled-back"
-
-# While a node is in one of these, it belongs to the campaign that brought it there.
-ACTIVE = (DRAINING, UPGRADING, REBOOTING, VALIDATING)
 # From here on driver and firmware may be neither the old nor the new ones.
 CHANGING = (UPGRADING, REBOOTING, VALIDATING)
 
 # The release of a campaign that goes back: each node to what it ran before.
 ROLLBACK = "rollback"
 
-UPGRADE = "upgrade"
-MAINTENANCE = "maintenance"
 _HISTORY_ENTRIES = 100
 _POLL_SECONDS = 0.5
 
@@ -59,7 +58,7 @@ class NodeUpgrade:
     def __init__(self, job_root: str, root: str = "/") -> None:
         self._record = os.path.join(root, RECORD)
         self._job_root = os.path.join(root, os.path.expanduser(job_root).lstrip("/"))
-        self._service = os.path.join(self._job_root, "service.json")
+        self._service = os.path.join(self._job_root, service_file.NAME)
 
     def look(self) -> Dict[str, Any]:
         """Return `upgrade` and `service`, null for what there is nothing to say of, and the `job` that runs here."""
@@ -168,24 +167,19 @@ class NodeUpgrade:
         )
 
     def _job(self) -> Optional[str]:
-        lease = job_lease.lease(self._job_root)
-        return None if lease is None else str(lease.get("job_id", "?"))
+        held = lease_file.look(os.path.join(self._job_root, lease_file.NAME)).held
+        return None if held is None else str(held.get("job_id", "?"))
 
     def _out_of_service(self) -> Optional[Dict[str, Any]]:
-        if not os.path.exists(self._service):
-            return None
-        found = read_json(self._service)
-        if {"kind", "reason", "by", "since"} <= set(found):
-            return found
-        return {"kind": MAINTENANCE, "reason": f"{self._service} can't be read", "by": "unknown", "since": "unknown"}
+        return service_file.out_of_service(self._service)
 
     def _take_out(self, campaign: Campaign, reason: str) -> None:
         out = self._out_of_service()
         if out is not None and out["kind"] != UPGRADE:
             return
         since = out["since"] if out else _now()
-        os.makedirs(self._job_root, exist_ok=True)
-        write_json(self._service, {"kind": UPGRADE, "reason": reason, "by": campaign.operator, "since": since})
+        by = campaign.operator
+        service_file.take_out_of_service(self._service, kind=UPGRADE, reason=reason, by=by, since=since)
 
 
 def versions_before(root: str = "/") -> Dict[str, Optional[str]]:

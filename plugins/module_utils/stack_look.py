@@ -11,7 +11,8 @@ import json
 import os
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
-from ansible.module_utils import container_plan, image_archive, image_plan, job_lease, stack_fingerprint, weights_store
+from ansible.module_utils import container_plan, image_archive, image_plan, stack_fingerprint, weights_store
+from ansible.module_utils.ascend import lease_file
 from ansible.module_utils.ascend.host import free_bytes
 from ansible.module_utils.command_result import Run
 from ansible.module_utils.docker_objects import Inspected, inspect
@@ -117,7 +118,7 @@ def _docker_engine(wish: Dict[str, Any], inspected: Inspected) -> Seen:
 
 def _job_runs(wish: Dict[str, Any], rule: str) -> List[Problem]:
     """Return the problem that a job holds the node, empty when none does."""
-    holder = job_lease.holder(wish["job_root"])
+    holder = lease_file.holder(wish["job_root"])
     next_step = "wait for the job, or stop it with telechat-run stop"
     return [Problem("job lease", f"{holder} runs here", rule, next_step)] if holder else []
 
@@ -214,7 +215,7 @@ def _telechat_container(wish: Dict[str, Any], inspected: Inspected) -> Seen:
     )
     if decision.action == "nothing":
         return Seen()
-    refusal = container_plan.refusal(decision, wish["container_name"], job_lease.holder(wish["job_root"]))
+    refusal = container_plan.refusal(decision, wish["container_name"], lease_file.holder(wish["job_root"]))
     return Seen(pending=decision.reason, problems=[refusal] if refusal else [])
 
 

@@ -101,18 +101,9 @@ untouched:
 
 from typing import Any, Dict
 
+from ansible.module_utils.ascend.service_file import DONE, FAILED, REBOOTING, REQUIRED, ROLLED_BACK, VALIDATING
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.node_upgrade import (
-    DONE,
-    FAILED,
-    REBOOTING,
-    REQUIRED,
-    ROLLED_BACK,
-    VALIDATING,
-    Campaign,
-    ClaimedError,
-    NodeUpgrade,
-)
+from ansible.module_utils.node_upgrade import Campaign, ClaimedError, NodeUpgrade
 
 ENDS = {"done": DONE, "rolled-back": ROLLED_BACK, "give-back": REQUIRED, "failed": FAILED}
 STEPS = ["require", "drain", "wait", REBOOTING, VALIDATING, *ENDS]

@@ -75,7 +75,8 @@ argv:
 import json
 import typing as t
 
-from ansible.module_utils import container_plan, job_lease
+from ansible.module_utils import container_plan
+from ansible.module_utils.ascend import lease_file
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.docker_objects import Inspected, inspect, last_line
 from ansible.module_utils.host_command import run_on_host
@@ -101,7 +102,7 @@ def main() -> None:
     decision = container_plan.decide(
         settled, inspected.container, inspected.image, replace_unmanaged=module.params["replace_unmanaged"]
     )
-    refusal = container_plan.refusal(decision, name, job_lease.holder(module.params["job_root"]))
+    refusal = container_plan.refusal(decision, name, lease_file.holder(module.params["job_root"]))
     if refusal:
         module.fail_json(msg=f"{refusal.check}: {refusal.value}; {refusal.rule}. Next: {refusal.next_step}.")
     result = {"changed": decision.action != "nothing", "action": decision.action, "reason": decision.reason}

@@ -6,11 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional, Sequence
 
+from telechat_runtime.ascend.service_file import MAINTENANCE
 from telechat_runtime.cluster.topology import Cluster
 from telechat_runtime.errors import SpecError, TelechatError
 from telechat_runtime.fanout import FleetError, call_on_all
 from telechat_runtime.interrupt import Interrupt
-from telechat_runtime.node.service import MAINTENANCE
 from telechat_runtime.remote.client import NodeClient
 
 _IN_SERVICE = "in service"

@@ -6,6 +6,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from telechat_runtime.ascend import lease_file, service_file
+
 JOB_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
@@ -74,12 +76,12 @@ class JobPaths:
     @property
     def service(self) -> str:
         """Why the node is out of service; not there while it is in service."""
-        return f"{self.job_root}/service.json"
+        return f"{self.job_root}/{service_file.NAME}"
 
     @property
     def lease(self) -> str:
         """Who holds the node."""
-        return f"{self.job_root}/lease.json"
+        return f"{self.job_root}/{lease_file.NAME}"
 
     def worker_log(self, rank: int) -> str:
         """The log of the worker of that global rank."""

@@ -9,20 +9,15 @@ shows what the fleet upgrade has written down on the server (/etc/telechat/upgra
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from typing import Any, Callable, Dict, Optional
 
-from telechat_runtime.ascend.atomic_file import read_object, replace_file
+from telechat_runtime.ascend import service_file
+from telechat_runtime.ascend.atomic_file import read_object
+from telechat_runtime.ascend.service_file import ACTIVE, KINDS, UPGRADE_RECORD
 from telechat_runtime.errors import PreflightError, UsageError
 from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.node.supervision.state import job_paths, utc_now
-
-UPGRADE_RECORD = "/etc/telechat/upgrade.json"
-MAINTENANCE = "maintenance"
-# States of a node that belongs to an upgrade, as /etc/telechat/upgrade.json has them.
-ACTIVE = ("draining", "upgrading", "rebooting", "validating")
-_KINDS = (MAINTENANCE, "upgrade")
 
 
 def run(request: Dict[str, Any], out: Callable[[Dict[str, Any]], None]) -> int:
@@ -47,15 +42,8 @@ def look(request: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def out_of_service(paths: JobPaths) -> Optional[Dict[str, Any]]:
-    """Return why the node takes no jobs: kind, reason, by, since; None when it is in service.
-
-    A file that can't be read keeps the node out: somebody meant it to be.
-    """
-    if not os.path.exists(paths.service):
-        return None
-    found = read_object(paths.service)
-    unreadable = {"kind": MAINTENANCE, "reason": f"{paths.service} can't be read", "by": "unknown", "since": "unknown"}
-    return found if found and {"kind", "reason", "by", "since"} <= set(found) else unreadable
+    """Return why the node takes no jobs: kind, reason, by, since; None when it is in service."""
+    return service_file.out_of_service(paths.service)
 
 
 def refuse_out_of_service(paths: JobPaths) -> None:
@@ -72,8 +60,8 @@ def told(service: Dict[str, Any]) -> str:
 
 def _set(paths: JobPaths, wish: Dict[str, Any]) -> None:
     kind = wish.get("kind")
-    if kind not in _KINDS or not isinstance(wish.get("out"), bool):
-        raise UsageError(f"set wants out: true or false, and kind: {' or '.join(_KINDS)}")
+    if kind not in KINDS or not isinstance(wish.get("out"), bool):
+        raise UsageError(f"set wants out: true or false, and kind: {' or '.join(KINDS)}")
     found = out_of_service(paths)
     if found is not None and found["kind"] != kind:
         raise PreflightError(f"it is out of service for another reason: {told(found)}")
@@ -88,9 +76,8 @@ def _set(paths: JobPaths, wish: Dict[str, Any]) -> None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(paths.service)
             return
-        os.makedirs(paths.job_root, exist_ok=True)
         since = found["since"] if found else utc_now()
-        document = {"kind": kind, "reason": str(wish.get("reason") or kind), "by": str(wish.get("by")), "since": since}
-        replace_file(paths.service, json.dumps(document))
+        reason, by = str(wish.get("reason") or kind), str(wish.get("by"))
+        service_file.take_out_of_service(paths.service, kind=kind, reason=reason, by=by, since=since)
     except OSError as error:
         raise PreflightError(f"{paths.service} can't be written: {error.strerror}") from error

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from telechat_runtime.node.service import ACTIVE
+from telechat_runtime.ascend.service_file import ACTIVE, FAILED, ROLLED_BACK, UPGRADE
 from telechat_runtime.node.service import told as why_out
 from telechat_runtime.upgrade.plan import HostLook
 
-_FAILED = ("failed", "rolled-back")
+_FAILED = (FAILED, ROLLED_BACK)
 # What a job that is waited for, or stopped, takes with it.
 _ENDS_WITH_THE_JOB = ("device_in_use", "job lease")
-_UPGRADE = "upgrade"
 
 
 def host_look(
@@ -43,7 +42,7 @@ def host_look(
         seconds=int(hdk.get("estimate_seconds") or 0),
         before=_before(record, running_versions(hdk), mine=mine),
         out=None if service is None else why_out(service),
-        stays_out=service is not None and service["kind"] != _UPGRADE,
+        stays_out=service is not None and service["kind"] != UPGRADE,
         job=job,
         interrupted=active and (mine or take_over),
     )
@@ -71,7 +70,7 @@ def _work(pending: Mapping[str, str], held_up: Sequence[str], service: Optional[
     # A plan that a problem forbids is none of the pending ones; the problem may end with the job.
     work: List[str] = [f"ascend_hdk: {'; '.join(held_up)}"] if held_up else []
     work += [f"{role}: {reason}" for role, reason in pending.items()]
-    if not work and service is not None and service["kind"] == _UPGRADE:
+    if not work and service is not None and service["kind"] == UPGRADE:
         work.append("nothing to install; look whether it is as wanted, and put it back in service")
     return tuple(work)
 

@@ -9,8 +9,8 @@ from datetime import datetime, timezone
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 from xml.etree import ElementTree as ET
 
+from telechat_runtime.ascend.service_file import ACTIVE
 from telechat_runtime.job.report import duration
-from telechat_runtime.node.service import ACTIVE
 from telechat_runtime.upgrade import history as told
 from telechat_runtime.upgrade.report import moment_of
 

@@ -12,9 +12,8 @@ import ansible.module_utils
 import pytest
 
 from plugins.action import node_upgrade as action
-from telechat_runtime.job.paths import JobPaths
+from telechat_runtime.ascend import service_file
 from telechat_runtime.node import service
-from telechat_runtime.upgrade import observe
 from tests.contract.test_job_over_ssh import Cluster, cluster
 
 ROOT = Path(__file__).parents[2]
@@ -80,18 +79,10 @@ def test_a_node_that_an_upgrade_is_at_work_on_takes_no_job_until_it_is_through(c
         options = ("--reason", "x") if word == "cordon" else ()
         kept = cluster.run(word, "node1", *options)
         assert "out of service for another reason: upgrade to 24.1.rc3" in kept.stdout + kept.stderr
-    node.finish(CAMPAIGN, node_upgrade.FAILED, "no link")
+    node.finish(CAMPAIGN, service_file.FAILED, "no link")
     assert "node1: out of service: upgrade to 24.1.rc3 failed: no link" in cluster.finetune().stderr
-    node.finish(CAMPAIGN, node_upgrade.DONE)
+    node.finish(CAMPAIGN, service_file.DONE)
     assert cluster.finetune().returncode == 0
-
-
-@pytest.mark.parametrize("text", [None, "", "{", "[]", '{"kind": "upgrade"}'])
-def test_the_upgrade_and_the_jobs_read_the_same_of_a_node(tmp_path: Path, text: str | None) -> None:
-    node, paths = node_upgrade.NodeUpgrade(str(tmp_path)), JobPaths(str(tmp_path), "x")
-    if text is not None:
-        Path(paths.service).write_text(text)
-    assert node.look()["service"] == service.out_of_service(paths)
 
 
 def test_what_an_upgrade_writes_is_where_and_what_the_jobs_look_for(
@@ -103,12 +94,6 @@ def test_what_an_upgrade_writes_is_where_and_what_the_jobs_look_for(
     found = service.look({"job_root": f"{tmp_path}/jobs"})
     assert (found["service"], found["upgrade"]) == (node.look()["service"], node.record())
     assert found["service"]["kind"] == "upgrade"
-
-
-def test_both_sides_have_the_same_states_and_kinds() -> None:
-    assert observe.ACTIVE == node_upgrade.ACTIVE
-    assert (observe._UPGRADE, node_upgrade.MAINTENANCE) == (node_upgrade.UPGRADE, service.MAINTENANCE)
-    assert {node_upgrade.UPGRADE, node_upgrade.MAINTENANCE} == set(service._KINDS)
 
 
 def test_the_playbooks_take_steps_that_the_module_has_and_the_record_knows_every_end() -> None:

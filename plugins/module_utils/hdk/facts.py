@@ -10,8 +10,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Dict, List, Optional, Tuple
 
-from ansible.module_utils import job_lease
-from ansible.module_utils.ascend import npu_smi
+from ansible.module_utils.ascend import lease_file, npu_smi
 from ansible.module_utils.ascend.version_info import installed_version, parse_key_values
 from ansible.module_utils.command_result import Result, Run
 from ansible.module_utils.hdk import leftovers as hdk_leftovers
@@ -71,7 +70,7 @@ def look_at_hdk(
         for_all=info.get("Driver_Install_For_All", "yes") == "yes",
         holders=tuple(hdk_usage.holders(run, root)),
         installers=tuple(hdk_usage.installers(root)),
-        job=job_lease.holder(job_root) if job_root else None,
+        job=lease_file.holder(job_root) if job_root else None,
         seconds=HdkRecord(root).seconds(),
     )
 

@@ -10,8 +10,10 @@ import fcntl
 import json
 import os
 import time
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, Dict, Optional
 
+from telechat_runtime.ascend import lease_file
+from telechat_runtime.ascend.lease_file import LeaseLook
 from telechat_runtime.errors import PreflightError
 from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.node.supervision import processes
@@ -20,14 +22,7 @@ from telechat_runtime.node.supervision import processes
 _READERS_SECONDS = 1.0
 _POLL_SECONDS = 0.02
 _READABLE = 0o644
-_RECORD_BYTES = 4096
-
-
-class LeaseLook(NamedTuple):
-    """What the lease file says: `held` by a living supervisor, or `stale`, the record of one that is gone."""
-
-    held: Optional[Dict[str, Any]]
-    stale: Optional[Dict[str, Any]]
+_UNKNOWN = {"job_id": "unknown", "owner": "unknown", "since": "unknown"}
 
 
 class Lease:
@@ -62,7 +57,7 @@ def take(paths: JobPaths, *, owner: str, since: str) -> Lease:
     lease = os.open(paths.lease, os.O_RDWR | os.O_CREAT, _READABLE)
     try:
         _lock_or_refuse(lease)
-        _refuse_leftovers(_read(lease))
+        _refuse_leftovers(lease_file.read_record(lease))
         text = json.dumps({"job_id": paths.job_id, "owner": owner, "since": since}).encode()
         os.ftruncate(lease, 0)
         os.pwrite(lease, text, 0)
@@ -85,31 +80,23 @@ def clear(paths: JobPaths) -> None:
     except FileNotFoundError:
         return
     try:
-        if _lock(lease) and (_read(lease) or {}).get("job_id") == paths.job_id:
+        if _lock(lease) and (lease_file.read_record(lease) or {}).get("job_id") == paths.job_id:
             os.ftruncate(lease, 0)
     finally:
         os.close(lease)
 
 
 def look(paths: JobPaths) -> LeaseLook:
-    """Tell who holds the node."""
-    try:
-        lease = os.open(paths.lease, os.O_RDONLY)
-    except FileNotFoundError:
-        return LeaseLook(held=None, stale=None)
-    try:
-        # The lock comes first: the record read before it could be that of a job which has ended in between.
-        fcntl.flock(lease, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return LeaseLook(held=None, stale=_read(lease))
-    except BlockingIOError:
-        return LeaseLook(held=_holder(lease), stale=None)
-    finally:
-        os.close(lease)
+    """Return who holds the node."""
+    found = lease_file.look(paths.lease)
+    return found._replace(held=found.held or _UNKNOWN) if found.held is not None else found
 
 
 def _lock_or_refuse(lease: int) -> None:
     if not _lock(lease):
-        raise PreflightError(_busy(_holder(lease)), next_step="wait for it, or `telechat-run stop` it")
+        raise PreflightError(
+            _busy(lease_file.holders_record(lease) or _UNKNOWN), next_step="wait for it, or `telechat-run stop` it"
+        )
 
 
 def _lock(lease: int) -> bool:
@@ -125,16 +112,6 @@ def _lock(lease: int) -> bool:
             return True
 
 
-def _holder(lease: int) -> Dict[str, Any]:
-    """Return the holder's record; who has just locked the node writes it a moment later."""
-    deadline = time.monotonic() + _READERS_SECONDS
-    record = _read(lease)
-    while record is None and time.monotonic() < deadline:
-        time.sleep(_POLL_SECONDS)
-        record = _read(lease)
-    return record or {"job_id": "unknown", "owner": "unknown", "since": "unknown"}
-
-
 def _refuse_leftovers(record: Optional[Dict[str, Any]]) -> None:
     """Raise PreflightError when the job of a stale record still has processes: they hold the NPUs."""
     left = processes.of_job(str(record.get("job_id"))) if record else []
@@ -145,14 +122,6 @@ def _refuse_leftovers(record: Optional[Dict[str, Any]]) -> None:
             f"busy: job {job_id} of {owner} has lost its supervisor, but its processes still run: {pids}",
             next_step=f"`telechat-run stop {job_id}`",
         )
-
-
-def _read(lease: int) -> Optional[Dict[str, Any]]:
-    try:
-        record = json.loads(os.pread(lease, _RECORD_BYTES, 0))
-    except ValueError:
-        return None
-    return record if isinstance(record, dict) else None
 
 
 def _busy(record: Dict[str, Any]) -> str:
