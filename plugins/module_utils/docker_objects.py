@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
-from ansible.module_utils.command_result import Run
+from ansible.module_utils.ascend.docker_inspect import found_objects
+from ansible.module_utils.command_result import Result, Run
 
 RC_MISSING_PROGRAM = 127
 
@@ -54,9 +54,11 @@ def inspect(run: Run, cli: str, container_name: str, image_name: str) -> Inspect
     result = run([cli, "inspect", *names]) if names else run([cli, "version", "--format", "{{.Server.Version}}"])
     if result.rc == RC_MISSING_PROGRAM:
         return Inspected(reason=f"{cli} is not installed")
-    if result.rc != 0 and "no such" not in result.stderr.lower():
-        return Inspected(reason=f"the engine does not answer: {last_line(result.stderr)}")
-    objects = parse_inspect(result.stdout) if names else []
+    if not names:
+        return Inspected(reason="" if result.rc == 0 else _silent(result))
+    objects = found_objects(*result)
+    if objects is None:
+        return Inspected(reason=_silent(result))
     return Inspected(
         reason="",
         container=next((_container(item) for item in objects if "State" in item), None),
@@ -64,16 +66,14 @@ def inspect(run: Run, cli: str, container_name: str, image_name: str) -> Inspect
     )
 
 
-def parse_inspect(text: str) -> List[Dict[str, Any]]:
-    """Return the objects of ``docker inspect``'s output; missing ones are just not there."""
-    documents = json.loads(text) if text.strip() else []
-    return [item for item in documents if isinstance(item, dict)]
-
-
 def last_line(text: str) -> str:
     """Return the last line that says something, for use in a message."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else "it said nothing"
+
+
+def _silent(result: Result) -> str:
+    return f"the engine does not answer: {last_line(result.stderr or result.stdout)}"
 
 
 def _container(item: Dict[str, Any]) -> Container:

@@ -8,7 +8,7 @@ import os
 import re
 from typing import Any, Dict, Iterator, List, Optional
 
-from ansible.module_utils import docker_objects
+from ansible.module_utils.ascend.docker_inspect import found_objects
 from ansible.module_utils.command_result import Run
 from ansible.module_utils.hdk.run import HdkRun
 from ansible.module_utils.hdk.state import ASCEND_HOME, Container, Holder, Installer
@@ -49,7 +49,7 @@ def containers(run: Run, root: str = "/") -> List[Container]:
         return []
     # One that ended since is left out of the answer, which then has a return code of its own.
     answer = run(["docker", "inspect", *identities])
-    found = [_container(item, root) for item in docker_objects.parse_inspect(answer.stdout)]
+    found = [_container(item, root) for item in found_objects(*answer) or []]
     return sorted((container for container in found if container), key=lambda container: container.name)
 
 

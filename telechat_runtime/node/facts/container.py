@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from typing import Any, Dict, List, Optional
 
+from telechat_runtime.ascend.docker_inspect import found_objects
 from telechat_runtime.node.facts.tool import ask_tool
 
 _SECONDS = 60
@@ -40,12 +40,5 @@ def _inspect(words: List[str]) -> Optional[Dict[str, Any]]:
         done = ask_tool(["docker", *words], seconds=_SECONDS)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    if done.returncode != 0:
-        return {} if "no such" in done.stderr.lower() else None
-    try:
-        documents = json.loads(done.stdout)
-    except ValueError:
-        return None
-    if isinstance(documents, list) and documents and isinstance(documents[0], dict):
-        return documents[0]
-    return None
+    objects = found_objects(done.returncode, done.stdout, done.stderr)
+    return None if objects is None else next(iter(objects), {})

@@ -61,6 +61,11 @@ def test_engine_that_does_not_answer():
     assert found.reason == "the engine does not answer: Cannot connect to the Docker daemon at unix:///x"
 
 
+def test_an_answer_that_is_no_json_is_none():
+    found = inspect(Recorder(0, "Emulate Docker CLI using podman\n"), "docker", "t", "")
+    assert found.reason == "the engine does not answer: Emulate Docker CLI using podman"
+
+
 def test_missing_client():
     assert inspect(Recorder(127), "/usr/bin/docker", "t", "").reason == "/usr/bin/docker is not installed"
 
