@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -53,6 +54,18 @@ def test_a_module_brings_it_to_a_host(tmp_path: Path) -> None:
     environment = {**os.environ, "ANSIBLE_LOCAL_TEMP": str(tmp_path)}
     done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert "riscv64" in done.stdout, done.stdout + done.stderr
+
+
+def test_sdist_and_wheel_have_it_wherever_it_is_imported_from(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "hatchling", "build", "--directory", str(tmp_path)]
+    subprocess.run(argv, cwd=ROOT, capture_output=True, check=True)
+    names = {module.name for module in MODULES}
+    with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as sdist:
+        files = [Path(*Path(entry.name).parts[1:]) for entry in sdist if entry.isfile()]
+    for folder in ("telechat_runtime/ascend", "plugins/module_utils/ascend"):
+        assert {path.name for path in files if path.parent == Path(folder)} == names
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        assert {f"telechat_runtime/ascend/{name}" for name in names} <= set(wheel.namelist())
 
 
 def test_the_zipapp_has_all_of_it(tmp_path: Path) -> None:

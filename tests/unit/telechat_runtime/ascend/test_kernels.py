@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from telechat_runtime.ascend.kernels import has_headers, installed_kernels, kernel_key, module_file
-from tests.unit.plugins.module_utils.scripted_host import ScriptedHost
+from tests.support.host_root import HostRoot
 
 OLD, NEW = "5.10.0-60.18.0.50.oe2203.aarch64", "5.10.0-216.0.0.115.oe2203.aarch64"
 
 
 @pytest.fixture
 def host(tmp_path):
-    return ScriptedHost(tmp_path)
+    return HostRoot(tmp_path)
 
 
 def test_images_that_are_no_kernels_of_their_own_do_not_count(host):
