@@ -118,8 +118,8 @@ _LAYOUT_OPTIONS = (
     "--resume",
     "resumed",
     metavar="JOB",
-    help="Go on with the training of JOB, or of your newest finetune (latest), from the newest step that is whole on "
-    "every rank. Its yaml, options and nodes are taken; --set and the like come on top.",
+    help="Resume the training of JOB, or of your newest finetune (latest), from its latest complete checkpoint. Its "
+    "yaml, options and nodes are taken; --set and the like come on top.",
 )
 @click.option(
     "--max-restarts",
@@ -129,8 +129,8 @@ _LAYOUT_OPTIONS = (
     envvar="TELECHAT_MAX_RESTARTS",
     show_envvar=True,
     metavar="NUMBER",
-    help="Begin the job again from its newest whole step, up to so many times, when it fails of what may pass "
-    "(docs/failures.md).",
+    help="Restart the job from its latest complete checkpoint, at most NUMBER times, when it fails with a transient "
+    "error (docs/failures.md).",
 )
 @click.option(
     "--restart-pause",
@@ -147,7 +147,7 @@ _LAYOUT_OPTIONS = (
     show_default=True,
     envvar="TELECHAT_HANG_FACTOR",
     show_envvar=True,
-    help="Stop the job as hanging when no step comes for so many times the usual one. 0: nobody looks.",
+    help="Stop the job as hanging when no step comes for so many times the usual one. 0 disables hang detection.",
 )
 @click.option(
     "--hang-floor",
@@ -177,7 +177,7 @@ def finetune(
     """Finetune a model on all nodes of the inventory.
 
     Looks at every node, makes a plan, starts msrun on all nodes at once, shows the logs of the first and the last rank,
-    and ends with the truth in its exit code. When one node fails, all are stopped, with or without this command.
+    and exits with the job's status. When one node fails, all are stopped, with or without this command.
     """
     options = dataclasses.replace(
         request.options,

@@ -43,7 +43,7 @@ def _text(cluster: Cluster, found: Dict[str, NodeService]) -> str:
     head = ["RANK", "NODE", "ADDRESS", "NPUS", "CONNECTION", "CONTAINER", *(["SERVICE"] if found else [])]
     rows = [
         [
-            str(node.rank),
+            str(rank),
             node.name,
             node.addr,
             str(node.npu_count),
@@ -51,6 +51,6 @@ def _text(cluster: Cluster, found: Dict[str, NodeService]) -> str:
             node.container,
             *([found[node.name].as_text()] if found else []),
         ]
-        for node in cluster.nodes
+        for rank, node in enumerate(cluster.nodes)
     ]
     return table_text(head, rows)

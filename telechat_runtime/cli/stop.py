@@ -34,7 +34,7 @@ _LOST = 1
 @click.option(
     "--at-checkpoint",
     is_flag=True,
-    help="Wait until a finetune has saved a new checkpoint that is whole on every rank, and stop it then.",
+    help="Wait until a finetune has saved a new complete checkpoint, and stop it then.",
 )
 @click.option(
     "--checkpoint-timeout",
@@ -43,7 +43,7 @@ _LOST = 1
     show_default=True,
     metavar="SECONDS",
     help="How long --at-checkpoint waits; then the job is not stopped (exit code 5). 0: it waits for no new one, and "
-    "stops a job that has a whole one.",
+    "stops a job that has a complete one.",
 )
 @json_option
 def stop(
@@ -115,7 +115,7 @@ def _exit(result: StopResult, saved: Optional[CheckpointStop]) -> None:
         click.echo(f"telechat-run: error: {name}: still running: {', '.join(str(pid) for pid in pids)}", err=True)
     is_lost = saved is not None and saved.is_lost
     if is_lost:
-        click.echo("telechat-run: error: the stop came into a save: no checkpoint is whole on every rank now", err=True)
+        click.echo("telechat-run: error: the stop interrupted a save: no checkpoint is complete now", err=True)
     exit_with(result.errors)
     if result.left:
         click.get_current_context().exit(_LEFT_BEHIND)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes a cluster of the inventory: nodes, node ranks, worker ranks. Nobody else computes a rank.
+"""Makes a cluster of the inventory: its nodes in the order of their ranks, and what they have in common.
 
 Words, as torchrun and msrun use them: a *node* is a server; a *worker* is a process that drives one NPU; its *rank* is
 node rank x workers per node + its index on the node; the *world size* is the number of a job's workers.
@@ -46,7 +46,6 @@ class Node:
     """One server of the cluster. Paths are the container's."""
 
     name: str
-    rank: int
     addr: str
     npu_count: int
     connection: Connection
@@ -61,7 +60,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Cluster:
-    """The nodes in the order of their ranks, and what they have in common."""
+    """The nodes, and what they have in common. The place of a node in `nodes` is its rank in a job on all of them."""
 
     group: str
     nodes: Tuple[Node, ...]
@@ -93,7 +92,7 @@ class Cluster:
         return count
 
     def limited_to(self, hosts: Iterable[str]) -> Cluster:
-        """Return the sub-cluster of those hosts; it gets consecutive ranks of its own, in the same order."""
+        """Return the sub-cluster of those hosts, in the same order."""
         wanted = set(hosts)
         kept = [node for node in self.nodes if node.name in wanted]
         if not kept:
@@ -101,14 +100,12 @@ class Cluster:
                 [f"--limit leaves no host of the group {self.group!r}"],
                 next_step=f"the group has {', '.join(node.name for node in self.nodes)}",
             )
-        nodes = tuple(dataclasses.replace(node, rank=rank) for rank, node in enumerate(kept))
-        return dataclasses.replace(self, nodes=nodes)
+        return dataclasses.replace(self, nodes=tuple(kept))
 
-    def seated(self, hosts: Sequence[str]) -> Cluster:
-        """Return the sub-cluster of those hosts with the ranks in the order given."""
+    def reordered(self, hosts: Sequence[str]) -> Cluster:
+        """Return the sub-cluster of those hosts, in the order given."""
         nodes = {node.name: node for node in self.nodes}
-        seats = tuple(dataclasses.replace(nodes[name], rank=rank) for rank, name in enumerate(hosts))
-        return dataclasses.replace(self, nodes=seats)
+        return dataclasses.replace(self, nodes=tuple(nodes[name] for name in hosts))
 
     def as_dict(self) -> Dict[str, Any]:
         """Return the cluster as data: for --json, and for the description that the roles write on a node."""
@@ -121,13 +118,13 @@ class Cluster:
             "nodes": [
                 {
                     "name": node.name,
-                    "node_rank": node.rank,
+                    "node_rank": rank,
                     "addr": node.addr,
                     "npu_count": node.npu_count,
                     "container": node.container,
                     "job_root": node.job_root,
                 }
-                for node in self.nodes
+                for rank, node in enumerate(self.nodes)
             ],
         }
 
@@ -142,7 +139,7 @@ def cluster_from_hostvars(group: str, hosts: Sequence[str], hostvars: Mapping[st
     problems: List[str] = []
     readers = [HostVars(host, hostvars.get(host, {}), problems) for host in hosts]
     ranks = _ranks(readers, problems)
-    nodes = [_node(reader, rank) for reader, rank in zip(readers, ranks)]
+    nodes = [_node(reader) for reader in readers]
     master_port = _common(readers, "telechat_master_port", [_port(reader) for reader in readers], problems)
     device_target = _common(readers, "telechat_device_target", [_device_target(reader) for reader in readers], problems)
     shared = [reader.folders("telechat_shared_paths") for reader in readers]
@@ -151,7 +148,7 @@ def cluster_from_hostvars(group: str, hosts: Sequence[str], hostvars: Mapping[st
         raise InventoryError(problems, next_step="inventory/README.md has the rules of these variables")
     return Cluster(
         group=group,
-        nodes=tuple(sorted(nodes, key=lambda node: node.rank)),
+        nodes=tuple(node for _, node in sorted(zip(ranks, nodes), key=lambda ranked: ranked[0])),
         master_port=master_port,
         device_target=device_target,
         shared_paths=shared_paths,
@@ -185,7 +182,7 @@ def _ranks(readers: Sequence[HostVars], problems: List[str]) -> List[int]:
     return ranks
 
 
-def _node(reader: HostVars, rank: int) -> Node:
+def _node(reader: HostVars) -> Node:
     connection = _connection(reader)
     addr = reader.text("ascend_node_addr", pattern=_HOST, rule="an address or a host name")
     if not reader.has("ascend_npu_count"):
@@ -193,7 +190,6 @@ def _node(reader: HostVars, rank: int) -> Node:
     absolute = "an absolute path or empty"
     node = Node(
         name=reader.host,
-        rank=rank,
         addr=addr or connection.host,
         npu_count=reader.integer("ascend_npu_count", low=1, high=MAX_NPUS, default=1) or 1,
         connection=connection,

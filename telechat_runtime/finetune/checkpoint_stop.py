@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stops a finetune when it has just saved a checkpoint: little is lost, and `--resume` goes on from there.
 
-Nothing can ask MindFormers to save now, so this looks, as `--resume` does, until a newer step is whole on every rank.
+Nothing can ask MindFormers to save now, so this looks, as `--resume` does, until there is a newer complete checkpoint.
 A look at files that are being written finds them torn: then the step is not there yet.
 """
 
@@ -14,7 +14,7 @@ from typing import Dict, Mapping, Optional
 from telechat_runtime.errors import InterruptedByUserError, PreflightError, SpecError, TelechatError
 from telechat_runtime.fanout import FleetError
 from telechat_runtime.finetune.latest_checkpoint import Resume
-from telechat_runtime.finetune.saved_training import HOW_OFTEN, RecordedTraining, newest_whole_step, recorded_training
+from telechat_runtime.finetune.saved_training import HOW_OFTEN, RecordedTraining, latest_checkpoint, recorded_training
 from telechat_runtime.finetune.spec import KIND
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job.events import Notice, Observer
@@ -39,7 +39,7 @@ class Stopping:
 
 @dataclass(frozen=True)
 class CheckpointStop:
-    """What came of it: the stop itself, and the newest step that is whole on every rank afterwards, if there is one.
+    """What came of it: the stop itself, and the latest complete checkpoint afterwards, if there is one.
 
     `had_ended` when the job was seen to have ended before it was stopped.
     """
@@ -57,12 +57,12 @@ class CheckpointStop:
 
     @property
     def is_lost(self) -> bool:
-        """Tell whether the job was stopped, and what it had saved is no longer whole."""
+        """Tell whether the job was stopped, and no complete checkpoint of it is left."""
         return self.is_stopped and self.newest is None
 
     @property
     def checkpoint(self) -> Optional[Dict[str, int]]:
-        """The newest whole step as data."""
+        """The latest complete checkpoint as data."""
         return {"step": self.newest.number, "epoch": self.newest.epoch} if self.newest else None
 
     def as_text(self) -> str:
@@ -70,14 +70,14 @@ class CheckpointStop:
         if self.is_stopped and self.newest:
             return f"stopped after the checkpoint of {_step(self.newest)}"
         if self.is_stopped:
-            return "stopped, and no checkpoint is whole on every rank"
-        rest = f"its newest whole checkpoint is that of {_step(self.newest)}" if self.newest else "it has no whole one"
+            return "stopped, and no checkpoint is complete"
+        rest = f"its latest complete checkpoint is that of {_step(self.newest)}" if self.newest else "it has none"
         return f"job {self.result.job_id} had ended before it was stopped; {rest}"
 
 
 @dataclass(frozen=True)
 class _Look:
-    """The newest whole step at one moment, and why it is not a newer one.
+    """The latest complete checkpoint at one moment, and why it is not a newer one.
 
     `is_blind` when a node did not say what it has, `has_ended` when the job had by then.
     """
@@ -101,7 +101,7 @@ class _Eyes:
         # In this order: what a job that has ended has saved by now is all that it will.
         has_ended = self._has_ended()
         try:
-            newest = newest_whole_step(self.training, self.training.own_seats(), self.clients, self.interrupt)
+            newest = latest_checkpoint(self.training, self.training.own_placement(), self.clients, self.interrupt)
         except PreflightError as error:
             return _Look(None, error.message, has_ended)
         return _Look(newest, "\n".join(newest.notes) if newest else "", has_ended)
@@ -123,7 +123,7 @@ class _Eyes:
 def stop_at_checkpoint(
     job: FleetJob, clients: Mapping[str, NodeClient], stopping: Stopping, interrupt: Interrupt
 ) -> CheckpointStop:
-    """Wait until the job has saved a checkpoint newer than its newest whole one, and stop it; or let it be.
+    """Wait until the job has saved a checkpoint newer than its latest complete one, and stop it; or let it be.
 
     Raises SpecError for a job that saves none, PreflightError when none came in time, and InterruptedByUserError on
     Ctrl-C while it waits: then nothing is stopped.
@@ -153,14 +153,14 @@ def _training(job_id: str, clients: Mapping[str, NodeClient], interrupt: Interru
     gone = [name for name in training.nodes if name not in clients]
     if gone:
         raise SpecError(
-            f"job {job_id} runs on {', '.join(gone)} too, and a checkpoint has to be whole on all of its nodes",
+            f"job {job_id} runs on {', '.join(gone)} too, and a checkpoint has to be complete on all of its nodes",
             next_step="use the inventory, and no --limit, that the job was started with",
         )
     return training
 
 
 def _wait(eyes: _Eyes, stopping: Stopping) -> _Look:
-    """Return the first look that finds a newer whole step, or that the job has ended."""
+    """Return the first look that finds a newer complete checkpoint, or that the job has ended."""
     seconds, job_id = stopping.checkpoint_seconds, eyes.training.job_id
     deadline = monotonic() + seconds
     look = eyes.look()
@@ -200,9 +200,9 @@ def _older(before: Optional[Resume], found: Optional[Resume]) -> Optional[Resume
 
 
 def _newest_now(eyes: _Eyes, look: _Look) -> Optional[Resume]:
-    """Return the newest whole step after the stop: a save may have ended before it, and one that it tore may be gone.
+    """Return the latest complete checkpoint after the stop.
 
-    A node that can't say now has said before.
+    A save may have ended before it, and one that it tore may be gone. A node that can't say now has said before.
     """
     try:
         return eyes.look().newest
@@ -211,9 +211,9 @@ def _newest_now(eyes: _Eyes, look: _Look) -> Optional[Resume]:
 
 
 def _in_vain(job_id: str, seconds: float, before: Optional[Resume], problem: str) -> PreflightError:
-    what = f"no checkpoint{_newer_than(before)}" if before else "no checkpoint"
+    what = f"no complete checkpoint{_newer_than(before)}"
     when = f"within {seconds:g} s (--checkpoint-timeout)" if seconds else "yet (--checkpoint-timeout 0 waits for none)"
-    lines = [f"job {job_id} has saved {what} that is whole on every rank {when}: it is not stopped and runs on"]
+    lines = [f"job {job_id} has saved {what} {when}: it is not stopped and runs on"]
     instead = f", --checkpoint-timeout 0 after {_step(before)}" if before else ""
     return PreflightError(
         "\n".join([*lines, *([problem] if problem else [])]),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Chooses the step that a training goes on from: the newest that is whole for every rank, where each rank will run."""
+"""Chooses the latest complete checkpoint: the newest step that each rank can load on the node where it will run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class NodeSteps:
 
 
 @dataclass(frozen=True)
-class Seats:
+class RankPlacement:
     """Which ranks run on which nodes, then and now; `interchangeable` when every rank's file holds the whole training.
 
     That is so where nothing is cut: data parallel without optimizer shards.
@@ -95,31 +95,31 @@ def parse_steps(node: str, answer: Mapping[str, Any]) -> NodeSteps:
     return NodeSteps(folder=folder, ranks=ranks)
 
 
-def check_seats(job_id: str, seats: Seats) -> None:
+def check_world_size(job_id: str, placement: RankPlacement) -> None:
     """Raise SpecError when the layout does not allow the job's size to be another than it was."""
-    if seats.world_size == seats.then or seats.interchangeable:
+    if placement.world_size == placement.then or placement.interchangeable:
         return
     raise SpecError(
-        f"job {job_id} had {seats.then} workers and this one has {seats.world_size}: its model or its optimizer is cut "
-        "over the workers, and each has saved its own part only",
+        f"job {job_id} had {placement.then} workers and this one has {placement.world_size}: its model or its "
+        "optimizer is cut over the workers, and each has saved its own part only",
         next_step="resume on as many; or join the weights with telechat-run convert, and finetune from those",
     )
 
 
-def choose_step(job_id: str, seats: Seats, nodes: Mapping[str, NodeSteps]) -> Optional[Resume]:
-    """Return the newest step that every rank can load, or None when the job has saved no file at all.
+def choose_step(job_id: str, placement: RankPlacement, nodes: Mapping[str, NodeSteps]) -> Optional[Resume]:
+    """Return the latest complete checkpoint, or None when the job has saved no file at all.
 
-    Raises PreflightError when there are files, but no step of them is whole everywhere; the message says why.
+    Raises PreflightError when there are files, but no complete checkpoint; the message says why.
     """
     if not any(any(found.ranks.values()) for found in nodes.values()):
         return None
     tables = {
-        (node, rank): _whole_files(nodes[node], rank, interchangeable=seats.interchangeable)
-        for node, ranks in seats.now.items()
+        (node, rank): _whole_files(nodes[node], rank, interchangeable=placement.interchangeable)
+        for node, ranks in placement.now.items()
         for rank in ranks
     }
     common = set.intersection(*(set(table) for table in tables.values()))
-    problems = _problems(seats, nodes)
+    problems = _problems(placement, nodes)
     if not common:
         raise PreflightError(
             "\n".join(
@@ -128,11 +128,11 @@ def choose_step(job_id: str, seats: Seats, nodes: Mapping[str, NodeSteps]) -> Op
                     *(text for _, text in problems[:_SHOWN_PROBLEMS]),
                 ]
             ),
-            next_step="a step has to be whole on all nodes; checkpoints on storage that all share (output_dir in "
+            next_step="a checkpoint has to be complete on all nodes; those on storage that all share (output_dir in "
             "telechat_shared_paths) are in sight of every node",
         )
     number = max(common)
-    links: Dict[str, List[Tuple[str, str]]] = {node: [] for node in seats.now}
+    links: Dict[str, List[Tuple[str, str]]] = {node: [] for node in placement.now}
     for (node, rank), table in tables.items():
         links[node].append((f"{LINKS}/rank_{rank}/{_name(table[number], rank)}", table[number].path))
     chosen = next(iter(tables.values()))[number]
@@ -159,13 +159,13 @@ def _whole_files(node: NodeSteps, rank: int, *, interchangeable: bool) -> Dict[i
     return found
 
 
-def _problems(seats: Seats, nodes: Mapping[str, NodeSteps]) -> List[Tuple[Optional[int], str]]:
+def _problems(placement: RankPlacement, nodes: Mapping[str, NodeSteps]) -> List[Tuple[Optional[int], str]]:
     """Return what can't be loaded and why, with the step where it is known."""
     found: List[Tuple[Optional[int], str]] = []
-    for node, ranks in seats.now.items():
+    for node, ranks in placement.now.items():
         seen = nodes[node]
         missing = [rank for rank in ranks if rank not in seen.ranks]
-        if missing and not (seats.interchangeable and seen.ranks):
+        if missing and not (placement.interchangeable and seen.ranks):
             where = seen.folder or "it has no folder of that job"
             found.append((None, f"{node} has no checkpoint of rank {', '.join(map(str, missing))} ({where})"))
         for rank, steps in seen.ranks.items():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Prepares a finetune that goes on where another one ended: which step, which file for each rank, then a plan.
+"""Plans a finetune that resumes another one: the latest complete checkpoint, a file of it for each rank, the plan.
 
 Each node gets links to the files of its own ranks, under names that are the same whatever the job before was called.
 So nothing has to be shared for a resumption on the same nodes, which MindFormers by itself asks for.
@@ -12,9 +12,9 @@ from typing import Callable, Mapping, Optional
 
 from telechat_runtime.cluster.topology import Cluster
 from telechat_runtime.errors import PreflightError, SpecError, TelechatError
-from telechat_runtime.finetune.latest_checkpoint import Resume, check_seats
+from telechat_runtime.finetune.latest_checkpoint import Resume, check_world_size
 from telechat_runtime.finetune.plan import plan_finetune
-from telechat_runtime.finetune.saved_training import HOW_OFTEN, RecordedTraining, newest_whole_step, recorded_training
+from telechat_runtime.finetune.saved_training import HOW_OFTEN, RecordedTraining, latest_checkpoint, recorded_training
 from telechat_runtime.finetune.spec import KIND, FinetuneSpec
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job.identity import new_job_id
@@ -122,7 +122,7 @@ def _chosen_nodes(
             f"job {past.job_id} ran on {', '.join(past.nodes)}, and {', '.join(gone)} is not in the inventory",
             next_step="choose the nodes to go on with: --nodes, --exclude, --limit",
         )
-    return Placement(cluster.seated(past.nodes))
+    return Placement(cluster.reordered(past.nodes))
 
 
 def _find_step(
@@ -137,11 +137,11 @@ def _find_step(
     """Return the step to go on from: of the job itself, or of the one that it had resumed; None to begin again."""
     job_id = past.job_id
     per_node = cluster.workers_per_node(options.npus_per_node)
-    seats = past.seats({node.name: range(node.rank * per_node, (node.rank + 1) * per_node) for node in cluster.nodes})
-    check_seats(job_id, seats)
+    ranks = past.rank_placement([node.name for node in cluster.nodes], per_node)
+    check_world_size(job_id, ranks)
     nothing: Optional[TelechatError] = None
     try:
-        found = newest_whole_step(past, seats, clients, interrupt)
+        found = latest_checkpoint(past, ranks, clients, interrupt)
         if found is not None:
             return found
     except PreflightError as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds the newest step of a training that is whole on every rank, as its nodes see their files now."""
+"""Finds the latest complete checkpoint of a training, as its nodes see their files now."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from telechat_runtime.errors import SpecError
 from telechat_runtime.fanout import FleetError, call_on_all
-from telechat_runtime.finetune.latest_checkpoint import NodeSteps, Resume, Seats, choose_step, parse_steps
+from telechat_runtime.finetune.latest_checkpoint import NodeSteps, RankPlacement, Resume, choose_step, parse_steps
 from telechat_runtime.finetune.spec import KIND
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job.options import JobOptions, job_options_of
@@ -57,22 +57,20 @@ class RecordedTraining:
         output = config_facts(self._values).output
         return output if output.startswith("/") else f"{first['job_root']}/jobs/{self.job_id}/work/output"
 
-    def own_seats(self) -> Seats:
-        """Return the seats of the job itself: each rank on the node where it runs."""
-        return self.seats({name: self._ranks(index) for index, name in enumerate(self.nodes)})
+    def own_placement(self) -> RankPlacement:
+        """Return where the ranks of the job itself run."""
+        return self.rank_placement(self.nodes, self.per_node)
 
-    def seats(self, now: Mapping[str, Sequence[int]]) -> Seats:
-        """Return the seats of a job that goes on with this training, with those ranks on those nodes."""
+    def rank_placement(self, nodes: Sequence[str], per_node: int) -> RankPlacement:
+        """Return where the ranks run of a job that resumes this training on those nodes, given in rank order."""
         training = read_training_config(self._values)
         is_whole_everywhere = not training.cuts_model and not training.training.parallel_optimizer
-        return Seats(then=self.world_size, now=now, interchangeable=is_whole_everywhere)
+        now = {name: range(rank * per_node, (rank + 1) * per_node) for rank, name in enumerate(nodes)}
+        return RankPlacement(then=self.world_size, now=now, interchangeable=is_whole_everywhere)
 
     @cached_property
     def _values(self) -> Mapping[str, Any]:
         return Document.load(self.config, self.job_id).values
-
-    def _ranks(self, index: int) -> Sequence[int]:
-        return range(index * self.per_node, (index + 1) * self.per_node)
 
 
 def recorded_training(job_id: str, clients: Mapping[str, NodeClient], interrupt: Interrupt) -> RecordedTraining:
@@ -97,17 +95,18 @@ def recorded_training(job_id: str, clients: Mapping[str, NodeClient], interrupt:
     return RecordedTraining(record=record, options=job_options_of(start["options"]), config=record.config)
 
 
-def newest_whole_step(
-    training: RecordedTraining, seats: Seats, clients: Mapping[str, NodeClient], interrupt: Interrupt
+def latest_checkpoint(
+    training: RecordedTraining, ranks: RankPlacement, clients: Mapping[str, NodeClient], interrupt: Interrupt
 ) -> Optional[Resume]:
-    """Return the newest step that every rank can load where it sits, or None when the job has saved no file at all.
+    """Return the latest complete checkpoint: every rank can load its file of it on the node where the rank runs.
 
-    Raises PreflightError when no step is whole everywhere, FleetError when a node could not be asked.
+    None when the job has saved no file at all. Raises PreflightError when no checkpoint is complete, FleetError when a
+    node could not be asked.
     """
 
     def ask(name: str) -> NodeSteps:
-        answer = clients[name].saved_steps(training.job_id, ranks=seats.now[name], output=training.output)
+        answer = clients[name].saved_steps(training.job_id, ranks=ranks.now[name], output=training.output)
         return parse_steps(name, answer)
 
-    found = call_on_all(list(seats.now), ask, doing="looking for checkpoints", interrupt=interrupt)
-    return choose_step(training.job_id, seats, found)
+    found = call_on_all(list(ranks.now), ask, doing="looking for checkpoints", interrupt=interrupt)
+    return choose_step(training.job_id, ranks, found)

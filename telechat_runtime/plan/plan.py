@@ -39,12 +39,13 @@ class PeerSettings:
 
 @dataclass(frozen=True)
 class NodePlan:
-    """What one node is told to do; `path` goes before PATH, a None in `env` unsets a variable.
+    """The part of one node; `path` goes before PATH, a None in `env` unsets a variable.
 
     `links` are made in the job's work folder: name, and the file it points to.
     """
 
     node: Node
+    node_rank: int
     first_rank: int
     paths: JobPaths
     argv: Tuple[str, ...]
@@ -96,7 +97,7 @@ class JobPlan:
             "job_id": self.job_id,
             "owner": self.owner,
             "kind": self.kind,
-            "node_rank": node.node.rank,
+            "node_rank": node.node_rank,
             "node_count": len(self.nodes),
             "first_rank": node.first_rank,
             "local_worker_num": self.workers_per_node,
@@ -167,7 +168,7 @@ class JobPlan:
             last = node.first_rank + self.workers_per_node - 1
             lines += [
                 "",
-                f"{node.node.name}: node rank {node.node.rank}, ranks {node.first_rank}-{last}",
+                f"{node.node.name}: node rank {node.node_rank}, ranks {node.first_rank}-{last}",
                 f"  folder   {node.paths.folder}",
                 f"  files    {' '.join(f'work/{name}' for name, _ in node.files)}",
                 f"  start    {shell_text(node_argv(node.node, 'start'))}",
@@ -225,8 +226,8 @@ def plan_job(
         metric_rank=metric_rank(world_size, program.pipeline_stages),
         config_diff=program.config_diff,
         nodes=tuple(
-            _node_plan(shape, node, probes[node.name], job_id, (links or {}).get(node.name, ()))
-            for node in cluster.nodes
+            _node_plan(shape, rank, probes[node.name], job_id, (links or {}).get(node.name, ()))
+            for rank, node in enumerate(cluster.nodes)
         ),
         results=program.results,
         inputs=program.inputs,
@@ -253,16 +254,18 @@ class _Shape:
 
 
 def _node_plan(
-    shape: _Shape, node: Node, probe: NodeProbe, job_id: str, links: Tuple[Tuple[str, str], ...]
+    shape: _Shape, node_rank: int, probe: NodeProbe, job_id: str, links: Tuple[Tuple[str, str], ...]
 ) -> NodePlan:
+    node = shape.cluster.nodes[node_rank]
     paths = JobPaths(probe.job_root, job_id)
     python = probe.python or job_python(node)
-    first_rank = node.rank * shape.workers
+    first_rank = node_rank * shape.workers
     argv = [python, *shape.program.words(node, paths)]
     if shape.port is not None:
-        argv = _msrun(shape, node, paths, argv, port=shape.port)
+        argv = _msrun(shape, node_rank, paths, argv, port=shape.port)
     return NodePlan(
         node=node,
+        node_rank=node_rank,
         first_rank=first_rank,
         paths=paths,
         argv=tuple(argv),
@@ -274,14 +277,14 @@ def _node_plan(
     )
 
 
-def _msrun(shape: _Shape, node: Node, paths: JobPaths, argv: List[str], *, port: int) -> List[str]:
+def _msrun(shape: _Shape, node_rank: int, paths: JobPaths, argv: List[str], *, port: int) -> List[str]:
     python, *program = argv
     return msrun_argv(
         world_size=shape.world_size,
         local_worker_num=shape.workers,
         master_addr=shape.cluster.master.addr,
         master_port=port,
-        node_rank=node.rank,
+        node_rank=node_rank,
         log_dir=paths.logs,
         cluster_timeout=shape.options.cluster_timeout,
         program=[python_name(python), *program],

@@ -95,7 +95,8 @@ def recorded_plan(
         metric_rank=first["metric_rank"],
         config_diff=first["config_diff"],
         nodes=tuple(
-            _node_plan(node, record.nodes[node.name]["record"], job.job_id) for node in cluster.limited_to(names).nodes
+            _node_plan(node, rank, record.nodes[node.name]["record"], job.job_id)
+            for rank, node in enumerate(cluster.reordered(names).nodes)
         ),
     )
 
@@ -114,9 +115,10 @@ def _seconds(job: FleetJob) -> float:
     return max(0.0, end - calendar.timegm(time.strptime(job.started, _TIME_FORMAT)))
 
 
-def _node_plan(node: Node, record: Mapping[str, Any], job_id: str) -> NodePlan:
+def _node_plan(node: Node, node_rank: int, record: Mapping[str, Any], job_id: str) -> NodePlan:
     return NodePlan(
         node=node,
+        node_rank=node_rank,
         first_rank=record["first_rank"],
         paths=JobPaths(record["job_root"], job_id),
         argv=tuple(record["argv"]),

@@ -35,7 +35,7 @@ class JobView:
         self.tell = observer
         self.nodes: Dict[str, NodePlan] = {node.node.name: node for node in plan.nodes}
         self.outcomes = {
-            name: NodeOutcome(node=name, node_rank=node.node.rank, state=JobState.STARTING)
+            name: NodeOutcome(node=name, node_rank=node.node_rank, state=JobState.STARTING)
             for name, node in self.nodes.items()
         }
         self._first_heard: Optional[str] = None

@@ -65,14 +65,15 @@ def place(
             "\n".join([f"--nodes {options.nodes}: {len(fit)} nodes are fit for the job", *left_out]),
             next_step="ask for fewer, or mend these; nothing was started",
         )
-    return Placement(cluster.seated(_seats(fit, list(first)[: options.nodes], options.nodes)), tuple(left_out))
+    return Placement(cluster.reordered(_chosen(fit, list(first)[: options.nodes], options.nodes)), tuple(left_out))
 
 
-def _seats(fit: Sequence[str], first: Sequence[str], count: int) -> List[str]:
-    seats: List[Optional[str]] = [name if name in fit else None for name in first]
-    seats += [None] * (count - len(seats))
-    spare = [name for name in fit if name not in seats]
-    return [name if name is not None else spare.pop(0) for name in seats]
+def _chosen(fit: Sequence[str], first: Sequence[str], count: int) -> List[str]:
+    """Return names by rank: a fit node keeps the rank that it has in `first`, others take the ranks left over."""
+    ranks: List[Optional[str]] = [name if name in fit else None for name in first]
+    ranks += [None] * (count - len(ranks))
+    spare = [name for name in fit if name not in ranks]
+    return [name if name is not None else spare.pop(0) for name in ranks]
 
 
 def _unfit_nodes(

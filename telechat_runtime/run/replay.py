@@ -70,7 +70,7 @@ def _same_cluster(record: JobRecord, cluster: Cluster) -> Cluster:
     problems += [f"{name} is not in the inventory any more, or not in --limit" for name in gone]
     problems += [f"{name} has no record of the job any more" for name in silent]
     if not problems:
-        cluster = cluster.limited_to(wanted)
+        cluster = cluster.reordered(list(wanted))
         for node in cluster.nodes:
             problems += _differences(wanted[node.name], node_identity(node))
         if cluster.device_target != record.first["device_target"]:
@@ -104,6 +104,7 @@ def _node_plan(node: Node, start: Mapping[str, Any], old_id: str, new_id: str, p
     env = {name: value if value is None else renewed(value) for name, value in start["env"].items()}
     return NodePlan(
         node=node,
+        node_rank=start["node_rank"],
         first_rank=start["first_rank"],
         paths=JobPaths(start["job_root"], new_id),
         argv=tuple(argv),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A training that ended goes on from its newest whole step: command line, SSH and nodes, stand-ins for what trains.
+"""A training that ended is resumed from its latest complete checkpoint: command line, SSH and nodes, with a stand-in.
 
 The program that trains writes MindSpore's checkpoint format and reads its own rank's file back, as MindFormers does.
 """
@@ -86,7 +86,7 @@ def begun(training: Cluster, report: Dict[str, Any]) -> List[str]:
     return [match[0] for log in logs for match in [re.search(r"rank \d goes on from .*", log.read_text())] if match]
 
 
-def test_every_rank_goes_on_from_its_own_file_of_the_newest_whole_step(training: Cluster) -> None:
+def test_every_rank_goes_on_from_its_own_file_of_the_latest_complete_checkpoint(training: Cluster) -> None:
     (training.folder / "config.yaml").write_text(CUT)
     job_id = failed_job(training, "--job-name", "week")
     torn = checkpoint(training, job_id, 3, 6)

@@ -95,7 +95,7 @@ def test_what_leaves_the_job_running(training: Cluster) -> None:
     job = GatedJob(training)
     none = training.run("stop", job.job_id, "--at-checkpoint", "--checkpoint-timeout", "0")
     assert none.returncode == 5
-    assert f"job {job.job_id} has saved no checkpoint that is whole on every rank yet" in none.stderr
+    assert f"job {job.job_id} has saved no complete checkpoint yet" in none.stderr
     with job.stopping() as stop:
         stop.send_signal(signal.SIGINT)
         _, err = stop.communicate(timeout=120)

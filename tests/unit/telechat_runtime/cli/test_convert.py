@@ -31,7 +31,7 @@ class Launches:
     def __call__(self, plan: JobPlan, _clients: Any, **_modes: Any) -> Report:
         self.plans.append(plan)
         state = self.ends.pop(0)
-        outcomes = tuple(NodeOutcome(node=node.node.name, node_rank=node.node.rank, state=state) for node in plan.nodes)
+        outcomes = tuple(NodeOutcome(node=node.node.name, node_rank=node.node_rank, state=state) for node in plan.nodes)
         return Report(
             job_id=plan.job_id,
             folder=plan.nodes[0].paths.folder,

@@ -76,7 +76,7 @@ def test_a_checkpoint_that_the_stop_destroyed_is_an_error(asked: List[Any]) -> N
     shown, document = run(*words), run(*words, "--json")
     assert asked == [(0, 10)] * 2
     assert (shown.exit_code, document.exit_code) == (1, 1)
-    assert "the stop came into a save: no checkpoint is whole on every rank now" in shown.output
+    assert "the stop interrupted a save: no checkpoint is complete now" in shown.output
     assert json.JSONDecoder().raw_decode(document.output)[0]["checkpoint"] is None
 
 

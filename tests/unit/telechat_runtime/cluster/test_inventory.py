@@ -45,7 +45,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 
 
 def names(options: InventoryOptions) -> list[tuple[int, str]]:
-    return [(node.rank, node.name) for node in load_cluster(options, Interrupt()).nodes]
+    return [(rank, node.name) for rank, node in enumerate(load_cluster(options, Interrupt()).nodes)]
 
 
 def test_the_order_of_the_file_is_the_order_of_the_ranks(write: Write) -> None:

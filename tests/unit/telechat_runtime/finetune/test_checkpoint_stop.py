@@ -125,7 +125,7 @@ def answer(rank: int, steps: Mapping[int, str]) -> Dict[str, Any]:
     return {"folder": "/out/checkpoint", "ranks": {str(rank): files}}
 
 
-def test_it_stops_the_job_when_a_newer_step_is_whole_on_every_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_stops_the_job_when_there_is_a_newer_complete_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     half = Scene(whole(3, 4), whole(3))
     torn = Scene(whole(3, 4), whole(3, torn=[4]))
     stage = Stage(monkeypatch, both(3), both(3), half, torn, both(3, 4), both(3, 4))
@@ -165,7 +165,7 @@ def test_when_none_comes_in_time_the_job_is_left_alone(
     assert sum(stage.waited) == 10
     first, *rest = refused.value.message.splitlines()
     assert first == (
-        "job week-1 has saved no checkpoint newer than step 3 (epoch 2) that is whole on every rank within 10 s "
+        "job week-1 has saved no complete checkpoint newer than step 3 (epoch 2) within 10 s "
         "(--checkpoint-timeout): it is not stopped and runs on"
     )
     assert rest == ([problem] if problem else [])
@@ -179,18 +179,18 @@ def test_a_checkpoint_of_the_last_moment_counts(monkeypatch: pytest.MonkeyPatch)
     assert stage.waited == [3, 1]
 
 
-def test_without_patience_the_newest_whole_step_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_patience_the_latest_complete_checkpoint_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(monkeypatch, Scene(whole(3, 4), whole(3, torn=[4])))
     assert stage.run(0).as_text() == "stopped after the checkpoint of step 3 (epoch 2)"
     assert (stage.waited, stage.told) == ([], [])
 
 
 @pytest.mark.parametrize("scene", [both(), Scene(whole(3), whole(torn=[3]))])
-def test_without_patience_a_job_that_saved_nothing_whole_is_left_alone(
+def test_without_patience_a_job_that_saved_nothing_complete_is_left_alone(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = Stage(monkeypatch, scene)
-    with pytest.raises(PreflightError, match="has saved no checkpoint that is whole on every rank yet") as refused:
+    with pytest.raises(PreflightError, match="has saved no complete checkpoint yet") as refused:
         stage.run(0)
     assert (stage.stops, stage.waited) == ([], [])
     assert ("step 3 is cut off" in refused.value.message) == (scene != both())
@@ -207,7 +207,7 @@ def test_a_job_that_ended_by_itself_is_not_said_to_be_stopped(
     done = Stage(monkeypatch, *scenes, node0=said, node1=said).run(seconds)
     assert (done.is_stopped, done.is_lost, done.checkpoint) == (False, False, {"step": 3, "epoch": 2})
     assert done.as_text() == (
-        "job week-1 had ended before it was stopped; its newest whole checkpoint is that of step 3 (epoch 2)"
+        "job week-1 had ended before it was stopped; its latest complete checkpoint is that of step 3 (epoch 2)"
     )
     assert [answer["state"] for answer in done.result.answers.values()] == [state, state]
 
@@ -216,7 +216,7 @@ def test_a_job_that_ended_without_any_checkpoint(monkeypatch: pytest.MonkeyPatch
     said = {"state": "STOPPED", "ended": []}
     done = Stage(monkeypatch, both(), both(state="STOPPED"), node0=said, node1=said).run()
     assert (done.checkpoint, done.is_lost) == (None, False)
-    assert done.as_text() == "job week-1 had ended before it was stopped; it has no whole one"
+    assert done.as_text() == "job week-1 had ended before it was stopped; it has none"
 
 
 def test_a_node_that_has_ended_is_not_yet_the_end_of_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,7 +237,9 @@ def test_a_job_that_fails_between_its_checkpoint_and_the_stop(monkeypatch: pytes
     stage = Stage(monkeypatch, both(3), both(4), node0={"state": "FAILED"}, node1={"cause": "node0"})
     done = stage.run()
     assert not done.is_stopped
-    assert "job week-1 had ended before it was stopped; its newest whole checkpoint is that of step 4" in done.as_text()
+    assert (
+        "job week-1 had ended before it was stopped; its latest complete checkpoint is that of step 4" in done.as_text()
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from telechat_runtime.errors import PreflightError, SpecError, UnreachableError
 from telechat_runtime.finetune.latest_checkpoint import (
     NodeSteps,
+    RankPlacement,
     SavedStep,
-    Seats,
-    check_seats,
+    check_world_size,
     choose_step,
     parse_steps,
 )
@@ -28,11 +28,11 @@ def node(ranks: Mapping[int, Sequence[SavedStep]]) -> NodeSteps:
     return NodeSteps(FOLDER, {rank: tuple(steps) for rank, steps in ranks.items()})
 
 
-def two_nodes(*, interchangeable: bool = False) -> Seats:
-    return Seats(then=4, now={"node0": [0, 1], "node1": [2, 3]}, interchangeable=interchangeable)
+def two_nodes(*, interchangeable: bool = False) -> RankPlacement:
+    return RankPlacement(then=4, now={"node0": [0, 1], "node1": [2, 3]}, interchangeable=interchangeable)
 
 
-def test_the_newest_step_that_is_whole_on_every_rank() -> None:
+def test_the_latest_complete_checkpoint() -> None:
     steps = {
         "node0": node({0: [saved(0, 5), saved(0, 10), saved(0, 15)], 1: [saved(1, 5), saved(1, 10), saved(1, 15)]}),
         "node1": node({2: [saved(2, 5), saved(2, 10), saved(2, 15, "torn")], 3: [saved(3, 5), saved(3, 10)]}),
@@ -60,21 +60,21 @@ def test_nothing_saved_is_no_step_and_files_without_a_common_step_are_an_error()
 
 def test_a_rank_whose_file_is_out_of_sight_is_named() -> None:
     moved = {"node0": node({0: [saved(0, 5)], 1: [saved(1, 5)]}), "node7": NodeSteps("", {})}
-    seats = Seats(then=4, now={"node0": [0, 1], "node7": [2, 3]}, interchangeable=False)
+    ranks = RankPlacement(then=4, now={"node0": [0, 1], "node7": [2, 3]}, interchangeable=False)
     with pytest.raises(PreflightError) as caught:
-        choose_step("job-1", seats, moved)
+        choose_step("job-1", ranks, moved)
     assert "node7 has no checkpoint of rank 2, 3 (it has no folder of that job)" in caught.value.message
     assert "telechat_shared_paths" in caught.value.next_step
 
 
 def test_where_every_file_is_the_whole_training_any_serves_every_rank() -> None:
-    seats = Seats(then=2, now={"node0": [0, 1], "node1": [2, 3]}, interchangeable=True)
-    check_seats("job-1", seats)
+    ranks = RankPlacement(then=2, now={"node0": [0, 1], "node1": [2, 3]}, interchangeable=True)
+    check_world_size("job-1", ranks)
     steps = {
         "node0": node({0: [saved(0, 5, "torn"), saved(0, 4)], 1: [saved(1, 5)]}),
         "node1": node({1: [saved(1, 5)]}),
     }
-    resume = choose_step("job-1", seats, steps)
+    resume = choose_step("job-1", ranks, steps)
     assert resume
     assert resume.number == 5
     assert [source for links in resume.links.values() for _, source in links] == [
@@ -88,8 +88,8 @@ def test_where_every_file_is_the_whole_training_any_serves_every_rank() -> None:
 
 def test_a_cut_training_goes_on_with_as_many_workers_only() -> None:
     with pytest.raises(SpecError, match="had 8 workers and this one has 4: its model or its optimizer is cut"):
-        check_seats("job-1", Seats(then=8, now={"node0": [0, 1, 2, 3]}, interchangeable=False))
-    check_seats("job-1", two_nodes())
+        check_world_size("job-1", RankPlacement(then=8, now={"node0": [0, 1, 2, 3]}, interchangeable=False))
+    check_world_size("job-1", two_nodes())
 
 
 @given(

@@ -50,13 +50,13 @@ class Fleet:
         )
 
 
-def seats(placement: Placement) -> List[Tuple[int, str]]:
-    return [(node.rank, node.name) for node in placement.cluster.nodes]
+def ranks(placement: Placement) -> List[Tuple[int, str]]:
+    return [(rank, node.name) for rank, node in enumerate(placement.cluster.nodes)]
 
 
 def test_without_a_number_nobody_is_asked_and_all_take_part() -> None:
     fleet = Fleet()
-    assert seats(fleet.place(None, "node1")) == [(0, "node0"), (1, "node2"), (2, "node3")]
+    assert ranks(fleet.place(None, "node1")) == [(0, "node0"), (1, "node2"), (2, "node3")]
     assert all(not transport.asked for transport in fleet.nodes.values())
 
 
@@ -75,14 +75,14 @@ def test_unfit_nodes_are_left_out_with_the_reason() -> None:
         "left out: node3: can't be reached at node3:22: timed out",
     ]
     chosen = fleet.place(1)
-    assert seats(chosen) == [(0, "node2")]
+    assert ranks(chosen) == [(0, "node2")]
     assert len(chosen.notes) == 3
 
 
 def test_only_the_npus_that_the_job_takes_have_to_be_healthy() -> None:
     fleet = Fleet(node0=probe_answer(chips=chips(npu3="Alarm")))
-    assert seats(fleet.place(1, npus=3)) == [(0, "node0")]
-    assert seats(fleet.place(1, npus=4)) == [(0, "node1")]
+    assert ranks(fleet.place(1, npus=3)) == [(0, "node0")]
+    assert ranks(fleet.place(1, npus=4)) == [(0, "node1")]
 
 
 def test_npus_that_do_not_answer_are_no_healthy_ones() -> None:
@@ -98,16 +98,16 @@ def test_npus_that_do_not_answer_are_no_healthy_ones() -> None:
 def test_jobs_on_cpu_need_no_npu() -> None:
     fleet = Fleet(**dict.fromkeys(NAMES, probe_answer()))
     fleet.cluster = cluster(telechat_device_target="CPU")
-    assert seats(fleet.place(2)) == [(0, "node0"), (1, "node1")]
+    assert ranks(fleet.place(2)) == [(0, "node0"), (1, "node1")]
     assert [request["chips"] for _, request in fleet.nodes["node0"].asked] == [False]
 
 
 def test_a_node_that_takes_anothers_place_gets_its_rank() -> None:
     fleet = Fleet(node2=probe_answer(chips=chips(), lease=LEASE))
     first = ("node1", "node2", "node0")
-    assert seats(fleet.place(3, first=first)) == [(0, "node1"), (1, "node3"), (2, "node0")]
-    assert seats(fleet.place(2, first=first)) == [(0, "node1"), (1, "node0")]
-    assert seats(fleet.place(2, "node1", first=("node1", "node0"))) == [(0, "node3"), (1, "node0")]
+    assert ranks(fleet.place(3, first=first)) == [(0, "node1"), (1, "node3"), (2, "node0")]
+    assert ranks(fleet.place(2, first=first)) == [(0, "node1"), (1, "node0")]
+    assert ranks(fleet.place(2, "node1", first=("node1", "node0"))) == [(0, "node3"), (1, "node0")]
 
 
 @pytest.mark.parametrize(
