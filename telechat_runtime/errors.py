@@ -6,18 +6,36 @@ A message says what, which value, which rule and the next step. The classes stan
 
 from __future__ import annotations
 
+import enum
 from typing import Dict, Sequence, Tuple, Type
 
 
+class ExitCode(enum.IntEnum):
+    """The exit codes of telechat-run and of its node commands, as docs/cli.md promises them."""
+
+    OK = 0
+    JOB_FAILED = 1
+    USAGE = 2
+    INVALID = 3
+    NODE_UNUSABLE = 4
+    PREFLIGHT = 5
+    INTERRUPTED = 130
+
+
 class TelechatError(Exception):
-    """An error with an exit code; `next_step` tells the user what to do about it."""
+    """An error with an exit code; `next_step` tells the user what to do about it.
 
-    exit_code = 1
+    `node` names the node that it happened on, if it was one: `message` begins with it, `detail` does without.
+    """
 
-    def __init__(self, message: str, *, next_step: str = "") -> None:
-        super().__init__(message)
-        self.message = message
+    exit_code: int = ExitCode.JOB_FAILED
+
+    def __init__(self, message: str, *, next_step: str = "", node: str = "") -> None:
+        self.node = node
+        self.detail = message
+        self.message = f"{node}: {message}" if node else message
         self.next_step = next_step
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message}\n  next: {self.next_step}" if self.next_step else self.message
@@ -26,19 +44,19 @@ class TelechatError(Exception):
 class JobFailedError(TelechatError):
     """The job ran, and failed on at least one node."""
 
-    exit_code = 1
+    exit_code = ExitCode.JOB_FAILED
 
 
 class UsageError(TelechatError):
     """The command line asks for something that makes no sense."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
 
 
 class SpecError(TelechatError):
     """The job as asked for can't be run on this cluster."""
 
-    exit_code = 3
+    exit_code = ExitCode.INVALID
 
 
 class ConfigError(SpecError):
@@ -48,13 +66,13 @@ class ConfigError(SpecError):
 class DataError(TelechatError):
     """A file of training data, or a tokenizer, is not what it has to be."""
 
-    exit_code = 3
+    exit_code = ExitCode.INVALID
 
 
 class InventoryError(TelechatError):
     """The inventory breaks its contract (inventory/README.md); `problems` holds one message per violation."""
 
-    exit_code = 3
+    exit_code = ExitCode.INVALID
 
     def __init__(self, problems: Sequence[str], *, next_step: str = "") -> None:
         super().__init__("\n".join(problems), next_step=next_step)
@@ -64,21 +82,25 @@ class InventoryError(TelechatError):
 class UnreachableError(TelechatError):
     """A node can't be reached, or does not answer as the node protocol says."""
 
-    exit_code = 4
+    exit_code = ExitCode.NODE_UNUSABLE
 
 
 class UntrustedHostError(UnreachableError):
     """A host key is unknown or has changed."""
 
 
-class ProtocolError(UnreachableError):
-    """A node is reached, but what answers there is not the node protocol."""
+class NodeRuntimeError(UnreachableError):
+    """A node is reached, but its runtime ends without an answer."""
+
+
+class ProtocolError(NodeRuntimeError):
+    """A node is reached, but its runtime and this telechat-run do not understand each other."""
 
 
 class PreflightError(TelechatError):
     """A node can't take the job now: busy, container not running, a path missing, a port taken."""
 
-    exit_code = 5
+    exit_code = ExitCode.PREFLIGHT
 
 
 class ContainerError(PreflightError):
@@ -88,19 +110,19 @@ class ContainerError(PreflightError):
 class InterruptedByUserError(TelechatError):
     """The user pressed Ctrl-C (or the process was told to end)."""
 
-    exit_code = 130
+    exit_code = ExitCode.INTERRUPTED
 
 
 _BY_EXIT_CODE: Dict[int, Type[TelechatError]] = {
-    1: JobFailedError,
-    2: UsageError,
-    3: SpecError,
-    4: UnreachableError,
-    5: PreflightError,
-    130: InterruptedByUserError,
+    ExitCode.JOB_FAILED: JobFailedError,
+    ExitCode.USAGE: UsageError,
+    ExitCode.INVALID: SpecError,
+    ExitCode.NODE_UNUSABLE: UnreachableError,
+    ExitCode.PREFLIGHT: PreflightError,
+    ExitCode.INTERRUPTED: InterruptedByUserError,
 }
 
 
-def from_exit_code(exit_code: int, message: str) -> TelechatError:
+def from_exit_code(exit_code: int, message: str, *, node: str = "") -> TelechatError:
     """Return the error that a node's exit code stands for; an undocumented code means that the node can't be used."""
-    return _BY_EXIT_CODE.get(exit_code, UnreachableError)(message)
+    return _BY_EXIT_CODE.get(exit_code, UnreachableError)(message, node=node)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One call on many nodes: bounded in threads, joins all, then raises one error that carries every result."""
+"""One call on many nodes: bounded in threads, joins all, then hands over every result and every error."""
 
 from __future__ import annotations
 
@@ -40,9 +40,25 @@ def call_on_all(
     finish: bool = False,
     max_threads: int = MAX_THREADS,
 ) -> Dict[str, T]:
-    """Call `call(name)` for every name and return the answers by name, in the order of `names`.
+    """Return every node's answer as `gather` does. Raises FleetError when a node gave none."""
+    results, errors = gather(names, call, doing=doing, interrupt=interrupt, finish=finish, max_threads=max_threads)
+    if errors:
+        raise FleetError(results, errors)
+    return results
 
-    Raises FleetError when a call raised a TelechatError; any other exception is a defect and is raised as it is.
+
+def gather(
+    names: Sequence[str],
+    call: Callable[[str], T],
+    *,
+    doing: str,
+    interrupt: Interrupt,
+    finish: bool = False,
+    max_threads: int = MAX_THREADS,
+) -> Tuple[Dict[str, T], Dict[str, TelechatError]]:
+    """Call `call(name)` for every name; return the answers and the TelechatErrors by name, in the order of `names`.
+
+    Any other exception is a defect and is raised as it is.
     On Ctrl-C it raises InterruptedByUserError at once, leaving what runs behind, or, with `finish`, first waits for all
     calls: for those that change a node, where "unknown whether it was done" is worse than a moment's patience. A second
     Ctrl-C ends that patience too.
@@ -75,7 +91,7 @@ def _collect(
     interrupt: Interrupt,
     *,
     finish: bool,
-) -> Dict[str, T]:
+) -> Tuple[Dict[str, T], Dict[str, TelechatError]]:
     answers: Dict[str, Union[T, BaseException]] = {}
     while len(answers) < len(names):
         if interrupt.forced or not finish:
@@ -98,6 +114,4 @@ def _collect(
             results[name] = answer
     if defects:
         raise defects[0]
-    if errors:
-        raise FleetError(results, errors)
-    return results
+    return results, errors

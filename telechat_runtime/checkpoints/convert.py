@@ -11,7 +11,7 @@ import dataclasses
 import json
 from typing import Any, Dict, Mapping, Optional
 
-from telechat_runtime.checkpoints.lora_run import JobOutput, gathered_strategy, parse_job_output
+from telechat_runtime.checkpoints.lora_run import gathered_strategy
 from telechat_runtime.checkpoints.spec import ConvertSpec
 from telechat_runtime.cluster.topology import Cluster
 from telechat_runtime.errors import PreflightError, SpecError
@@ -25,6 +25,7 @@ from telechat_runtime.plan.payload import node_package
 from telechat_runtime.plan.plan import JobPlan, plan_job
 from telechat_runtime.plan.program import WORK, Entry, Processes, Program
 from telechat_runtime.remote.client import NodeClient
+from telechat_runtime.remote.protocol import JobOutputAnswer
 from telechat_runtime.run.preflight import NodeLook
 from telechat_runtime.training.document import Document
 from telechat_runtime.training.parallel_mode import is_model_cut
@@ -53,7 +54,7 @@ def plan_conversion(
 ) -> JobPlan:
     """Judge the conversion and make its plan. Raises SpecError, UnreachableError or PreflightError."""
     request = conversion_request(spec, cluster, clients, interrupt)
-    check_on_master(request, cluster, clients)
+    clients[cluster.master.name].checkpoint_info(request)
     return plan_on_master(
         conversion_program(request), options, cluster, clients, interrupt=interrupt, inputs=[spec.checkpoint]
     )
@@ -74,7 +75,7 @@ def plan_strategy(
     Raises SpecError, ConfigError, UnreachableError or PreflightError.
     """
     request = conversion_request(dataclasses.replace(spec, to_layout=True), cluster, clients, interrupt)
-    check_on_master({**request, "target_follows": True}, cluster, clients)
+    clients[cluster.master.name].checkpoint_info({**request, "target_follows": True})
     training = dataclasses.replace(training, overrides=(*training.overrides, *_ONLY_STRATEGY))
     plan = plan_finetune(training, options, cluster, clients, source=source, interrupt=interrupt)
     if not is_model_cut(Document.load(dict(plan.nodes[0].files)["config.yaml"], "config.yaml").values):
@@ -98,23 +99,14 @@ def conversion_request(
 
 def job_outputs(
     job: str, cluster: Cluster, clients: Mapping[str, NodeClient], interrupt: Interrupt
-) -> Dict[str, JobOutput]:
+) -> Dict[str, JobOutputAnswer]:
     """Ask all nodes at once what a job left on them."""
 
-    def ask(name: str) -> JobOutput:
+    def ask(name: str) -> JobOutputAnswer:
         client = clients[name]
-        return parse_job_output(client.node, client.job_output(job, client.node.job_root))
+        return client.job_output(job, client.node.job_root)
 
     return call_on_all([node.name for node in cluster.nodes], ask, doing="looking at the job", interrupt=interrupt)
-
-
-def check_on_master(request: Mapping[str, Any], cluster: Cluster, clients: Mapping[str, NodeClient]) -> Dict[str, Any]:
-    """Let rank 0's node judge a request by headers; return its answer. Raises PreflightError with what it says."""
-    name = cluster.master.name
-    answer = clients[name].checkpoint_info(request)
-    if answer.get("problem"):
-        raise PreflightError(f"{name}: {answer['problem']}")
-    return answer
 
 
 def plan_on_master(
@@ -144,10 +136,11 @@ def verified(plan: JobPlan, cluster: Cluster, clients: Mapping[str, NodeClient])
 
     Raises PreflightError when files are missing.
     """
-    answer = check_on_master(json.loads(dict(plan.nodes[0].files)[REQUEST]), cluster, clients)
-    if answer["to_make"]:
-        raise PreflightError(f"{cluster.master.name}: {answer['result']} lacks {answer['to_make']} files; run it again")
-    return {"result": answer["result"], "ranks": answer["target_ranks"]}
+    name = cluster.master.name
+    found = clients[name].conversion_info(json.loads(dict(plan.nodes[0].files)[REQUEST]))
+    if found.to_make:
+        raise PreflightError(f"{found.result} lacks {found.to_make} files; run it again", node=name)
+    return {"result": found.result, "ranks": found.target_ranks}
 
 
 def conversion_program(request: Mapping[str, Any]) -> Program:

@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
 
-from telechat_runtime.cluster.topology import Node
 from telechat_runtime.errors import ConfigError, PreflightError
-from telechat_runtime.job.state import JobState
+from telechat_runtime.remote.protocol import JobOutputAnswer
 from telechat_runtime.training.config import ONLY_TRAINABLE
 from telechat_runtime.training.document import Document
 from telechat_runtime.training.parallel_mode import is_model_cut
@@ -16,20 +15,6 @@ from telechat_runtime.training.yaml_view import YamlView
 
 CHECKPOINT_FOLDERS = ("checkpoint_network", "checkpoint")
 _SCALING = ("lora_alpha", "lora_rank")
-
-
-@dataclass(frozen=True)
-class JobOutput:
-    """A node's answer to `node job-output`; without a `state` the job was never there.
-
-    `strategy` has the files (name: base64), `checkpoints` the ranks that each folder below `folder` has.
-    """
-
-    state: Optional[JobState]
-    config: Optional[str]
-    folder: str
-    strategy: Mapping[str, str]
-    checkpoints: Mapping[str, Sequence[int]]
 
 
 @dataclass(frozen=True)
@@ -42,24 +27,7 @@ class LoraRun:
     elsewhere: Tuple[Tuple[str, Tuple[int, ...]], ...]
 
 
-def parse_job_output(node: Node, answer: Mapping[str, Any]) -> JobOutput:
-    """Read a node's answer. Raises PreflightError when it is not what the protocol says."""
-    try:
-        return JobOutput(
-            state=JobState(answer["state"]) if answer["state"] else None,
-            config=answer["config"],
-            folder=answer["output"] or "",
-            strategy=dict(answer["strategy"]),
-            checkpoints={name: tuple(ranks) for name, ranks in answer["checkpoints"].items()},
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise PreflightError(
-            f"{node.name}: the answer to job-output lacks {error}",
-            next_step="bring the node's runtime to this version: run site.yml again",
-        ) from error
-
-
-def gathered_strategy(job: str, outputs: Mapping[str, JobOutput]) -> Dict[str, str]:
+def gathered_strategy(job: str, outputs: Mapping[str, JobOutputAnswer]) -> Dict[str, str]:
     """Return the strategy files that a job left on all nodes. Raises PreflightError when there is none."""
     _check_there(job, outputs)
     files: Dict[str, str] = {}
@@ -75,7 +43,7 @@ def gathered_strategy(job: str, outputs: Mapping[str, JobOutput]) -> Dict[str, s
     return files
 
 
-def lora_run(job: str, master: str, outputs: Mapping[str, JobOutput], scaling: Optional[float]) -> LoraRun:
+def lora_run(job: str, master: str, outputs: Mapping[str, JobOutputAnswer], scaling: Optional[float]) -> LoraRun:
     """Judge a run by its yaml and what it left on the nodes; `scaling` goes before the yaml's.
 
     Raises PreflightError or ConfigError for a run that can't be merged, with the reason.
@@ -83,13 +51,13 @@ def lora_run(job: str, master: str, outputs: Mapping[str, JobOutput], scaling: O
     _check_there(job, outputs)
     own = outputs[master]
     if own.state is None:
-        raise PreflightError(f"{master}: it was no node of job {job}", next_step="use the job's own --limit")
+        raise PreflightError(f"it was not a node of job {job}", next_step="use the job's own --limit", node=master)
     if not own.state.is_terminal:
-        raise PreflightError(f"{master}: job {job} is {own.state}; its checkpoints are still being written")
+        raise PreflightError(f"job {job} is {own.state}; its checkpoints are still being written", node=master)
     source = f"work/config.yaml of job {job}"
     if own.config is None:
         raise PreflightError(
-            f"{master}: {source} can't be read", next_step="give --checkpoint, --strategy, --lora-scaling"
+            f"{source} can't be read", next_step="give --checkpoint, --strategy, --lora-scaling", node=master
         )
     values = Document.load(own.config, source).values
     pet = YamlView(values).section("model.model_config.pet_config")
@@ -100,23 +68,23 @@ def lora_run(job: str, master: str, outputs: Mapping[str, JobOutput], scaling: O
         _check_all_saved(job, values)
     name = next((name for name in CHECKPOINT_FOLDERS if own.checkpoints.get(name)), None)
     if name is None:
-        raise PreflightError(f"{master}: {own.folder} holds no checkpoint of job {job}: it saved none, or elsewhere")
+        raise PreflightError(f"{own.output} holds no checkpoint of job {job}: it saved none, or elsewhere", node=master)
     others = {node: set(output.checkpoints.get(name, ())) for node, output in outputs.items() if node != master}
     return LoraRun(
         scaling=_scaling(pet, source) if scaling is None else scaling,
-        checkpoint=f"{own.folder}/{name}",
+        checkpoint=f"{own.output}/{name}",
         strategy=gathered_strategy(job, outputs) if cut else None,
         elsewhere=tuple((node, tuple(sorted(ranks - set(own.checkpoints[name])))) for node, ranks in others.items()),
     )
 
 
-def _check_there(job: str, outputs: Mapping[str, JobOutput]) -> None:
+def _check_there(job: str, outputs: Mapping[str, JobOutputAnswer]) -> None:
     if all(output.state is None for output in outputs.values()):
         raise PreflightError(f"no job {job} on {', '.join(outputs)}", next_step="list the jobs: telechat-run status")
 
 
-def _folder(outputs: Mapping[str, JobOutput]) -> str:
-    return next(output.folder for output in outputs.values() if output.state is not None)
+def _folder(outputs: Mapping[str, JobOutputAnswer]) -> str:
+    return next(output.output or "" for output in outputs.values() if output.state is not None)
 
 
 def _check_all_saved(job: str, values: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, Mapping, Tuple
 
-from telechat_runtime.checkpoints.convert import REQUEST, check_on_master, job_outputs, merge_program, plan_on_master
+from telechat_runtime.checkpoints.convert import REQUEST, job_outputs, merge_program, plan_on_master
 from telechat_runtime.checkpoints.lora_run import LoraRun, lora_run
 from telechat_runtime.checkpoints.spec import MergeSpec
 from telechat_runtime.cluster.topology import Cluster
@@ -42,9 +42,9 @@ def plan_merge(
             "scaling": spec.scaling,
         }
     try:
-        check_on_master(request, cluster, clients)
+        clients[cluster.master.name].checkpoint_info(request)
     except PreflightError as error:
-        raise PreflightError(error.message, next_step=error.next_step or _where(elsewhere)) from error
+        raise PreflightError(error.detail, next_step=error.next_step or _where(elsewhere), node=error.node) from error
     return plan_on_master(
         merge_program(request), options, cluster, clients, interrupt=interrupt, inputs=[request["checkpoint"]]
     )

@@ -8,7 +8,7 @@ from typing import Sequence
 
 import click
 
-from telechat_runtime.cli.options import interruptible, inventory_options, json_option
+from telechat_runtime.cli.options import exit_with, interruptible, inventory_options, json_option
 from telechat_runtime.cluster.inventory import InventoryOptions, load_cluster
 from telechat_runtime.doctor.examine import Examination, Group, examine
 from telechat_runtime.doctor.facts import Status
@@ -32,13 +32,14 @@ def doctor(*, inventory: InventoryOptions, as_json: bool) -> None:
     seen is called so, and is no failure.
 
     Ends with 0 when all is well, 1 with a warning, 2 with a failure (and for a wrong command line); an inventory that
-    is invalid is 3, as everywhere.
+    is invalid is 3, and a node whose runtime does not fit this telechat-run 4, as everywhere.
     """
     with interruptible() as interrupt:
         cluster = load_cluster(inventory, interrupt)
         with open_fleet(cluster) as clients:
             found = examine(cluster, clients, interrupt)
     click.echo(json.dumps(found.as_dict(), indent=2) if as_json else _text(found))
+    exit_with(found.faults)
     click.get_current_context().exit(_EXIT_CODES[found.worst])
 
 

@@ -39,6 +39,6 @@ def jobs(*, inventory: InventoryOptions, active: bool, owner: str, last: int, as
 
 
 def _row(job: FleetJob) -> List[str]:
-    ended = max((str(part["ended"] or "") for part in job.nodes.values()), default="")
+    ended = max((part.ended or "" for part in job.nodes.values()), default="")
     state = str(job.state)
     return [job.job_id, job.kind, job.owner, state, job.started, "" if job.is_active else ended, " ".join(job.nodes)]

@@ -83,7 +83,7 @@ def _show(
                 continue
             name, event = item
             if isinstance(event, NodeLost):
-                raise UnreachableError(f"{name}: {event.reason}")
+                raise UnreachableError(event.reason, node=name)
             if not isinstance(event, dict):
                 silent = isinstance(event, NodeSilent)
                 click.echo(f"{name}: {'not heard for a while, looking for it' if silent else 'heard again'}", err=True)

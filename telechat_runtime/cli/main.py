@@ -10,9 +10,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 import click
 
 from telechat_runtime import __version__
-from telechat_runtime.errors import TelechatError
-
-INTERRUPTED = 130
+from telechat_runtime.errors import ExitCode, TelechatError
 
 
 class LazyGroup(click.Group):
@@ -86,5 +84,5 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("telechat-run: interrupted", err=True)
-        sys.exit(INTERRUPTED)
+        sys.exit(ExitCode.INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)

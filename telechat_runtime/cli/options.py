@@ -14,13 +14,12 @@ import click
 
 from telechat_runtime.cluster.inventory import InventoryOptions
 from telechat_runtime.cluster.topology import DEFAULT_GROUP
-from telechat_runtime.errors import TelechatError
+from telechat_runtime.errors import ExitCode, TelechatError
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job.options import DEFAULT_GRACE_SECONDS
 
 F = TypeVar("F", bound=Callable[..., Any])
 _HARD_EXIT_AT = 3
-_INTERRUPTED = 130
 
 
 _INVENTORY_OPTIONS = (
@@ -107,7 +106,7 @@ def interruptible() -> Iterator[Interrupt]:
 
     def handle(_signal: int, _frame: object) -> None:
         if interrupt.request() >= _HARD_EXIT_AT:
-            os._exit(_INTERRUPTED)
+            os._exit(ExitCode.INTERRUPTED)
 
     signals = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, handle) for number in signals}

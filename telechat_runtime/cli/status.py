@@ -35,7 +35,7 @@ def status(*, inventory: InventoryOptions, as_json: bool) -> None:
 def _text(found: FleetStatus) -> str:
     leases = found.holders()
     rows = [
-        [name, leases[name]["owner"], leases[name]["job_id"], str(leases[name]["since"])]
+        [name, leases[name].owner, leases[name].job_id, leases[name].since]
         if name in leases
         else [name, "free", "", ""]
         for name in found.answers

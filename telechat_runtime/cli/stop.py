@@ -74,7 +74,9 @@ def stop(
                 result = saved.result
             else:
                 grace = 0 if force else grace
-                result = stop_job(job, clients, grace_seconds=grace, by=whoami(), interrupt=interrupt)
+                result = stop_job(
+                    job.job_id, list(job.nodes), clients, grace_seconds=grace, by=whoami(), interrupt=interrupt
+                )
     if as_json:
         click.echo(json.dumps(_document(result, saved), indent=2))
     else:
@@ -96,7 +98,7 @@ def _check(*, force: bool, at_checkpoint: bool) -> None:
 def _document(result: StopResult, saved: Optional[CheckpointStop]) -> Dict[str, Any]:
     document: Dict[str, Any] = {
         "job_id": result.job_id,
-        "nodes": dict(result.answers),
+        "nodes": {name: vars(answer) for name, answer in result.answers.items()},
         "errors": {name: str(error) for name, error in result.errors.items()},
     }
     return {**document, "checkpoint": saved.checkpoint} if saved else document
@@ -104,7 +106,7 @@ def _document(result: StopResult, saved: Optional[CheckpointStop]) -> Dict[str, 
 
 def _show(result: StopResult, saved: Optional[CheckpointStop]) -> None:
     for name, answer in result.answers.items():
-        click.echo(f"{name}: {answer['state']}, {len(answer['ended'])} processes ended")
+        click.echo(f"{name}: {answer.state}, {len(answer.ended)} processes ended")
     if saved:
         click.echo(saved.as_text())
 

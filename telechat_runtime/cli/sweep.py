@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, List, Mapping, Tuple
+from typing import List, Tuple
 
 import click
 
@@ -16,6 +16,7 @@ from telechat_runtime.fleet.sweep import SweepResult, SweepWishes
 from telechat_runtime.fleet.sweep import sweep as sweep_nodes
 from telechat_runtime.job.identity import whoami
 from telechat_runtime.remote.connections import open_fleet
+from telechat_runtime.remote.protocol import SweepFinding
 
 _HEADER = ["NODE", "WHAT", "JOB", "DETAIL", "DONE"]
 
@@ -62,6 +63,6 @@ def _as_text(result: SweepResult) -> str:
     return table_text(_HEADER, rows) if rows else f"nothing is left of dead jobs on {', '.join(result.findings)}"
 
 
-def _row(name: str, finding: Mapping[str, Any]) -> List[str]:
-    outcome = finding["done"] or finding["why"] or "left as it is; --yes cleans it"
-    return [name, finding["kind"], finding["job_id"], finding["detail"], outcome]
+def _row(name: str, finding: SweepFinding) -> List[str]:
+    outcome = finding.done or finding.why or "left as it is; --yes cleans it"
+    return [name, finding.kind, finding.job_id, finding.detail, outcome]

@@ -19,23 +19,23 @@ def image(facts: NodeFacts) -> Optional[Finding]:
     """The container is of the image that its name means now, and of the same as on the other nodes."""
     if not facts.node.container:
         return None
-    found = facts.server.get("container")
-    if not found or found["state"] == "missing":
+    found = facts.server.container
+    if not found or found.state == "missing":
         return not_seen("there is no such container" if found else "Docker gave no answer")
-    if found["wanted_id"] not in (None, found["image_id"]):
-        detail = f"the container is older than its image {found['image']}"
+    if found.wanted_id not in (None, found.image_id):
+        detail = f"the container is older than its image {found.image}"
         return Finding(Status.WARN, detail, _SITE)
-    if found["image_id"] != facts.agreed.image_id:
-        detail = f"{found['image']} is another image ({str(found['image_id'])[:_SHORT_ID]}) than on most nodes"
+    if found.image_id != facts.agreed.image_id:
+        detail = f"{found.image} is another image ({str(found.image_id)[:_SHORT_ID]}) than on most nodes"
         return Finding(Status.FAIL, detail, "bring the same image archive to all: run site.yml")
-    if found["wanted_id"] is None:
-        return Finding(Status.WARN, f"the image {found['image']} of the container is gone", "run site.yml")
-    return Finding(Status.OK, f"{found['image']} {str(found['image_id'])[:_SHORT_ID]}")
+    if found.wanted_id is None:
+        return Finding(Status.WARN, f"the image {found.image} of the container is gone", "run site.yml")
+    return Finding(Status.OK, f"{found.image} {str(found.image_id)[:_SHORT_ID]}")
 
 
 def devices(facts: NodeFacts) -> Finding:
     """Where jobs run there is a device file of every NPU."""
-    found = facts.inside.get("devices")
+    found = facts.inside.devices
     if found is None:
         return not_seen(facts.why_not_seen())
     if not found and facts.cluster.device_target == CPU:
@@ -49,15 +49,15 @@ def devices(facts: NodeFacts) -> Finding:
 
 def leftovers(facts: NodeFacts) -> Finding:
     """No process of a job outlived it."""
-    found = facts.inside.get("leftovers")
+    found = facts.inside.leftovers
     if found is None:
         return not_seen(facts.why_not_seen())
     if not found:
         return Finding(Status.OK, "no process of a dead job")
     detail = "; ".join(
-        f"{job['job_id']} ({job['state']}) still has {', '.join(str(pid) for pid in job['pids'])}" for job in found
+        f"{job.job_id} ({job.state}) still has {', '.join(str(pid) for pid in job.pids)}" for job in found
     )
-    known = [job["job_id"] for job in found if job["state"] != "unknown"]
+    known = [job.job_id for job in found if job.state != "unknown"]
     next_step = " and ".join(f"telechat-run stop {job_id}" for job_id in known)
     return Finding(Status.FAIL, detail, next_step or "end these processes: no job folder of theirs is left")
 
@@ -68,12 +68,12 @@ def shared_paths(facts: NodeFacts) -> Optional[Finding]:
         return None
     if not facts.shared:
         return not_seen(facts.why_not_seen() if facts.inside_error else "the node gave no answer")
-    bad = [f"{path}: {answer['error']}" for path, answer in facts.shared.items() if answer["error"]]
+    bad = [f"{path}: {answer.error}" for path, answer in facts.shared.items() if answer.error]
     master = facts.cluster.master.name
     bad += [
         f"{path} is not the same folder as on {master}"
         for path, answer in facts.shared.items()
-        if not answer["error"] and not answer["found"]
+        if not answer.error and not answer.found
     ]
     if bad:
         return Finding(Status.FAIL, "; ".join(bad), "mount the shared storage there, or mend telechat_shared_paths")
@@ -84,17 +84,17 @@ def port(facts: NodeFacts) -> Optional[Finding]:
     """The port of msrun's scheduler is free on rank 0's node."""
     if facts.node.name != facts.cluster.master.name:
         return None
-    probe = facts.inside.get("probe")
-    if probe is None or not probe.get("port"):
+    probe = facts.inside.probe
+    if probe is None or probe.port is None:
         return not_seen(facts.why_not_seen())
-    wanted, free = probe["port"]["wanted"], probe["port"]["free"]
+    wanted, free = probe.port.wanted, probe.port.free
     if free == wanted:
         return Finding(Status.OK, f"{wanted} is free")
     if free is None:
         detail = f"{wanted} and the ports after it are taken"
         return Finding(Status.FAIL, detail, "set telechat_master_port to a free port")
-    if probe.get("lease"):
-        return Finding(Status.OK, f"{wanted} is taken while {probe['lease']['job_id']} runs")
+    if probe.lease:
+        return Finding(Status.OK, f"{wanted} is taken while {probe.lease.job_id} runs")
     return Finding(
         Status.WARN, f"{wanted} is taken by another program; jobs use {free}", f"ss -ltnp 'sport = {wanted}'"
     )

@@ -7,9 +7,10 @@ same TLS switch on all, and that they reach each other (hiascend.com, "HCCL clus
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 from telechat_runtime.doctor.facts import CPU, Finding, NodeFacts, Ping, Status, not_seen, numbered
+from telechat_runtime.remote.protocol import Hccn, HccnDevice
 
 _SWITCH = {"0": "off", "1": "on"}
 _NAMED_PINGS = 4
@@ -25,17 +26,17 @@ def peers_of(rank: int, node_count: int) -> Tuple[int, ...]:
     return tuple((rank + distance) % node_count for distance in distances)
 
 
-def addresses(section: Optional[Mapping[str, Any]]) -> Dict[int, str]:
+def addresses(section: Optional[Hccn]) -> Dict[int, str]:
     """Return the address of each NPU that has one."""
-    devices = section["devices"] if section else []
-    return {device["device"]: device["address"] for device in devices if device["address"]}
+    devices = section.devices if section else ()
+    return {device.device: device.address for device in devices if device.address}
 
 
-def tls_switches(section: Optional[Mapping[str, Any]]) -> Iterator[str]:
+def tls_switches(section: Optional[Hccn]) -> Iterator[str]:
     """Yield the TLS switch of each NPU that told it."""
-    for device in section["devices"] if section else []:
-        if device["tls"] is not None:
-            yield device["tls"]
+    for device in section.devices if section else ():
+        if device.tls is not None:
+            yield device.tls
 
 
 def address(facts: NodeFacts) -> Finding:
@@ -43,7 +44,7 @@ def address(facts: NodeFacts) -> Finding:
     unseen = _unseen(facts)
     if unseen:
         return unseen
-    bare = [device["device"] for device in _devices(facts) if not device["address"]]
+    bare = [device.device for device in _devices(facts) if not device.address]
     if not bare:
         return Finding(Status.OK, "every NPU has an address")
     detail = f"{numbered('NPU', bare)} without an address"
@@ -57,7 +58,7 @@ def link(facts: NodeFacts) -> Finding:
     unseen = _unseen(facts)
     if unseen:
         return unseen
-    down = [device["device"] for device in _devices(facts) if device["link"] != "UP"]
+    down = [device.device for device in _devices(facts) if device.link != "UP"]
     if not down:
         return Finding(Status.OK, "UP on every NPU")
     next_step = f"hccn_tool -i {down[0]} -optical -g; check the cable and the switch's port"
@@ -71,7 +72,7 @@ def net_health(facts: NodeFacts) -> Finding:
         return unseen
     words: Dict[str, List[int]] = {}
     for device in _devices(facts):
-        words.setdefault(device["net_health"] or "nothing", []).append(device["device"])
+        words.setdefault(device.net_health or "nothing", []).append(device.device)
     bad = {word: numbers for word, numbers in words.items() if word not in ("Success", "Init")}
     if bad:
         detail = "; ".join(f"{numbered('NPU', numbers)}: {word}" for word, numbers in bad.items())
@@ -94,12 +95,12 @@ def tls(facts: NodeFacts) -> Finding:
     most = facts.agreed.tls
     if most is None:
         return not_seen("hccn_tool does not tell the TLS switch")
-    other = [device["device"] for device in _devices(facts) if device["tls"] not in (None, most)]
+    other = [device.device for device in _devices(facts) if device.tls not in (None, most)]
     if other:
         on = "1" if most == "0" else "0"
         detail = f"{numbered('NPU', other)}: TLS is {_SWITCH.get(on, on)}, most NPUs have it {_SWITCH.get(most, most)}"
         return Finding(Status.FAIL, detail, f"hccn_tool -i NPU -tls -s enable {most}")
-    silent = [device["device"] for device in _devices(facts) if device["tls"] is None]
+    silent = [device.device for device in _devices(facts) if device.tls is None]
     if silent:
         return not_seen(f"{numbered('NPU', silent)}: hccn_tool does not tell the TLS switch")
     return Finding(Status.OK, f"{_SWITCH.get(most, most)} on every NPU")
@@ -134,21 +135,21 @@ def _judge_pings(pings: Sequence[Ping]) -> Finding:
 
 
 def _unseen(facts: NodeFacts) -> Optional[Finding]:
-    section = facts.section("hccn")
+    section = facts.hccn
     if section is None:
         return not_seen(facts.why_not_seen())
-    if section["devices"]:
+    if section.devices:
         return None
-    if section["program"]:
+    if section.program:
         return not_seen("there is no NPU to ask hccn_tool for")
     if facts.cluster.device_target == CPU:
         return not_seen("no hccn_tool, and telechat_device_target is CPU")
     return Finding(Status.FAIL, "there is no hccn_tool", "run playbooks/hdk.yml: the driver brings it")
 
 
-def _devices(facts: NodeFacts) -> Sequence[Mapping[str, Any]]:
-    section = facts.section("hccn")
-    return section["devices"] if section else ()
+def _devices(facts: NodeFacts) -> Sequence[HccnDevice]:
+    section = facts.hccn
+    return section.devices if section else ()
 
 
 def _needs_network(facts: NodeFacts) -> bool:

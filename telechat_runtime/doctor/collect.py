@@ -10,17 +10,18 @@ import contextlib
 import dataclasses
 import secrets
 import time
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 from telechat_runtime.cluster.topology import Cluster, Node
 from telechat_runtime.doctor.checks_fleet import clock_offset
 from telechat_runtime.doctor.checks_network import addresses, peers_of
-from telechat_runtime.doctor.facts import VERIFIED, ClockOffset, NodeFacts, Ping
-from telechat_runtime.errors import PreflightError, ProtocolError, TelechatError, UnreachableError
+from telechat_runtime.doctor.facts import NOT_EXAMINED, VERIFIED, ClockOffset, NodeFacts, Ping
+from telechat_runtime.errors import NodeRuntimeError, PreflightError, ProtocolError, TelechatError, UnreachableError
 from telechat_runtime.fanout import call_on_all
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.local_folders import cache_folder
 from telechat_runtime.remote.client import NodeClient
+from telechat_runtime.remote.protocol import ExamineAnswer
 from telechat_runtime.zipapp import build
 
 # Of the server itself; the rest only makes sense where jobs run.
@@ -54,7 +55,7 @@ def ping_orders(cluster: Cluster, facts: Mapping[str, NodeFacts]) -> Dict[str, D
 
     Every NPU with an address pings all NPUs of the nodes that `peers_of` names.
     """
-    known = {name: addresses(found.section("hccn")) for name, found in facts.items()}
+    known = {name: addresses(found.hccn) for name, found in facts.items()}
     names = [node.name for node in cluster.nodes]
     orders: Dict[str, Dict[Tuple[int, str], Tuple[str, int]]] = {}
     for rank, name in enumerate(names):
@@ -82,7 +83,7 @@ class _Look:
     def at_itself(self, name: str) -> NodeFacts:
         """Ask a node on the server and where its jobs run."""
         node, client = self._nodes[name], self._clients[name]
-        server: Dict[str, Any] = {}
+        server = NOT_EXAMINED
         server_error: Optional[TelechatError] = None
         if node.container:
             try:
@@ -93,18 +94,20 @@ class _Look:
             cluster=self._cluster,
             node=node,
             runtime_sha256=self._sha256 if node.runtime_path else None,
-            inside={},
+            inside=NOT_EXAMINED,
             server=server,
             inside_error=server_error,
             server_error=server_error,
         )
-        if isinstance(server_error, UnreachableError) and not isinstance(server_error, ProtocolError):
+        if isinstance(server_error, UnreachableError) and not isinstance(server_error, NodeRuntimeError):
             return facts  # who can't be reached is not asked twice
         return self._inside(dataclasses.replace(facts, inside_error=None), node, client)
 
     def _inside(self, facts: NodeFacts, node: Node, client: NodeClient) -> NodeFacts:
         # Whatever the server did not tell is asked where jobs run; without a container that is all of it.
-        sections = _JOB_SECTIONS if facts.server else tuple(dict.fromkeys((*_JOB_SECTIONS, *_SERVER_SECTIONS)))
+        sections = (
+            _JOB_SECTIONS if facts.server != NOT_EXAMINED else tuple(dict.fromkeys((*_JOB_SECTIONS, *_SERVER_SECTIONS)))
+        )
         request: Dict[str, Any] = {**self._request(node), "sections": sections}
         if node == self._cluster.master and self._cluster.shared_paths:
             self._marked = True
@@ -119,19 +122,21 @@ class _Look:
             inside=inside,
             server=facts.server if node.container else inside,
             clock=_clock(inside, sent, time.time()),
-            shared=inside.get(_SHARED, {}),
+            shared=inside.shared_folders or {},
         )
 
     def at_others(self, facts: NodeFacts, order: Mapping[Tuple[int, str], Tuple[str, int]]) -> NodeFacts:
         """Let a node's NPUs ping those of other nodes, and the node look for rank 0's marker."""
         client = self._clients[facts.node.name]
-        if facts.section("hccn") is not None:
-            facts = dataclasses.replace(facts, pings=_pings(facts, client, order))
+        if facts.hccn is not None:
+            facts = _pinged(facts, client, order)
         shares = self._cluster.shared_paths and facts.node != self._cluster.master and not facts.inside_error
         if shares:
             request = {"job_root": facts.node.job_root, "sections": [_SHARED], **self._shared("find")}
-            with contextlib.suppress(TelechatError):  # what is not seen, is said to be
-                facts = dataclasses.replace(facts, shared=client.examine(request)[_SHARED])
+            try:
+                facts = dataclasses.replace(facts, shared=client.examine(request).shared_folders or {})
+            except TelechatError as error:
+                facts = _unseen(facts, error)
         return facts
 
     def remove_marker(self) -> None:
@@ -156,30 +161,34 @@ class _Look:
         return {_SHARED: {"action": action, "marker": self._marker, "paths": list(self._cluster.shared_paths)}}
 
 
-def _pings(
-    facts: NodeFacts, client: NodeClient, order: Mapping[Tuple[int, str], Tuple[str, int]]
-) -> Optional[Tuple[Ping, ...]]:
-    """Return the node's pings; None when it gives no answer."""
+def _unseen(facts: NodeFacts, error: TelechatError) -> NodeFacts:
+    """Return the facts without what a node failed to answer: the checks say that it was not seen."""
+    return dataclasses.replace(facts, fault=error) if isinstance(error, ProtocolError) else facts
+
+
+def _pinged(facts: NodeFacts, client: NodeClient, order: Mapping[Tuple[int, str], Tuple[str, int]]) -> NodeFacts:
+    """Return the facts with the node's pings, if it gives an answer."""
     if not order:
-        return ()
+        return dataclasses.replace(facts, pings=())
     request = {"job_root": facts.node.job_root, "sections": ["pings"], "pings": [list(pair) for pair in order]}
-    from_server = facts.node.container and "hccn" in facts.server
+    from_server = facts.node.container and facts.server.hccn is not None
     try:
         answer = client.examine_server(request) if from_server else client.examine(request)
-        results: List[Dict[str, Any]] = answer["pings"]["results"]
-        return tuple(
-            Ping(result["device"], *order[result["device"], result["address"]], result["answered"])
-            for result in results
-        )
-    except (TelechatError, KeyError):
-        return None
+    except TelechatError as error:
+        return _unseen(facts, error)
+    results = answer.pings.results if answer.pings else ()
+    # A result that was not asked for has no peer.
+    pings = tuple(
+        Ping(result.device, *order[result.device, result.address], result.answered)
+        for result in results
+        if (result.device, result.address) in order
+    )
+    return dataclasses.replace(facts, pings=pings)
 
 
-def _clock(answer: Mapping[str, Any], sent: float, received: float) -> Optional[ClockOffset]:
-    times = answer.get("clock")
-    if not times:
-        return None
-    return clock_offset(sent=sent, received=received, began=times["began"], ended=times["ended"])
+def _clock(answer: ExamineAnswer, sent: float, received: float) -> Optional[ClockOffset]:
+    times = answer.clock
+    return clock_offset(sent=sent, received=received, began=times.began, ended=times.ended) if times else None
 
 
 def _runtime_sha256(cluster: Cluster) -> Optional[str]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Collection, Dict, Iterator, List, Mapping, NamedTuple, Tuple
 
 from telechat_runtime.cluster.topology import Cluster
@@ -13,6 +13,7 @@ from telechat_runtime.doctor.checks_fleet import middle_clock
 from telechat_runtime.doctor.checks_network import tls_switches
 from telechat_runtime.doctor.collect import look_at_nodes
 from telechat_runtime.doctor.facts import Agreed, Finding, NodeFacts, Status, most_common
+from telechat_runtime.errors import ProtocolError
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.remote.client import NodeClient
 
@@ -27,9 +28,13 @@ class Group(NamedTuple):
 
 @dataclass(frozen=True)
 class Examination:
-    """Every check's finding by node and check, in the order of the cluster and of the table."""
+    """Every check's finding by node and check, in the order of the cluster and of the table.
+
+    `faults` has the nodes whose runtime and this telechat-run do not understand each other.
+    """
 
     findings: Mapping[str, Mapping[str, Finding]]
+    faults: Mapping[str, ProtocolError] = field(default_factory=dict)
 
     def groups(self) -> Iterator[Group]:
         """Yield the findings check by check, the worst first, with all nodes that share one."""
@@ -66,14 +71,15 @@ def examine(cluster: Cluster, clients: Mapping[str, NodeClient], interrupt: Inte
     facts = look_at_nodes(cluster, clients, interrupt)
     agreed = _agreed(facts.values())
     judged = {name: check_node(dataclasses.replace(found, agreed=agreed)) for name, found in facts.items()}
-    return Examination(findings=judged)
+    faults = {name: found.protocol_fault for name, found in facts.items() if found.protocol_fault}
+    return Examination(findings=judged, faults=faults)
 
 
 def _agreed(facts: Collection[NodeFacts]) -> Agreed:
-    containers = [found.server.get("container") or {} for found in facts]
+    containers = [found.server.container for found in facts if found.server.container]
     return Agreed(
-        tls=most_common(switch for found in facts for switch in tls_switches(found.section("hccn"))),
-        image_id=most_common(container.get("image_id") for container in containers),
+        tls=most_common(switch for found in facts for switch in tls_switches(found.hccn)),
+        image_id=most_common(container.image_id for container in containers),
         clock=middle_clock([found.clock for found in facts if found.clock]),
     )
 

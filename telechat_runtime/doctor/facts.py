@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
+from dataclasses import dataclass, field, replace
+from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
 from telechat_runtime.cluster.topology import Cluster, Node
-from telechat_runtime.errors import ProtocolError, TelechatError, UnreachableError
+from telechat_runtime.errors import NodeRuntimeError, ProtocolError, TelechatError, UnreachableError
+from telechat_runtime.remote.protocol import Chips, ExamineAnswer, Hccn, SharedFolder
 from telechat_runtime.versions.matrix import Versions
 
 CPU = "CPU"
 VERIFIED = "verified.json"
+NOT_EXAMINED = ExamineAnswer()
+"""What is known of a node that gave no answer."""
 
 
 class Status(str, enum.Enum):
@@ -71,38 +74,51 @@ class NodeFacts:
 
     `runtime_sha256` is that of the control side's zipapp; None where the node runs the control side's own package.
     `pings` are those that its NPUs sent, None when it did not tell; `shared` is its answer for each shared path.
+    `fault` is that of an answer to a later question.
     """
 
     cluster: Cluster
     node: Node
     runtime_sha256: Optional[str]
-    inside: Mapping[str, Any]
-    server: Mapping[str, Any]
+    inside: ExamineAnswer
+    server: ExamineAnswer
     inside_error: Optional[TelechatError] = None
     server_error: Optional[TelechatError] = None
     clock: Optional[ClockOffset] = None
     pings: Optional[Tuple[Ping, ...]] = None
-    shared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    fault: Optional[ProtocolError] = None
+    shared: Mapping[str, SharedFolder] = field(default_factory=dict)
     agreed: Agreed = _NOTHING_AGREED
 
     @property
     def unreachable(self) -> Optional[TelechatError]:
         """Why nothing at all of the node was seen."""
         error = self.inside_error
-        reached = self.server or self.inside or not isinstance(error, UnreachableError)
-        return None if reached or isinstance(error, ProtocolError) else error
+        answered = self.server != NOT_EXAMINED or self.inside != NOT_EXAMINED
+        reached = answered or not isinstance(error, UnreachableError)
+        return None if reached or isinstance(error, NodeRuntimeError) else error
 
-    def section(self, name: str) -> Optional[Mapping[str, Any]]:
-        """Return a section of the server's answer, else of the container's; None when neither has it."""
-        found: Optional[Mapping[str, Any]] = self.server.get(name) or self.inside.get(name)
-        return found
+    @property
+    def protocol_fault(self) -> Optional[ProtocolError]:
+        """Why the node's runtime and this telechat-run do not understand each other, if they do not."""
+        errors = (self.inside_error, self.server_error, self.fault)
+        return next((error for error in errors if isinstance(error, ProtocolError)), None)
+
+    @property
+    def chips(self) -> Optional[Chips]:
+        """What npu-smi says on the server, else in the container."""
+        return self.server.chips or self.inside.chips
+
+    @property
+    def hccn(self) -> Optional[Hccn]:
+        """What hccn_tool says on the server, else in the container."""
+        return self.server.hccn or self.inside.hccn
 
     def versions(self) -> Versions:
         """Return the versions of the server's HDK and of the software where jobs run."""
-        inside = self.inside.get("versions", {}).get("versions", {})
-        server = self.server.get("versions", {}).get("versions", {})
-        hdk = {name: server.get(name) or inside.get(name) for name in _HDK_FIELDS}
-        return Versions(**hdk, **{name: inside.get(name) for name in ("cann", "mindspore", "mindformers")})
+        inside = self.inside.versions.versions if self.inside.versions else Versions()
+        server = self.server.versions.versions if self.server.versions else Versions()
+        return replace(inside, **{name: getattr(server, name) or getattr(inside, name) for name in _HDK_FIELDS})
 
     def why_not_seen(self) -> str:
         """Say why the container, or the place where jobs run, gave no answer."""

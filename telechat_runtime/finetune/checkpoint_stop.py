@@ -7,7 +7,7 @@ A look at files that are being written finds them torn: then the step is not the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import monotonic
 from typing import Dict, Mapping, Optional
 
@@ -53,7 +53,7 @@ class CheckpointStop:
         """Tell whether this stop ended the job."""
         answers = self.result.answers.values()
         # A job that fails in the last moment is stopped too, by its own nodes: those name a cause.
-        return not self.had_ended and any(each["state"] == JobState.STOPPED and not each["cause"] for each in answers)
+        return not self.had_ended and any(each.state is JobState.STOPPED and not each.cause for each in answers)
 
     @property
     def is_lost(self) -> bool:
@@ -143,8 +143,8 @@ def stop_at_checkpoint(
             next_step=f"`telechat-run stop {job.job_id}` stops it now",
         ) from error
     # Also where a node was silent when it was asked for its jobs, and is heard again.
-    whole_job = replace(job, nodes={name: job.nodes.get(name, {}) for name in eyes.training.nodes})
-    result = stop_job(whole_job, clients, grace_seconds=stopping.grace_seconds, by=stopping.by, interrupt=interrupt)
+    nodes, grace = eyes.training.nodes, stopping.grace_seconds
+    result = stop_job(job.job_id, nodes, clients, grace_seconds=grace, by=stopping.by, interrupt=interrupt)
     return CheckpointStop(result, _newest_now(eyes, look), had_ended=look.has_ended)
 
 

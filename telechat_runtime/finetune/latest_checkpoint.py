@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import posixpath
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
-from telechat_runtime.errors import PreflightError, SpecError, UnreachableError
+from telechat_runtime.errors import PreflightError, SpecError
+from telechat_runtime.remote.protocol import SavedStepsAnswer
 
 LINKS = "resume"
 """Folder in a job's work/ with a link rank_N/<name> for each rank of the node."""
@@ -70,28 +71,16 @@ class Resume:
         return posixpath.splitext(self.name)[1][1:]
 
 
-def parse_steps(node: str, answer: Mapping[str, Any]) -> NodeSteps:
-    """Read a node's answer. Raises UnreachableError when it is not what the protocol says."""
-    try:
-        folder = answer["folder"] or ""
-        ranks = {
-            int(rank): tuple(
-                SavedStep(
-                    path=f"{folder}/rank_{rank}/{step['file']}",
-                    epoch=int(step["epoch"]),
-                    step=int(step["step"]),
-                    number=step["number"],
-                    problem=step["problem"],
-                )
-                for step in steps
-            )
-            for rank, steps in answer["ranks"].items()
-        }
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UnreachableError(
-            f"{node}: the answer to saved-steps lacks {error}",
-            next_step="bring the node's runtime to this version: run site.yml again",
-        ) from error
+def node_steps(answer: SavedStepsAnswer) -> NodeSteps:
+    """Return the steps of a node's answer, with the paths of their files."""
+    folder = answer.folder or ""
+    ranks = {
+        rank: tuple(
+            SavedStep(f"{folder}/rank_{rank}/{step.file}", step.epoch, step.step, step.number, step.problem)
+            for step in steps
+        )
+        for rank, steps in answer.ranks.items()
+    }
     return NodeSteps(folder=folder, ranks=ranks)
 
 

@@ -146,7 +146,7 @@ def _find_step(
             return found
     except PreflightError as error:
         nothing = error
-    before = past.record.first.get("resumes")
+    before = past.record.first.resumes
     if before:
         older = recorded_training(before, clients, interrupt)
         # It can't begin again: what it began with were that one's files.

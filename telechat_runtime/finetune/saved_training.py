@@ -5,16 +5,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, List, Mapping, Optional, Sequence
 
 from telechat_runtime.errors import SpecError
-from telechat_runtime.fanout import FleetError, call_on_all
-from telechat_runtime.finetune.latest_checkpoint import NodeSteps, RankPlacement, Resume, choose_step, parse_steps
+from telechat_runtime.fanout import call_on_all
+from telechat_runtime.finetune.latest_checkpoint import NodeSteps, RankPlacement, Resume, choose_step, node_steps
 from telechat_runtime.finetune.spec import KIND
 from telechat_runtime.interrupt import Interrupt
-from telechat_runtime.job.options import JobOptions, job_options_of
+from telechat_runtime.job.options import JobOptions
 from telechat_runtime.remote.client import NodeClient
-from telechat_runtime.run.record import JobRecord, make_record
+from telechat_runtime.run.record import JobRecord, make_record, record_answers
 from telechat_runtime.training.config import config_facts, read_training_config
 from telechat_runtime.training.document import Document
 
@@ -38,12 +38,12 @@ class RecordedTraining:
     @property
     def nodes(self) -> List[str]:
         """The nodes that it runs on, in the order of their ranks."""
-        return [identity["name"] for identity in self.record.first["nodes"]]
+        return [identity.name for identity in self.record.first.nodes]
 
     @property
     def per_node(self) -> int:
         """Workers on each node."""
-        return int(self.record.first["local_worker_num"])
+        return self.record.first.local_worker_num
 
     @property
     def world_size(self) -> int:
@@ -55,7 +55,7 @@ class RecordedTraining:
         """Where its checkpoints are, for a node that never had the job."""
         first = self.record.first
         output = config_facts(self._values).output
-        return output if output.startswith("/") else f"{first['job_root']}/jobs/{self.job_id}/work/output"
+        return output if output.startswith("/") else f"{first.job_root}/jobs/{self.job_id}/work/output"
 
     def own_placement(self) -> RankPlacement:
         """Return where the ranks of the job itself run."""
@@ -75,24 +75,14 @@ class RecordedTraining:
 
 def recorded_training(job_id: str, clients: Mapping[str, NodeClient], interrupt: Interrupt) -> RecordedTraining:
     """Return what the nodes that can be reached know of a finetune: one of them is enough. Raises SpecError."""
-
-    def ask(name: str) -> Dict[str, Any]:
-        return clients[name].record(job_id, clients[name].node.job_root, replay=True)
-
-    try:
-        answers = call_on_all(list(clients), ask, doing="reading the job's record", interrupt=interrupt)
-    except FleetError as error:
-        answers = error.results
-        if not any(answer["record"] for answer in answers.values()):
-            raise
-    record = make_record(job_id, answers)
-    kind = record.first["kind"]
+    record = make_record(job_id, record_answers(job_id, clients, interrupt, replay=True))
+    kind = record.first.kind
     if kind != KIND:
         raise SpecError(f"job {job_id} is a {kind}; only a finetune can be resumed")
-    start = next((node["start"] for node in record.nodes.values() if node.get("start")), None)
+    start = next((node.start for node in record.nodes.values() if node.start), None)
     if start is None or not record.config:
         raise SpecError(f"no node has the plan and the yaml of job {job_id} any more: it can't be resumed")
-    return RecordedTraining(record=record, options=job_options_of(start["options"]), config=record.config)
+    return RecordedTraining(record=record, options=start.options, config=record.config)
 
 
 def latest_checkpoint(
@@ -105,8 +95,7 @@ def latest_checkpoint(
     """
 
     def ask(name: str) -> NodeSteps:
-        answer = clients[name].saved_steps(training.job_id, ranks=ranks.now[name], output=training.output)
-        return parse_steps(name, answer)
+        return node_steps(clients[name].saved_steps(training.job_id, ranks=ranks.now[name], output=training.output))
 
     found = call_on_all(list(ranks.now), ask, doing="looking for checkpoints", interrupt=interrupt)
     return choose_step(training.job_id, ranks, found)

@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from telechat_runtime.ascend.run_check import Verdict
 from telechat_runtime.cluster.topology import Cluster
+from telechat_runtime.errors import ExitCode
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job.events import LogLine
 from telechat_runtime.job.identity import new_job_id, whoami
@@ -23,7 +24,6 @@ from telechat_runtime.run.preflight import NodeLook
 
 _ENTRY = "run_check.py"
 _CPU = "CPU"
-_INTERRUPTED = 130
 
 
 def plan_check(
@@ -78,9 +78,9 @@ class CheckResult:
     @property
     def exit_code(self) -> int:
         """0 when all passed, 1 when not, 130 after Ctrl-C."""
-        if self.report.exit_code == _INTERRUPTED:
-            return _INTERRUPTED
-        return 0 if self.ok and self.report.exit_code == 0 else 1
+        if self.report.exit_code == ExitCode.INTERRUPTED:
+            return ExitCode.INTERRUPTED
+        return ExitCode.OK if self.ok and self.report.exit_code == ExitCode.OK else ExitCode.JOB_FAILED
 
     def as_dict(self) -> Dict[str, Any]:
         """Return the result as data."""

@@ -9,9 +9,10 @@ from typing import Any, Dict, Mapping, Optional, Sequence
 from telechat_runtime.ascend.service_file import MAINTENANCE
 from telechat_runtime.cluster.topology import Cluster
 from telechat_runtime.errors import SpecError, TelechatError
-from telechat_runtime.fanout import FleetError, call_on_all
+from telechat_runtime.fanout import gather
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.remote.client import NodeClient
+from telechat_runtime.remote.protocol import OutOfService, UpgradeState
 
 _IN_SERVICE = "in service"
 
@@ -20,8 +21,8 @@ _IN_SERVICE = "in service"
 class NodeService:
     """What one server says of itself; `service` is why it is out of service, `upgrade` what an upgrade left there."""
 
-    service: Optional[Mapping[str, Any]] = None
-    upgrade: Optional[Mapping[str, Any]] = None
+    service: Optional[OutOfService] = None
+    upgrade: Optional[UpgradeState] = None
     error: Optional[TelechatError] = None
 
     @property
@@ -32,18 +33,18 @@ class NodeService:
     def as_text(self) -> str:
         """Write it in one line."""
         if self.error is not None:
-            return f"unknown: {self.error.message.partition(': ')[2] or self.error.message}"
+            return f"unknown: {self.error.detail}"
         if self.service is None:
             return _IN_SERVICE
-        upgrade = f", {self.upgrade['state']}" if self.upgrade and self.service["kind"] == "upgrade" else ""
-        return f"out: {self.service['reason']}{upgrade} ({self.service['by']}, since {self.service['since']})"
+        upgrade = f", {self.upgrade.state}" if self.upgrade and self.service.kind == "upgrade" else ""
+        return f"out: {self.service.reason}{upgrade} ({self.service.by}, since {self.service.since})"
 
     def as_dict(self) -> Dict[str, Any]:
         """Return it as data."""
         return {
             "in_service": self.is_in,
-            "service": self.service,
-            "upgrade": self.upgrade,
+            "service": vars(self.service) if self.service else None,
+            "upgrade": dict(self.upgrade.document) if self.upgrade else None,
             "error": str(self.error) if self.error else None,
         }
 
@@ -80,10 +81,7 @@ def _on_all(
 ) -> Dict[str, NodeService]:
     def ask(name: str) -> NodeService:
         answer = clients[name].service(wish)
-        return NodeService(service=answer["service"], upgrade=answer["upgrade"])
+        return NodeService(service=answer.service, upgrade=answer.upgrade)
 
-    try:
-        return call_on_all(names, ask, doing="asking the nodes", interrupt=interrupt, finish=wish is not None)
-    except FleetError as error:
-        found = {name: NodeService(error=failure) for name, failure in error.errors.items()}
-        return {name: found.get(name) or error.results[name] for name in names}
+    found, errors = gather(names, ask, doing="asking the nodes", interrupt=interrupt, finish=wish is not None)
+    return {name: found[name] if name in found else NodeService(error=errors[name]) for name in names}

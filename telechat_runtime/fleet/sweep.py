@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, Mapping, Sequence, Tuple
 
 from telechat_runtime.cluster.topology import ON_NPU, Cluster
 from telechat_runtime.errors import TelechatError
-from telechat_runtime.fanout import FleetError, call_on_all
+from telechat_runtime.fanout import gather
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.remote.client import NodeClient
+from telechat_runtime.remote.protocol import SweepFinding
 
 _LEFT = 1
 
@@ -29,7 +30,7 @@ class SweepWishes:
 class SweepResult:
     """Every node's findings by name, and why the others gave none."""
 
-    findings: Mapping[str, Sequence[Mapping[str, Any]]]
+    findings: Mapping[str, Sequence[SweepFinding]]
     errors: Mapping[str, TelechatError]
 
     @property
@@ -46,7 +47,7 @@ class SweepResult:
         """Return the result as data."""
         return {
             "left": self.left,
-            "nodes": {name: list(found) for name, found in self.findings.items()},
+            "nodes": {name: [vars(finding) for finding in found] for name, found in self.findings.items()},
             "errors": {name: str(error) for name, error in self.errors.items()},
         }
 
@@ -56,7 +57,7 @@ def sweep(
 ) -> SweepResult:
     """Sweep all nodes of the cluster; a node that can't answer is part of the result."""
 
-    def ask(name: str) -> List[Mapping[str, Any]]:
+    def ask(name: str) -> Sequence[SweepFinding]:
         request = {
             "job_root": clients[name].node.job_root,
             "port": cluster.master_port if name == cluster.master.name else None,
@@ -67,17 +68,15 @@ def sweep(
             "grace_seconds": wishes.grace_seconds,
             "by": by,
         }
-        findings: List[Mapping[str, Any]] = clients[name].sweep(request)["findings"]
-        return findings
+        return clients[name].sweep(request).findings
 
     names = [node.name for node in cluster.nodes]
-    try:
-        found = call_on_all(names, ask, doing="sweeping", interrupt=interrupt, finish=wishes.clean)
-    except FleetError as error:
-        return SweepResult(findings=error.results, errors=error.errors)
-    return SweepResult(findings=found, errors={})
+    found, errors = gather(names, ask, doing="sweeping", interrupt=interrupt, finish=wishes.clean)
+    return SweepResult(findings=found, errors=errors)
 
 
-def _is_gone(finding: Mapping[str, Any]) -> bool:
-    done = str(finding["done"])
-    return bool(done) and "outlive" not in done and "failed" not in done
+def _is_gone(finding: SweepFinding) -> bool:
+    if finding.gone is not None:
+        return finding.gone
+    # telechat-run 0.1 has it in words only, and these are all of them.
+    return bool(finding.done) and "outlive" not in finding.done and "failed" not in finding.done

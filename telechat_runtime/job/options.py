@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Dict, Mapping, Optional, Tuple
+from dataclasses import asdict, dataclass
+from typing import Any, Dict, Optional, Tuple
 
 from telechat_runtime.errors import SpecError
+from telechat_runtime.typed_json import DocumentError, parse
 
 _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=([^\0]*)", re.DOTALL)
 JOB_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
@@ -20,6 +21,7 @@ DEFAULT_HEARTBEAT_TIMEOUT = 15
 DEFAULT_HANG_FACTOR = 20.0
 DEFAULT_HANG_FLOOR = 600
 DEFAULT_RESTART_PAUSE = 10
+_UNNAMED = "job"
 
 
 @dataclass(frozen=True)
@@ -66,12 +68,18 @@ class JobOptions:
         return {**asdict(self), "env": dict(self.env), "exclude": list(self.exclude)}
 
 
-def job_options_of(document: Mapping[str, Any]) -> JobOptions:
-    """Return the options that as_dict has written; what an older telechat-run did not write is as by default."""
-    known = {field.name for field in fields(JobOptions)}
-    values = {name: value for name, value in document.items() if name in known}
-    env, exclude = values.get("env", {}), values.get("exclude", ())
-    return JobOptions(**{**values, "env": tuple(env.items()), "exclude": tuple(exclude)})
+def job_options_of(document: Any) -> JobOptions:
+    """Return the options that as_dict has written; what an older telechat-run did not write is as by default.
+
+    Raises DocumentError when the document is not what as_dict writes.
+    """
+    values = {"job_name": _UNNAMED, **document} if isinstance(document, dict) else document
+    if isinstance(document, dict) and isinstance(document.get("env"), dict):
+        values["env"] = [list(variable) for variable in document["env"].items()]
+    try:
+        return parse(JobOptions, values)
+    except SpecError as error:
+        raise DocumentError(error.message) from error
 
 
 def check_node_path(option: str, path: str) -> None:

@@ -6,14 +6,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Tuple
 
+from telechat_runtime.errors import ExitCode
 from telechat_runtime.job.events import NodeOutcome
 from telechat_runtime.job.known_errors import KnownError, known_error
 from telechat_runtime.job.state import JobState
 from telechat_runtime.job.training_log import Speed, Step
 
-_SUCCEEDED = 0
-_FAILED = 1
-_INTERRUPTED = 130
 _MINUTE = 60
 _HOUR = 3600
 
@@ -59,8 +57,8 @@ class Report:
     def exit_code(self) -> int:
         """One of telechat-run's exit codes."""
         if self.interrupted:
-            return _INTERRUPTED
-        return _SUCCEEDED if self.state is JobState.SUCCEEDED else _FAILED
+            return ExitCode.INTERRUPTED
+        return ExitCode.OK if self.state is JobState.SUCCEEDED else ExitCode.JOB_FAILED
 
     @property
     def may_pass(self) -> bool:

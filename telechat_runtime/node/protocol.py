@@ -15,10 +15,9 @@ import sys
 import threading
 from typing import Any, BinaryIO, Dict, NamedTuple, Optional, Sequence
 
-from telechat_runtime.errors import TelechatError, UsageError
+from telechat_runtime import PROTOCOL, __version__
+from telechat_runtime.errors import ExitCode, TelechatError, UsageError
 from telechat_runtime.job.paths import JOB_ID
-
-_INTERRUPTED = 130
 
 
 class _Command(NamedTuple):
@@ -57,13 +56,13 @@ def main(words: Sequence[str]) -> int:
     """Run one command and return its exit code; its errors go to stdout as a document, to stderr as a message."""
     options = _parser().parse_args(words)
     try:
-        return _answer(options.command, getattr(options, "job", None))
+        return _answer(options.command, getattr(options, "job", None), _Output())
     except BrokenPipeError:
         # Nobody listens any more. What is left in the buffer must not be tried again at Python's end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return ExitCode.INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -79,13 +78,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _answer(name: str, job_id: Optional[str]) -> int:
+def _answer(name: str, job_id: Optional[str], out: _Output) -> int:
     try:
         request = _request(name, job_id)
         module = importlib.import_module(f"telechat_runtime.node.{name.replace('-', '_')}")
-        return int(module.run(request, _write))
+        return int(module.run(request, out.write))
     except TelechatError as error:
-        _write({"error": {"code": error.exit_code, "message": str(error)}})
+        out.write({"error": {"code": error.exit_code, "message": str(error)}})
         sys.stderr.write(f"telechat-run: error: {error}\n")
         return error.exit_code
 
@@ -112,10 +111,19 @@ def _parse(text: bytes) -> Dict[str, Any]:
     return request
 
 
-def _write(document: Dict[str, Any]) -> None:
-    # Line by line: the control side shows a log line when it is written, not when a buffer is full.
-    sys.stdout.write(json.dumps(document) + "\n")
-    sys.stdout.flush()
+class _Output:
+    """Writes documents to stdout; the first one, an answer or the first event, says which protocol this is."""
+
+    def __init__(self) -> None:
+        self._is_first = True
+
+    def write(self, document: Dict[str, Any]) -> None:
+        """Write a document as a line, and at once: the control side shows a log line when it is written."""
+        if self._is_first:
+            document = {**document, "protocol": PROTOCOL, "version": __version__}
+        self._is_first = False
+        sys.stdout.write(json.dumps(document) + "\n")
+        sys.stdout.flush()
 
 
 def _end_with(stdin: BinaryIO) -> None:

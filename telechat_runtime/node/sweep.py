@@ -25,8 +25,9 @@ _TAKEN = "the node is held by job {}"
 
 
 def run(request: Dict[str, Any], out: Callable[[Dict[str, Any]], None]) -> int:
-    """Write all findings, one object each: kind, job_id, detail, ours (may be cleaned), why (not), done (what became).
+    """Write all findings, one object each.
 
+    Each has kind, job_id, detail, ours (it may be cleaned), why (it may not), done (what became of it), gone (by now).
     With `clean` what is ours is removed; with `reset_chips` chips whose memory nobody holds are reset, if the node is
     free. `jobs` narrows it to some job ids.
     """
@@ -63,7 +64,7 @@ class _Sweep:
             finding = _finding("processes", job_id, detail, ours=ours, why="" if ours else _NO_PROOF.format(self._root))
             if self._clean and ours:
                 ended, left = end_job(job_id, self._grace_seconds)
-                finding["done"] = f"ended {len(ended)}"
+                finding.update(done=f"ended {len(ended)}", gone=not left)
                 if left:
                     self._left.append(job_id)
                     pids = ", ".join(map(str, left))
@@ -81,7 +82,7 @@ class _Sweep:
             finding = _finding("lost job", job_id, "its state says running, and nobody answers for it", ours=True)
             if self._clean and job_id not in self._left:
                 settle(paths, f"its supervisor was gone; swept by {self._by}")
-                finding["done"] = "noted as STOPPED"
+                finding.update(done="noted as STOPPED", gone=True)
             found.append(finding)
         return found
 
@@ -96,7 +97,7 @@ class _Sweep:
         )
         if self._clean and job_id not in self._left:
             lease.clear(JobPaths(self._root, job_id))
-            finding["done"] = "cleared"
+            finding.update(done="cleared", gone=True)
         return [finding]
 
     def port(self) -> List[Dict[str, Any]]:
@@ -125,7 +126,7 @@ class _Sweep:
                 finding["why"] = _TAKEN.format(holder)
             elif self._clean and self._request.get("reset_chips"):
                 said = npu_memory.reset(each["npu_id"], each["chip_id"])
-                finding["done"] = f"reset failed: {said}" if said else "reset"
+                finding.update(done=f"reset failed: {said}" if said else "reset", gone=not said)
             found.append(finding)
         return found
 
@@ -139,7 +140,7 @@ class _Sweep:
 
 
 def _finding(kind: str, job_id: str, detail: str, *, ours: bool, why: str = "") -> Dict[str, Any]:
-    return {"kind": kind, "job_id": job_id, "detail": detail, "ours": ours, "why": why, "done": ""}
+    return {"kind": kind, "job_id": job_id, "detail": detail, "ours": ours, "why": why, "done": "", "gone": False}
 
 
 def _names(folder: str) -> List[str]:

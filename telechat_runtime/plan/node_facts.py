@@ -8,39 +8,14 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from telechat_runtime.cluster.argv import job_python
 from telechat_runtime.cluster.topology import Cluster, Node
-from telechat_runtime.errors import PreflightError, UnreachableError
-from telechat_runtime.plan.data_facts import NO_DATA, DataLook, DataQuestion, parse_data
+from telechat_runtime.errors import PreflightError
+from telechat_runtime.plan.data_facts import NO_DATA, DataLook, DataQuestion, data_facts
+from telechat_runtime.remote.protocol import Chips, Lease, ProbeAnswer
 
 # A job folder holds logs, and by default the checkpoints: with less than this not even the logs are safe.
 MIN_FREE_BYTES = 1 << 30
 _HEALTHY = "OK"
 _MEND = "nothing was started; mend this and run it again, or leave nodes out: --exclude NAME, --nodes NUMBER"
-
-
-@dataclass(frozen=True)
-class Lease:
-    """Who holds a node; `since` as the node wrote it."""
-
-    job_id: str
-    owner: str
-    since: str
-
-
-@dataclass(frozen=True)
-class ChipsLook:
-    """The health of a node's NPUs in npu-smi's words, by NPU id; `error` says why nothing is known."""
-
-    health: Tuple[Tuple[int, str], ...]
-    error: Optional[str]
-
-    def problems(self, npus: int) -> List[str]:
-        """Return what forbids a job on the first `npus` of them."""
-        if self.error:
-            return [f"the NPUs can't be seen: {self.error}"]
-        found = [f"NPU {npu} is in {health}" for npu, health in self.health[:npus] if health != _HEALTHY]
-        if len(self.health) < npus:
-            found.append(f"{len(self.health)} NPUs answer, the job takes {npus}")
-        return found
 
 
 @dataclass(frozen=True)
@@ -63,7 +38,7 @@ class NodeProbe:
     free_bytes: int
     service: str = ""
     data: DataLook = NO_DATA
-    chips: Optional[ChipsLook] = None
+    chips: Optional[Chips] = None
 
 
 def probe_request(
@@ -88,43 +63,23 @@ def probe_request(
     }
 
 
-def parse_probe(node: Node, answer: Mapping[str, Any], *, with_data: bool = False) -> NodeProbe:
-    """Read a node's answer. Raises UnreachableError when it is not what the protocol says."""
-    try:
-        lease = answer["lease"]
-        python = answer["python"]
-        return NodeProbe(
-            job_root=answer["job_root"],
-            hostname=answer["hostname"],
-            resolves=bool(answer["resolves"]),
-            lease=Lease(lease["job_id"], lease["owner"], str(lease["since"])) if lease else None,
-            paths=tuple(answer["paths"].items()),
-            free_port=answer["port"]["free"] if answer["port"] else None,
-            peers_port=answer["port"]["peers"] if answer["port"] else None,
-            tree_has_entry=bool(answer["tree"] and answer["tree"]["run_mindformer"]),
-            read=tuple(answer["read"].items()),
-            python=python["path"] if python else None,
-            free_bytes=int(answer["free_bytes"]),
-            data=parse_data(answer) if with_data else NO_DATA,
-            chips=_chips(answer["chips"]),
-            service=_service(answer["service"]),
-        )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UnreachableError(
-            f"{node.name}: the answer to probe lacks {error}",
-            next_step="bring the node's runtime to this version: run site.yml again",
-        ) from error
-
-
-def _service(answer: Optional[Mapping[str, Any]]) -> str:
-    return f"{answer['reason']} ({answer['by']}, since {answer['since']})" if answer else ""
-
-
-def _chips(answer: Optional[Mapping[str, Any]]) -> Optional[ChipsLook]:
-    if answer is None:
-        return None
-    return ChipsLook(
-        health=tuple((int(chip["npu_id"]), str(chip["health"])) for chip in answer["chips"]), error=answer["error"]
+def node_facts(answer: ProbeAnswer, *, with_data: bool = False) -> NodeProbe:
+    """Return what a plan takes of a node's answer."""
+    return NodeProbe(
+        job_root=answer.job_root,
+        hostname=answer.hostname,
+        resolves=answer.resolves,
+        lease=answer.lease,
+        paths=tuple(answer.paths.items()),
+        free_port=answer.port.free if answer.port else None,
+        peers_port=answer.port.peers if answer.port else None,
+        tree_has_entry=bool(answer.tree and answer.tree.run_mindformer),
+        read=tuple(answer.read.items()),
+        python=answer.python.path if answer.python else None,
+        free_bytes=answer.free_bytes,
+        data=data_facts(answer) if with_data else NO_DATA,
+        chips=answer.chips,
+        service=answer.service.as_text() if answer.service else "",
     )
 
 
@@ -157,13 +112,23 @@ def unfit(probe: NodeProbe, npus: int, *, out_of_service: bool = False) -> List[
 
     It is out of service (unless `out_of_service` allows that), busy, or of the `npus` wanted one is not healthy.
     """
-    problems = probe.chips.problems(npus) if probe.chips else []
+    problems = _chip_problems(probe.chips, npus) if probe.chips else []
     if probe.service and not out_of_service:
         problems.insert(0, f"out of service: {probe.service}")
     if probe.lease:
         lease = probe.lease
         problems.insert(0, f"busy: {lease.owner} runs job {lease.job_id} on it since {lease.since}")
     return problems
+
+
+def _chip_problems(chips: Chips, npus: int) -> List[str]:
+    """Return what forbids a job on the first `npus` of a node."""
+    if chips.error:
+        return [f"the NPUs can't be seen: {chips.error}"]
+    found = [f"NPU {chip.npu_id} is in {chip.health}" for chip in chips.chips[:npus] if chip.health != _HEALTHY]
+    if len(chips.chips) < npus:
+        found.append(f"{len(chips.chips)} NPUs answer, the job takes {npus}")
+    return found
 
 
 def _problems(cluster: Cluster, node: Node, probe: NodeProbe, *, needs_port: bool) -> List[str]:

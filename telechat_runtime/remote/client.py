@@ -1,17 +1,51 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Speaks the node protocol (docs/architecture.md) with one node, and says in words why a node does not answer it."""
+"""Speaks the node protocol (docs/architecture.md) with one node; says in words why a node does not answer it."""
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple, Type
+from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Optional, Sequence, Type, TypeVar
 
+from telechat_runtime import PROTOCOL
 from telechat_runtime.cluster.argv import host_argv, node_argv
 from telechat_runtime.cluster.topology import Node
-from telechat_runtime.errors import ContainerError, PreflightError, ProtocolError, TelechatError, from_exit_code
+from telechat_runtime.errors import (
+    ContainerError,
+    ExitCode,
+    NodeRuntimeError,
+    PreflightError,
+    ProtocolError,
+    TelechatError,
+    UsageError,
+    from_exit_code,
+)
+from telechat_runtime.job.paths import JOB_ID
+from telechat_runtime.remote.protocol import (
+    SEEN_OR_NOTHING,
+    UPGRADE_NODE,
+    CheckpointInfo,
+    CheckpointJudgement,
+    ConversionInfo,
+    ExamineAnswer,
+    Failure,
+    JobOutputAnswer,
+    ProbeAnswer,
+    RecordAnswer,
+    SavedStepsAnswer,
+    ServiceAnswer,
+    StartAnswer,
+    StatusAnswer,
+    StopAnswer,
+    SweepAnswer,
+    check_may_start,
+    protocol_error,
+    read_answer,
+    speaker,
+)
 from telechat_runtime.remote.transport import Result, Stream, Transport
 
+T = TypeVar("T")
 # A node that starts, or ends, its processes may be slow: it is on the edge of its memory, or its disk is.
 _START_SECONDS = 120.0
 _PROBE_SECONDS = 60.0
@@ -61,10 +95,10 @@ _CAUSES = (
         "run site.yml: its role telechat_runtime installs it",
     ),
     _Cause(
-        r"argument COMMAND: invalid choice|No such command",
-        PreflightError,
-        "the node runtime {runtime} is of another version than this telechat-run",
-        "run site.yml: its role telechat_runtime brings this one",
+        r"argument COMMAND: invalid choice|No such command|unrecognized arguments",
+        ProtocolError,
+        "the node runtime {runtime} is older than this telechat-run, and does not know this command",
+        UPGRADE_NODE,
     ),
     _Cause(
         r"executable file not found|{python}: .*(not found|No such file)",
@@ -100,63 +134,75 @@ class Watch:
 
 
 class NodeClient:
-    """One node, spoken to over a transport. Every call raises a TelechatError that begins with the node's name."""
+    """One node, spoken to over a transport. Every call raises a TelechatError that names the node.
+
+    An answer that is not what the protocol says is a ProtocolError.
+    """
 
     def __init__(self, node: Node, transport: Transport) -> None:
         self.node = node
         self._transport = transport
 
-    def probe(self, request: Mapping[str, Any]) -> Dict[str, Any]:
-        """Ask the node everything that a plan needs."""
-        return self._call(("probe",), request, timeout=_PROBE_SECONDS)
+    def probe(self, request: Mapping[str, Any]) -> ProbeAnswer:
+        """Ask the node everything that the plan of a new job needs; its runtime has to be of the same protocol."""
+        document = self._call(node_argv(self.node, "probe"), request, timeout=_PROBE_SECONDS)
+        check_may_start(document, node=self.node.name)
+        return self._read(ProbeAnswer, document, "probe")
 
-    def start(self, request: Mapping[str, Any]) -> Dict[str, Any]:
+    def start(self, request: Mapping[str, Any]) -> StartAnswer:
         """Start the node's part of a job."""
-        return self._call(("start",), request, timeout=_START_SECONDS)
+        return self._ask(StartAnswer, "start", request, timeout=_START_SECONDS)
 
-    def stop(self, job_id: str, job_root: str, grace_seconds: float, *, by: str) -> Dict[str, Any]:
+    def stop(self, job_id: str, job_root: str, grace_seconds: float, *, by: str) -> StopAnswer:
         """End the job's processes on the node: by SIGTERM, and after `grace_seconds` by SIGKILL; `by` is who asks."""
         request = {"job_root": job_root, "grace_seconds": grace_seconds, "by": by}
-        return self._call(("stop", "--job", job_id), request, timeout=grace_seconds + _PROBE_SECONDS)
+        return self._ask(StopAnswer, "stop", request, job_id=job_id, timeout=grace_seconds + _PROBE_SECONDS)
 
-    def status(self) -> Dict[str, Any]:
+    def status(self) -> StatusAnswer:
         """Ask for the lease and the jobs of the node."""
-        return self._call(("status",), {"job_root": self.node.job_root}, timeout=_PROBE_SECONDS)
+        return self._ask(StatusAnswer, "status", {"job_root": self.node.job_root}, timeout=_PROBE_SECONDS)
 
-    def examine(self, request: Mapping[str, Any]) -> Dict[str, Any]:
+    def examine(self, request: Mapping[str, Any]) -> ExamineAnswer:
         """Ask the place where jobs run, the container if there is one, for the sections that doctor wants."""
-        return self._call(("examine",), request, timeout=_EXAMINE_SECONDS)
+        return self._examine(node_argv(self.node, "examine"), request)
 
-    def examine_server(self, request: Mapping[str, Any]) -> Dict[str, Any]:
+    def examine_server(self, request: Mapping[str, Any]) -> ExamineAnswer:
         """Ask the server itself, outside of the container: kernel and firmware are out of sight in there."""
-        return self._answer(host_argv(self.node, "examine"), request, timeout=_EXAMINE_SECONDS)
+        return self._examine(host_argv(self.node, "examine"), request)
 
-    def service(self, wish: Optional[Mapping[str, Any]] = None) -> Dict[str, Any]:
+    def service(self, wish: Optional[Mapping[str, Any]] = None) -> ServiceAnswer:
         """Ask the server whether it is in service; with a wish first take it out, or put it in."""
         request = {"job_root": self.node.job_root, "set": wish}
-        return self._answer(host_argv(self.node, "service"), request, timeout=_PROBE_SECONDS)
+        document = self._call(host_argv(self.node, "service"), request, timeout=_PROBE_SECONDS)
+        return self._read(ServiceAnswer, document, "service")
 
-    def sweep(self, request: Mapping[str, Any]) -> Dict[str, Any]:
+    def sweep(self, request: Mapping[str, Any]) -> SweepAnswer:
         """Look for what dead jobs left on the server, outside of the container too, and remove it if asked to."""
-        return self._answer(host_argv(self.node, "sweep"), request, timeout=_EXAMINE_SECONDS)
+        document = self._call(host_argv(self.node, "sweep"), request, timeout=_EXAMINE_SECONDS)
+        return self._read(SweepAnswer, document, "sweep")
 
-    def checkpoint_info(self, request: Mapping[str, Any]) -> Dict[str, Any]:
-        """Let the node judge a conversion or merge of checkpoints by their headers."""
-        return self._call(("checkpoint-info",), request, timeout=_HEADERS_SECONDS)
+    def checkpoint_info(self, request: Mapping[str, Any]) -> CheckpointInfo:
+        """Let the node judge a conversion or merge by headers. Raises PreflightError with what forbids it."""
+        return self._judged(CheckpointInfo, request)
 
-    def job_output(self, job_id: str, job_root: str) -> Dict[str, Any]:
+    def conversion_info(self, request: Mapping[str, Any]) -> ConversionInfo:
+        """Let the node say what a conversion makes, or has made. Raises PreflightError with what forbids it."""
+        return self._judged(ConversionInfo, request)
+
+    def job_output(self, job_id: str, job_root: str) -> JobOutputAnswer:
         """Ask what a job left on the node: yaml, strategy files, ranks with checkpoints."""
-        return self._call(("job-output", "--job", job_id), {"job_root": job_root}, timeout=_PROBE_SECONDS)
+        request = {"job_root": job_root}
+        return self._ask(JobOutputAnswer, "job-output", request, job_id=job_id, timeout=_PROBE_SECONDS)
 
-    def saved_steps(self, job_id: str, *, ranks: Sequence[int], output: str) -> Dict[str, Any]:
+    def saved_steps(self, job_id: str, *, ranks: Sequence[int], output: str) -> SavedStepsAnswer:
         """Ask which steps of a job are saved on the node for those ranks, and which of their files are whole."""
         request = {"job_root": self.node.job_root, "ranks": list(ranks), "output": output}
-        return self._call(("saved-steps", "--job", job_id), request, timeout=_HEADERS_SECONDS)
+        return self._ask(SavedStepsAnswer, "saved-steps", request, job_id=job_id, timeout=_HEADERS_SECONDS)
 
-    def record(self, job_id: str, job_root: str, *, replay: bool = False) -> Dict[str, Any]:
+    def record(self, job_id: str, job_root: str, *, replay: bool = False) -> RecordAnswer:
         """Ask for the record of a job; with `replay` also for what is needed to run it again, secrets and all."""
         request = {"job_root": job_root, "replay": replay}
-        return self._call(("record", "--job", job_id), request, timeout=_START_SECONDS)
+        return self._ask(RecordAnswer, "record", request, job_id=job_id, timeout=_START_SECONDS)
 
     def watch(
         self,
@@ -194,13 +240,40 @@ class NodeClient:
         """Let go of the node."""
         self._transport.close()
 
-    def _call(self, words: Tuple[str, ...], request: Mapping[str, Any], *, timeout: float) -> Dict[str, Any]:
-        return self._answer(node_argv(self.node, *words), request, timeout=timeout)
+    def _ask(
+        self, cls: Type[T], command: str, request: Mapping[str, Any], *, timeout: float, job_id: Optional[str] = None
+    ) -> T:
+        if job_id is not None and not JOB_ID.fullmatch(job_id):
+            raise UsageError(f"{job_id!r} is not a job id (small letters, digits and -, at most 63)")
+        words = [command, *(["--job", job_id] if job_id is not None else [])]
+        return self._read(cls, self._call(node_argv(self.node, *words), request, timeout=timeout), command)
 
-    def _answer(self, argv: Sequence[str], request: Mapping[str, Any], *, timeout: float) -> Dict[str, Any]:
+    def _examine(self, argv: Sequence[str], request: Mapping[str, Any]) -> ExamineAnswer:
+        document = self._call(argv, request, timeout=_EXAMINE_SECONDS)
+        missing = [
+            name
+            for name in ("clock", *request["sections"])
+            if name not in document or (document[name] is None and name not in SEEN_OR_NOTHING)
+        ]
+        if missing:
+            problem = f"the answer to examine lacks {', '.join(missing)}"
+            raise protocol_error(self.node.name, problem, speaker(document))
+        return self._read(ExamineAnswer, document, "examine")
+
+    def _judged(self, cls: Type[T], request: Mapping[str, Any]) -> T:
+        document = self._call(node_argv(self.node, "checkpoint-info"), request, timeout=_HEADERS_SECONDS)
+        problem = self._read(CheckpointJudgement, document, "checkpoint-info").problem
+        if problem is not None:
+            raise PreflightError(problem, node=self.node.name)
+        return self._read(cls, document, "checkpoint-info")
+
+    def _read(self, cls: Type[T], document: Mapping[str, Any], command: str) -> T:
+        return read_answer(cls, document, node=self.node.name, command=command)
+
+    def _call(self, argv: Sequence[str], request: Mapping[str, Any], *, timeout: float) -> Dict[str, Any]:
         result = self._transport.run(argv, _document(request), timeout=timeout)
         answer = _last_document(result.stdout)
-        if result.exit_code != 0 or answer is None:
+        if result.exit_code != 0 or answer is None or "error" in answer:
             raise self._explain(result)
         return answer
 
@@ -208,8 +281,7 @@ class NodeClient:
         name = self.node.name
         answer = _last_document(result.stdout)
         if answer is not None and "error" in answer:
-            error = answer["error"]
-            return from_exit_code(int(error.get("code", result.exit_code)), f"{name}: {error.get('message', '')}")
+            return self._failure(answer)
         words = {
             "container": self.node.container,
             "python": self.node.python,
@@ -217,15 +289,28 @@ class NodeClient:
         }
         for cause in _CAUSES:
             if re.search(cause.pattern.replace("{python}", re.escape(self.node.python)), result.stderr):
-                return cause.error(
-                    f"{name}: {cause.message.format(**words)}", next_step=cause.next_step.format(**words)
-                )
+                return cause.error(cause.message.format(**words), next_step=cause.next_step.format(**words), node=name)
         said = " / ".join(result.stderr.strip().splitlines()[-_LAST_LINES:]) or "nothing"
-        return ProtocolError(f"{name}: the node runtime ended with exit code {result.exit_code}; it said: {said}")
+        return NodeRuntimeError(
+            f"the node runtime ended with exit code {result.exit_code}; it said: {said}",
+            next_step=UPGRADE_NODE,
+            node=name,
+        )
+
+    def _failure(self, answer: Mapping[str, Any]) -> TelechatError:
+        name = self.node.name
+        try:
+            error = read_answer(Failure, answer, node=name, command="a command that failed").error
+        except ProtocolError as protocol_fault:
+            return protocol_fault
+        runtime = speaker(answer)
+        if error.code == ExitCode.USAGE and runtime.protocol != PROTOCOL:
+            return protocol_error(name, f"it does not understand the request: {error.message}", runtime)
+        return from_exit_code(error.code, error.message, node=name)
 
 
 def _document(request: Mapping[str, Any]) -> bytes:
-    return json.dumps(request).encode() + b"\n"
+    return json.dumps({**request, "protocol": PROTOCOL}).encode() + b"\n"
 
 
 def _parse(line: str) -> Optional[Dict[str, Any]]:

@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Mapping, Type, TypeVar
 
-from telechat_runtime.errors import InterruptedByUserError, ProtocolError, UnreachableError
+from telechat_runtime.errors import InterruptedByUserError, UnreachableError
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.remote.client import NodeClient
+from telechat_runtime.remote.protocol import FileEnd, FilePiece, ReadEvent, read_answer
 from telechat_runtime.remote.watch import FleetWatch, NodeLost
 
+T = TypeVar("T")
 _SILENCE_SECONDS = 60.0
 
 
@@ -55,18 +56,22 @@ class JobFiles:
                 event = item[1]
                 if isinstance(event, NodeLost):
                     raise UnreachableError(
-                        f"{node}: {name} of job {self._job_id} did not come whole: {event.reason}",
+                        f"{name} of job {self._job_id} did not come whole: {event.reason}",
                         next_step=f"it is on the node: {self._job_root}/jobs/{self._job_id}/work/{name}",
+                        node=node,
                     )
                 if not isinstance(event, dict):
                     continue
-                if event["event"] == "end":
-                    if event["sha256"] != digest.hexdigest():
-                        raise ProtocolError(f"{node}: {name} came with another sha256 than it was sent with")
+                if self._read(ReadEvent, event).event == "end":
+                    if self._read(FileEnd, event).sha256 != digest.hexdigest():
+                        raise UnreachableError(f"{name} came with another sha256 than it was sent with", node=node)
                     return
-                piece = base64.b64decode(event["base64"])
+                piece = self._read(FilePiece, event).base64
                 digest.update(piece)
                 file.write(piece)
         finally:
             watch.close()
         raise InterruptedByUserError(f"interrupted while fetching {name} of job {self._job_id}")
+
+    def _read(self, cls: Type[T], event: Mapping[str, Any]) -> T:
+        return read_answer(cls, event, node=self._client.node.name, command="read")

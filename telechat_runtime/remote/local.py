@@ -27,7 +27,7 @@ class LocalTransport:
                 list(argv), input=stdin, capture_output=True, timeout=timeout, start_new_session=True, check=False
             )
         except subprocess.TimeoutExpired as error:
-            raise UnreachableError(f"{self._name}: no answer from {argv[0]} within {timeout:g} s") from error
+            raise UnreachableError(f"no answer from {argv[0]} within {timeout:g} s", node=self._name) from error
         except OSError as error:
             return Result(_COMMAND_NOT_FOUND, "", f"{argv[0]}: {error.strerror}")
         return Result(done.returncode, _text(done.stdout), _text(done.stderr))
@@ -37,7 +37,7 @@ class LocalTransport:
         try:
             return LocalStream(argv, stdin)
         except OSError as error:
-            raise UnreachableError(f"{self._name}: {argv[0]}: {error.strerror}") from error
+            raise UnreachableError(f"{argv[0]}: {error.strerror}", node=self._name) from error
 
     def close(self) -> None:
         """Nothing is held."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import calendar
 import time
-from typing import Any, List, Mapping, Optional, Tuple
+from typing import List, Mapping, Optional, Tuple
 
 from telechat_runtime.cluster.topology import Cluster, Node
 from telechat_runtime.errors import InterruptedByUserError, SpecError, UnreachableError
@@ -16,6 +16,7 @@ from telechat_runtime.job.report import Report
 from telechat_runtime.job.state import JobState
 from telechat_runtime.plan.plan import JobPlan, NodePlan
 from telechat_runtime.remote.client import NodeClient
+from telechat_runtime.remote.protocol import JobPart, RecordedJob
 from telechat_runtime.run.monitor import JobView
 from telechat_runtime.run.record import job_record
 from telechat_runtime.run.status import FleetJob, FleetStatus
@@ -42,7 +43,7 @@ def attach(
     silence = plan.options.heartbeat_timeout if heartbeat_timeout is None else heartbeat_timeout
     ended = _ended_parts(job)
     for name, part in ended:
-        view.take(name, {"event": "state", **part})
+        view.take(name, {"event": "state", **vars(part)})
     watch = view.watch(all_ranks=all_ranks, silence=silence, tail=_TAIL_LINES)
     try:
         while view.running():
@@ -73,7 +74,7 @@ def recorded_plan(
     """
     record = job_record(job.job_id, clients, interrupt)
     first = record.first
-    names = [identity["name"] for identity in first["nodes"]]
+    names = [identity.name for identity in first.nodes]
     silent = [name for name in names if name in status.errors]
     if silent:
         raise UnreachableError("\n".join(status.errors[name].message for name in silent))
@@ -85,45 +86,54 @@ def recorded_plan(
         )
     return JobPlan(
         job_id=job.job_id,
-        owner=first["owner"],
-        kind=first["kind"],
-        workers_per_node=first["local_worker_num"],
-        master_addr=first["master_addr"],
-        master_port=first["master_port"],
+        owner=first.owner,
+        kind=first.kind,
+        workers_per_node=first.local_worker_num,
+        master_addr=first.master_addr,
+        master_port=first.master_port,
         options=record.options,
-        restarts=first["restarts"],
-        metric_rank=first["metric_rank"],
-        config_diff=first["config_diff"],
+        restarts=first.restarts,
+        metric_rank=first.metric_rank,
+        config_diff=first.config_diff,
         nodes=tuple(
-            _node_plan(node, rank, record.nodes[node.name]["record"], job.job_id)
+            _node_plan(node, rank, record.records[node.name], job.job_id)
             for rank, node in enumerate(cluster.reordered(names).nodes)
         ),
     )
 
 
-def _ended_parts(job: FleetJob) -> List[Tuple[str, Mapping[str, Any]]]:
+def _ended_parts(job: FleetJob) -> List[Tuple[str, JobPart]]:
     """Return the nodes' parts that have ended, the first to fail first: a failed one has no cause on another node."""
-    ended = [(name, part) for name, part in job.nodes.items() if JobState(part["state"]).is_terminal]
-    return sorted(ended, key=lambda named: (named[1]["state"] != JobState.FAILED, named[1]["ended"] or "~"))
+    ended = [(name, part) for name, part in job.nodes.items() if part.state.is_terminal]
+    return sorted(ended, key=lambda named: (named[1].state is not JobState.FAILED, named[1].ended or "~"))
 
 
 def _seconds(job: FleetJob) -> float:
     """Return how long the job has taken, by its nodes' clocks where it has ended."""
-    ends = [part["ended"] for part in job.nodes.values() if part["ended"]]
+    ends = [part.ended for part in job.nodes.values() if part.ended]
     is_over = len(ends) == len(job.nodes)
-    end = calendar.timegm(time.strptime(max(ends), _TIME_FORMAT)) if is_over else time.time()
-    return max(0.0, end - calendar.timegm(time.strptime(job.started, _TIME_FORMAT)))
+    end = _unix_time(max(ends)) if is_over else time.time()
+    began = _unix_time(job.started)
+    return max(0.0, end - began) if end is not None and began is not None else 0.0
 
 
-def _node_plan(node: Node, node_rank: int, record: Mapping[str, Any], job_id: str) -> NodePlan:
+def _unix_time(text: str) -> Optional[float]:
+    """Return a node's time in seconds since 1970; None for a job whose state can't be read there."""
+    try:
+        return float(calendar.timegm(time.strptime(text, _TIME_FORMAT)))
+    except ValueError:
+        return None
+
+
+def _node_plan(node: Node, node_rank: int, record: RecordedJob, job_id: str) -> NodePlan:
     return NodePlan(
         node=node,
         node_rank=node_rank,
-        first_rank=record["first_rank"],
-        paths=JobPaths(record["job_root"], job_id),
-        argv=tuple(record["argv"]),
+        first_rank=record.first_rank,
+        paths=JobPaths(record.job_root, job_id),
+        argv=record.argv,
         env=(),
-        path=tuple(record["path"]),
+        path=record.path,
         files=(),
-        output=record["output"],
+        output=record.output,
     )

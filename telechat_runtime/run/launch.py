@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, List, Mapping, Optional, Sequence
 
-from telechat_runtime.errors import InterruptedByUserError, TelechatError, UnreachableError
-from telechat_runtime.fanout import FleetError, call_on_all
+from telechat_runtime.errors import InterruptedByUserError, UnreachableError
+from telechat_runtime.fanout import FleetError, call_on_all, gather
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job.events import NodeState, Notice, Observer
 from telechat_runtime.job.report import Report
 from telechat_runtime.job.state import JobState
 from telechat_runtime.plan.plan import JobPlan
 from telechat_runtime.remote.client import NodeClient
+from telechat_runtime.remote.protocol import StopAnswer
 from telechat_runtime.run.monitor import JobView
 
 _TOKEN_BYTES = 16
@@ -157,19 +158,15 @@ class _Run:
             self._stop_within(names, 0, Interrupt())
 
     def _stop_within(self, names: Sequence[str], grace: float, interrupt: Interrupt) -> None:
-        def stop(name: str) -> Dict[str, Any]:
+        def stop(name: str) -> StopAnswer:
             job_root = self._view.nodes[name].paths.job_root
             return self._clients[name].stop(self._plan.job_id, job_root, grace, by=self._plan.owner)
 
         if interrupt.forced:
             raise InterruptedByUserError("interrupted while stopping the job")
-        errors: Mapping[str, TelechatError] = {}
-        try:
-            answers = call_on_all(names, stop, doing="stopping the job", interrupt=interrupt, finish=True)
-        except FleetError as error:
-            answers, errors = error.results, error.errors
+        answers, errors = gather(names, stop, doing="stopping the job", interrupt=interrupt, finish=True)
         for name, answer in answers.items():
-            self._note_stop(name, JobState(answer["state"]), answer)
+            self._note_stop(name, answer.state, vars(answer))
         for name, failure in errors.items():
             again = f"telechat-run stop {self._plan.job_id}"
             self._tell(Notice(f"{failure.message}\n  {name} may still run the job; when it is back: {again}"))

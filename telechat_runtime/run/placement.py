@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from telechat_runtime.cluster.topology import ON_NPU, Cluster
-from telechat_runtime.errors import PreflightError, SpecError, TelechatError
-from telechat_runtime.fanout import FleetError, call_on_all
+from telechat_runtime.errors import PreflightError, SpecError
+from telechat_runtime.fanout import gather
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job.options import JobOptions
-from telechat_runtime.plan.node_facts import parse_probe, probe_request, unfit
+from telechat_runtime.plan.node_facts import node_facts, probe_request, unfit
 from telechat_runtime.remote.client import NodeClient
 
 
@@ -85,14 +85,10 @@ def _unfit_nodes(
 
     def ask(name: str) -> List[str]:
         request = probe_request(nodes[name], paths=(), port=None, read=(), chips=chips)
-        answer = parse_probe(nodes[name], clients[name].probe(request))
+        answer = node_facts(clients[name].probe(request))
         return unfit(answer, options.npus_per_node or nodes[name].npu_count, out_of_service=options.out_of_service)
 
-    errors: Mapping[str, TelechatError] = {}
-    try:
-        answers = call_on_all(list(nodes), ask, doing="choosing nodes", interrupt=interrupt)
-    except FleetError as error:
-        answers, errors = error.results, error.errors
+    answers, errors = gather(list(nodes), ask, doing="choosing nodes", interrupt=interrupt)
     found = {name: "; ".join(problems) for name, problems in answers.items() if problems}
-    found.update({name: error.message.partition(": ")[2] or error.message for name, error in errors.items()})
+    found.update({name: error.detail for name, error in errors.items()})
     return {name: found[name] for name in nodes if name in found}

@@ -9,7 +9,7 @@ from telechat_runtime.cluster.topology import ON_NPU, Cluster
 from telechat_runtime.fanout import call_on_all
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.plan.data_facts import DataQuestion
-from telechat_runtime.plan.node_facts import NodeProbe, check_probes, parse_probe, probe_request
+from telechat_runtime.plan.node_facts import NodeProbe, check_probes, node_facts, probe_request
 from telechat_runtime.remote.client import NodeClient
 
 
@@ -52,7 +52,7 @@ class NodeLook:
             asked = read if is_master else ()
             chips = bool(self._npus)
             request = probe_request(client.node, paths=paths, port=port, read=asked, data=data, chips=chips)
-            return parse_probe(client.node, client.probe(request), with_data=data is not None)
+            return node_facts(client.probe(request), with_data=data is not None)
 
         probes = call_on_all(names, probe, doing="looking at the nodes", interrupt=self._interrupt)
         check_probes(

@@ -6,14 +6,15 @@ from __future__ import annotations
 import difflib
 import json
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from telechat_runtime.errors import SpecError
-from telechat_runtime.fanout import FleetError, call_on_all
+from telechat_runtime.errors import ProtocolError, SpecError
+from telechat_runtime.fanout import FleetError, gather
 from telechat_runtime.interrupt import Interrupt
-from telechat_runtime.job.options import JobOptions, job_options_of
+from telechat_runtime.job.options import JobOptions
 from telechat_runtime.redaction import command_text
 from telechat_runtime.remote.client import NodeClient
+from telechat_runtime.remote.protocol import Fingerprint, Outcome, RecordAnswer, RecordedJob
 
 _JOB = "{job}"
 _HASH_SHOWN = 12
@@ -21,59 +22,75 @@ _HASH_SHOWN = 12
 
 @dataclass(frozen=True)
 class JobRecord:
-    """What each node keeps of a job (`record`, `outcome`, `config`), in the order of node ranks."""
+    """What each node keeps of a job, in the order of node ranks; each of them has a record."""
 
     job_id: str
-    nodes: Mapping[str, Mapping[str, Any]]
+    nodes: Mapping[str, RecordAnswer]
 
     @property
-    def first(self) -> Mapping[str, Any]:
+    def records(self) -> Dict[str, RecordedJob]:
+        """The records by node."""
+        return {name: node.record for name, node in self.nodes.items() if node.record}
+
+    @property
+    def first(self) -> RecordedJob:
         """The record of the node of the lowest rank."""
-        record: Mapping[str, Any] = next(iter(self.nodes.values()))["record"]
-        return record
+        return next(iter(self.records.values()))
 
     @property
     def options(self) -> JobOptions:
         """The options that the job was started with; secrets of `env` are masked."""
-        return job_options_of(self.first["options"])
+        return self.first.options
 
     @property
     def config(self) -> str:
         """The yaml as the job had it; empty for a job without one."""
-        return next((node["config"] for node in self.nodes.values() if node["config"]), "")
+        return next((node.config for node in self.nodes.values() if node.config), "")
 
     def as_dict(self) -> Dict[str, Any]:
         """Return the record as data, secrets masked."""
-        return {"job_id": self.job_id, "nodes": {name: dict(node) for name, node in self.nodes.items()}}
+        nodes = {
+            name: {
+                "record": dict(record.document),
+                "outcome": dict(outcome.document) if (outcome := self.nodes[name].outcome) else None,
+                "config": self.nodes[name].config,
+            }
+            for name, record in self.records.items()
+        }
+        return {"job_id": self.job_id, "nodes": nodes}
 
     def as_text(self) -> str:
         """Render the record for reading."""
         first = self.first
         lines = [
-            f"job {self.job_id}: {first['kind']} of {first['owner']}",
-            f"  began     {first['written']}, with telechat-run {first.get('control_version', '?')}",
+            f"job {self.job_id}: {first.kind} of {first.owner}",
+            f"  began     {first.written}, with telechat-run {first.control_version}",
         ]
-        for name, node in self.nodes.items():
-            lines += [*_node_lines(name, node)]
-        lines.append(f"  command   {command_text(first['argv'], first['env'], first.get('path', ()))}")
-        lines += [f"  {name:<9} {_input_text(found)}" for name, found in first["inputs"].items()]
-        for names, versions in _same_versions(self.nodes):
+        lines += [_node_line(name, node.outcome) for name, node in self.nodes.items()]
+        lines.append(f"  command   {command_text(first.argv, first.env, first.path)}")
+        lines += [f"  {name:<9} {_input_text(found)}" for name, found in first.inputs.items()]
+        for names, versions in _same_versions(self.records):
             found = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
             lines.append(f"  versions  {', '.join(names)}: {found}")
-        if first.get("config_diff"):
-            lines += ["  changes to the yaml:", *(f"    {line}" for line in first["config_diff"].splitlines())]
+        if first.config_diff:
+            lines += ["  changes to the yaml:", *(f"    {line}" for line in first.config_diff.splitlines())]
         return "\n".join(lines)
 
     def fields(self) -> Dict[str, str]:
         """Return all that is worth comparing by its name; the job's own folder and id are the same in all jobs."""
         found: Dict[str, str] = {}
-        for node in self.nodes.values():
-            record = node["record"]
-            where = f"rank {record['node_rank']}"
-            own = {name: record.get(name) for name in ("node", "argv", "env", "env_script", "versions", "inputs")}
+        for name, record in self.records.items():
+            where = f"rank {record.node_rank}"
+            own = {
+                field: record.document.get(field)
+                for field in ("node", "argv", "env", "env_script", "versions", "inputs")
+            }
             _flatten(json.loads(json.dumps(own).replace(self.job_id, _JOB)), where, found)
-            _flatten({"state": (node["outcome"] or {}).get("state")}, where, found)
-        _flatten({name: self.first.get(name) for name in ("kind", "node_count", "local_worker_num")}, "job", found)
+            outcome = self.nodes[name].outcome
+            _flatten({"state": str(outcome.state) if outcome else None}, where, found)
+        _flatten(
+            {name: self.first.document.get(name) for name in ("kind", "node_count", "local_worker_num")}, "job", found
+        )
         return found
 
 
@@ -100,14 +117,15 @@ class RecordDiff:
         return "\n".join([*lines, *self.config.splitlines()])
 
 
-def make_record(job_id: str, answers: Mapping[str, Mapping[str, Any]]) -> JobRecord:
+def make_record(job_id: str, answers: Mapping[str, RecordAnswer]) -> JobRecord:
     """Return the record of a job from the answers of the nodes to `node record`. Raises SpecError when none has one."""
-    with_record = {name: answer for name, answer in answers.items() if answer["record"]}
-    if with_record:
-        names = sorted(with_record, key=lambda name: int(with_record[name]["record"]["node_rank"]))
-        return JobRecord(job_id=job_id, nodes={name: with_record[name] for name in names})
+    ranks = {name: answer.record.node_rank for name, answer in answers.items() if answer.record}
+    if ranks:
+        return JobRecord(
+            job_id=job_id, nodes={name: answers[name] for name in sorted(ranks, key=lambda name: ranks[name])}
+        )
     next_step = "`telechat-run status` lists the jobs"
-    if any(answer["outcome"] for answer in answers.values()):
+    if any(answer.outcome for answer in answers.values()):
         raise SpecError(f"job {job_id} has no record: it was started by an older telechat-run", next_step=next_step)
     raise SpecError(f"no node has a job {job_id!r}", next_step=next_step)
 
@@ -131,44 +149,42 @@ def compare(first: JobRecord, second: JobRecord) -> RecordDiff:
     )
 
 
-def changed_inputs(answers: Mapping[str, Mapping[str, Any]]) -> List[str]:
+def changed_inputs(record: JobRecord) -> List[str]:
     """Say which datasets and checkpoints are not what they were when the job began; times of change do not count."""
     changed = []
-    for node, answer in answers.items():
-        for name, then in answer["record"]["inputs"].items():
-            now = answer["inputs_now"].get(name, {})
-            if any(now.get(key) != then.get(key) for key in ("error", "listing", "sample")):
-                changed.append(f"{node}: the {name} {then['path']} is not what it was when the job began")
+    for node, recorded in record.records.items():
+        inputs_now = record.nodes[node].inputs_now or {}
+        for name, then in recorded.inputs.items():
+            if name not in inputs_now or not inputs_now[name].is_same_as(then):
+                changed.append(f"{node}: the {name} {then.path} is not what it was when the job began")
     return changed
 
 
-def _node_lines(name: str, node: Mapping[str, Any]) -> List[str]:
-    outcome = node["outcome"] or {"state": "unknown"}
-    line = f"  {name:<9} {outcome['state']}"
-    if outcome.get("ended"):
-        line += f", ended {outcome['ended']}"
-    if outcome.get("exit_code"):
-        line += f", exit code {outcome['exit_code']}"
-    if outcome.get("reason"):
-        line += f": {outcome['reason']}"
-    return [line]
+def _node_line(name: str, outcome: Optional[Outcome]) -> str:
+    if outcome is None:
+        return f"  {name:<9} unknown"
+    line = f"  {name:<9} {outcome.state}"
+    if outcome.ended:
+        line += f", ended {outcome.ended}"
+    if outcome.exit_code:
+        line += f", exit code {outcome.exit_code}"
+    return f"{line}: {outcome.reason}" if outcome.reason else line
 
 
-def _input_text(found: Mapping[str, Any]) -> str:
-    if "error" in found:
-        return f"{found['path']}: {found['error']}"
-    more = "" if found["complete"] else " and more"
-    size = f"{found['files']}{more} files, {found['bytes']} bytes"
-    return f"{found['path']}: {size}, sha256 {found['sample'][:_HASH_SHOWN]} of {found['by']}"
+def _input_text(found: Fingerprint) -> str:
+    if found.error is not None:
+        return f"{found.path}: {found.error}"
+    more = "" if found.complete else " and more"
+    size = f"{found.files}{more} files, {found.bytes} bytes"
+    return f"{found.path}: {size}, sha256 {found.sample[:_HASH_SHOWN]} of {found.by}"
 
 
-def _same_versions(nodes: Mapping[str, Mapping[str, Any]]) -> List[Tuple[List[str], Mapping[str, Any]]]:
-    groups: List[Tuple[List[str], Mapping[str, Any]]] = []
-    for name, node in nodes.items():
-        versions = node["record"]["versions"]
-        group = next((names for names, known in groups if known == versions), None)
+def _same_versions(records: Mapping[str, RecordedJob]) -> List[Tuple[List[str], Mapping[str, Optional[str]]]]:
+    groups: List[Tuple[List[str], Mapping[str, Optional[str]]]] = []
+    for name, record in records.items():
+        group = next((names for names, known in groups if known == record.versions), None)
         if group is None:
-            groups.append(([name], versions))
+            groups.append(([name], record.versions))
         else:
             group.append(name)
     return groups
@@ -187,20 +203,27 @@ def _flatten(value: Any, name: str, found: Dict[str, str]) -> None:
 
 
 def record_answers(
-    job_id: str, clients: Mapping[str, NodeClient], interrupt: Interrupt, *, replay: bool = False
-) -> Dict[str, Dict[str, Any]]:
-    """Return the answers of all nodes that have the job. Raises FleetError when none has it and some are silent."""
+    job_id: str,
+    clients: Mapping[str, NodeClient],
+    interrupt: Interrupt,
+    *,
+    replay: bool = False,
+    needs_all: bool = False,
+) -> Dict[str, RecordAnswer]:
+    """Return what the nodes have of a job. Raises FleetError when none has a record and some did not answer.
 
-    def ask(name: str) -> Dict[str, Any]:
+    With `needs_all`, or when an answer can't be used, a record of other nodes does not do.
+    """
+
+    def ask(name: str) -> RecordAnswer:
         client = clients[name]
         return client.record(job_id, client.node.job_root, replay=replay)
 
-    try:
-        return call_on_all(list(clients), ask, doing="reading the job's record", interrupt=interrupt)
-    except FleetError as error:
-        if replay or not any(answer["record"] for answer in error.results.values()):
-            raise
-        return error.results
+    results, errors = gather(list(clients), ask, doing="reading the job's record", interrupt=interrupt)
+    needs_all = needs_all or any(isinstance(error, ProtocolError) for error in errors.values())
+    if errors and (needs_all or not any(answer.record for answer in results.values())):
+        raise FleetError(results, errors)
+    return results
 
 
 def job_record(job_id: str, clients: Mapping[str, NodeClient], interrupt: Interrupt) -> JobRecord:

@@ -7,29 +7,30 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from telechat_runtime.errors import SpecError, TelechatError
-from telechat_runtime.fanout import FleetError, call_on_all
+from telechat_runtime.fanout import gather
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job.state import JobState
 from telechat_runtime.remote.client import NodeClient
+from telechat_runtime.remote.protocol import JobPart, Lease, StatusAnswer, StopAnswer
 
 
 @dataclass(frozen=True)
 class FleetStatus:
     """Every node's answer to `node status` by name, and why the others gave none."""
 
-    answers: Mapping[str, Mapping[str, Any]]
+    answers: Mapping[str, StatusAnswer]
     errors: Mapping[str, TelechatError]
 
-    def holders(self) -> Dict[str, Mapping[str, Any]]:
+    def holders(self) -> Dict[str, Lease]:
         """Return the lease of each node that has one."""
-        return {name: answer["lease"] for name, answer in self.answers.items() if answer["lease"]}
+        return {name: answer.lease for name, answer in self.answers.items() if answer.lease}
 
     def jobs(self) -> List[FleetJob]:
         """Return the jobs of all nodes, the newest first."""
-        parts: Dict[str, Dict[str, Mapping[str, Any]]] = {}
+        parts: Dict[str, Dict[str, JobPart]] = {}
         for name, answer in self.answers.items():
-            for job in answer["jobs"]:
-                parts.setdefault(job["job_id"], {})[name] = job
+            for job in answer.jobs:
+                parts.setdefault(job.job_id, {})[name] = job
         jobs = [FleetJob(job_id=job_id, nodes=nodes) for job_id, nodes in parts.items()]
         return sorted(jobs, key=lambda job: (job.started, job.job_id), reverse=True)
 
@@ -44,9 +45,13 @@ class FleetStatus:
 
     def as_dict(self) -> Dict[str, Any]:
         """Return the status as data."""
+        leases = self.holders()
         return {
             "nodes": {
-                **{name: {"lease": answer["lease"], "error": None} for name, answer in self.answers.items()},
+                **{
+                    name: {"lease": vars(leases[name]) if name in leases else None, "error": None}
+                    for name in self.answers
+                },
                 **{name: {"lease": None, "error": str(error)} for name, error in self.errors.items()},
             },
             "jobs": [job.as_dict() for job in self.jobs()],
@@ -58,12 +63,12 @@ class FleetJob:
     """One job and its parts on the nodes, by node name."""
 
     job_id: str
-    nodes: Mapping[str, Mapping[str, Any]]
+    nodes: Mapping[str, JobPart]
 
     @property
     def states(self) -> Dict[str, JobState]:
         """The job's state on each node."""
-        return {name: JobState(part["state"]) for name, part in self.nodes.items()}
+        return {name: part.state for name, part in self.nodes.items()}
 
     @property
     def is_active(self) -> bool:
@@ -80,17 +85,17 @@ class FleetJob:
     @property
     def kind(self) -> str:
         """What it does: finetune, predict …."""
-        return str(next(iter(self.nodes.values()))["kind"])
+        return next(iter(self.nodes.values())).kind
 
     @property
     def owner(self) -> str:
         """Who started it."""
-        return str(next(iter(self.nodes.values()))["owner"])
+        return next(iter(self.nodes.values())).owner
 
     @property
     def started(self) -> str:
         """When it started, as the first node wrote it."""
-        return str(next(iter(self.nodes.values()))["started"])
+        return next(iter(self.nodes.values())).started
 
     def as_dict(self) -> Dict[str, Any]:
         """Return the job as data."""
@@ -100,19 +105,16 @@ class FleetJob:
             "owner": self.owner,
             "state": str(self.state),
             "started": self.started,
-            "nodes": dict(self.nodes),
+            "nodes": {name: vars(part) for name, part in self.nodes.items()},
         }
 
 
 def fleet_status(clients: Mapping[str, NodeClient], interrupt: Interrupt) -> FleetStatus:
     """Ask all nodes; a node that can't answer is part of the status, not its end."""
-    try:
-        answers = call_on_all(
-            list(clients), lambda name: clients[name].status(), doing="asking the nodes", interrupt=interrupt
-        )
-    except FleetError as error:
-        return FleetStatus(answers=error.results, errors=error.errors)
-    return FleetStatus(answers=answers, errors={})
+    answers, errors = gather(
+        list(clients), lambda name: clients[name].status(), doing="asking the nodes", interrupt=interrupt
+    )
+    return FleetStatus(answers=answers, errors=errors)
 
 
 def choose_job(status: FleetStatus, wanted: Optional[str], owner: str) -> FleetJob:
@@ -132,26 +134,29 @@ class StopResult:
     """What a stop did: the state of each node afterwards, what outlived it, and which nodes could not be asked."""
 
     job_id: str
-    answers: Mapping[str, Mapping[str, Any]]
+    answers: Mapping[str, StopAnswer]
     errors: Mapping[str, TelechatError]
 
     @property
     def left(self) -> Tuple[Tuple[str, Sequence[int]], ...]:
         """The process ids that still run, by node."""
-        return tuple((name, answer["left"]) for name, answer in self.answers.items() if answer.get("left"))
+        return tuple((name, answer.left) for name, answer in self.answers.items() if answer.left)
 
 
 def stop_job(
-    job: FleetJob, clients: Mapping[str, NodeClient], *, grace_seconds: float, by: str, interrupt: Interrupt
+    job_id: str,
+    names: Sequence[str],
+    clients: Mapping[str, NodeClient],
+    *,
+    grace_seconds: float,
+    by: str,
+    interrupt: Interrupt,
 ) -> StopResult:
-    """Stop the job on every node that has a part of it; `by` is who asks for it."""
+    """Stop the job on those nodes; `by` is who asks for it."""
 
-    def stop(name: str) -> Dict[str, Any]:
+    def stop(name: str) -> StopAnswer:
         client = clients[name]
-        return client.stop(job.job_id, client.node.job_root, grace_seconds, by=by)
+        return client.stop(job_id, client.node.job_root, grace_seconds, by=by)
 
-    try:
-        answers = call_on_all(list(job.nodes), stop, doing="stopping the job", interrupt=interrupt, finish=True)
-    except FleetError as error:
-        return StopResult(job_id=job.job_id, answers=error.results, errors=error.errors)
-    return StopResult(job_id=job.job_id, answers=answers, errors={})
+    answers, errors = gather(names, stop, doing="stopping the job", interrupt=interrupt, finish=True)
+    return StopResult(job_id=job_id, answers=answers, errors=errors)

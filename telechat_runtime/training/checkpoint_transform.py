@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 from telechat_runtime.errors import PreflightError
-from telechat_runtime.plan.data_facts import CheckpointLook
+from telechat_runtime.remote.protocol import CheckpointFacts
 from telechat_runtime.training.config import TrainingConfig
 from telechat_runtime.training.data_checks import shard_problem
 from telechat_runtime.training.document import Setting
@@ -27,7 +27,11 @@ class Start:
 
 
 def choose_transform(
-    config: TrainingConfig, values: Mapping[str, Any], look: Optional[CheckpointLook], start: Start, wish: Optional[str]
+    config: TrainingConfig,
+    values: Mapping[str, Any],
+    look: Optional[CheckpointFacts],
+    start: Start,
+    wish: Optional[str],
 ) -> Tuple[List[Setting], List[str]]:
     """Return settings and notes for a checkpoint as the nodes have it; `wish` is auto, offline, none or None to choose.
 
@@ -50,13 +54,13 @@ def choose_transform(
     return settings, notes
 
 
-def _proposed(look: CheckpointLook, start: Start) -> Tuple[str, str]:
+def _proposed(look: CheckpointFacts, start: Start) -> Tuple[str, str]:
     if look.kind == "ranks" and shard_problem(look, start.cards) is None:
         return "offline", f"the checkpoint is cut for {len(look.ranks)} ranks already, as many as the job has"
     return "auto", "the checkpoint is not cut for this job's cards"
 
 
-def _check_auto(look: CheckpointLook, values: Mapping[str, Any], start: Start) -> None:
+def _check_auto(look: CheckpointFacts, values: Mapping[str, Any], start: Start) -> None:
     if look.kind == "ranks" and not values.get("src_strategy_path_or_dir"):
         problem = shard_problem(look, start.cards) or "it is cut already"
         raise PreflightError(
@@ -70,7 +74,7 @@ def _check_auto(look: CheckpointLook, values: Mapping[str, Any], start: Start) -
         )
 
 
-def _check_offline(look: CheckpointLook, start: Start) -> None:
+def _check_offline(look: CheckpointFacts, start: Start) -> None:
     problem = "it is not cut at all" if look.kind != "ranks" else shard_problem(look, start.cards)
     if problem:
         raise PreflightError(

@@ -6,7 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
-from telechat_runtime.plan.data_facts import CheckpointLook, DataLook, FolderLook
+from telechat_runtime.plan.data_facts import DataLook
+from telechat_runtime.remote.protocol import CheckpointFacts, FolderFacts
 from telechat_runtime.training.config import TrainingConfig
 from telechat_runtime.training.layout import Layout
 from telechat_runtime.training.memory import GIB, checkpoint_bytes
@@ -54,7 +55,7 @@ def shared_problems(paths: Sequence[str], looks: Mapping[str, DataLook]) -> Iter
         if missing:
             yield f"{path} (telechat_shared_paths) is not there on {', '.join(missing)}"
             continue
-        folders: Dict[str, FolderLook] = {node: folder for node, folder in seen.items() if folder is not None}
+        folders: Dict[str, FolderFacts] = {node: folder for node, folder in seen.items() if folder is not None}
         first, *others = folders
         apart = [node for node in others if folders[node].is_apart_from(folders[first])]
         if apart:
@@ -104,7 +105,7 @@ def disk_problem(wanted: Saving, free_bytes: int, folder: str) -> Optional[str]:
     )
 
 
-def shard_problem(look: CheckpointLook, cards: int) -> Optional[str]:
+def shard_problem(look: CheckpointFacts, cards: int) -> Optional[str]:
     """Return why a checkpoint that is cut for ranks can't be loaded as it is by that many cards."""
     if look.empty:
         return f"it has no checkpoint file for rank {', '.join(map(str, look.empty))}"

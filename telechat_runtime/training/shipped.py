@@ -43,8 +43,9 @@ def shipped_config(
         if text is not None:
             return ConfigSource(name=path, text=text)
     raise PreflightError(
-        f"{cluster.master.name}: the tree has no {kind} yaml for --model {model}; looked for {', '.join(candidates)}",
+        f"the tree has no {kind} yaml for --model {model}; looked for {', '.join(candidates)}",
         next_step="give --config FILE",
+        node=cluster.master.name,
     )
 
 

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
+from telechat_runtime import PROTOCOL, __version__
 from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.node.supervision import processes
 
@@ -88,7 +89,10 @@ class LocalNode:
             check=False,
         )
         assert "Traceback" not in done.stderr
-        return Answer(done.returncode, json.loads(done.stdout.splitlines()[-1]), done.stderr)
+        document = json.loads(done.stdout.splitlines()[-1])
+        assert document.pop("protocol") == PROTOCOL
+        assert document.pop("version") == __version__
+        return Answer(done.returncode, document, done.stderr)
 
     def start(self, worker: str, **changes: Any) -> str:
         """Start a job, which has to succeed, and return its id."""

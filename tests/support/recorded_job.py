@@ -11,7 +11,7 @@ from telechat_runtime.plan.plan import JobPlan, plan_job
 from telechat_runtime.plan.program import WORK, Entry, Program
 from telechat_runtime.remote.client import NodeClient
 from tests.support.clusters import node_probe, two_nodes
-from tests.support.node_answers import probe_answer
+from tests.support.node_answers import probe_answer, status_answer
 from tests.support.scripted_transport import ScriptedTransport, clients
 
 JOB = "finetune-20261130-120000-abcdef"
@@ -61,7 +61,14 @@ class RecordedJob:
         }
         return {
             "record": record,
-            "outcome": {"state": self.state, "started": "2026-11-30T12:00:00Z", "ended": None, "exit_code": 0},
+            "outcome": {
+                "state": self.state,
+                "started": "2026-11-30T12:00:00Z",
+                "ended": None,
+                "exit_code": 0,
+                "reason": "",
+                "failed_rank": None,
+            },
             "config": CONFIG,
             "start": start,
             "inputs_now": {"dataset": self.dataset},
@@ -87,7 +94,7 @@ class RecordedJob:
         return ScriptedTransport(
             {
                 "record": lambda _request: self.record(name),
-                "status": lambda _request: {"lease": None, "jobs": [self.part(name)]},
+                "status": lambda _request: status_answer(self.part(name)),
                 "probe": probe_answer,
             }
         )

@@ -11,6 +11,7 @@ import queue
 import threading
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Union
 
+from telechat_runtime import PROTOCOL, __version__
 from telechat_runtime.cluster.topology import Node
 from telechat_runtime.errors import TelechatError
 from telechat_runtime.remote.client import NodeClient
@@ -22,7 +23,7 @@ HANG = object()
 
 
 class ScriptedTransport:
-    """Answers `run` from `answers` by node command, and `stream` with `events`."""
+    """Answers `run` from `answers` by node command, as a runtime of today, and `stream` with `events`."""
 
     def __init__(self, answers: Mapping[str, Answer], events: Sequence[Any] = ()) -> None:
         self.answers = dict(answers)
@@ -32,9 +33,7 @@ class ScriptedTransport:
 
     def run(self, argv: Sequence[str], stdin: bytes = b"", *, timeout: float = 60) -> Result:
         assert timeout > 0
-        command = argv[list(argv).index("node") + 1]
-        request = json.loads(stdin)
-        self.asked.append((command, request))
+        command, request = self._note(argv, stdin)
         answer = self.answers[command]
         if callable(answer):
             answer = answer(request)
@@ -43,15 +42,21 @@ class ScriptedTransport:
         if isinstance(answer, Result):
             return answer
         code = answer["error"]["code"] if "error" in answer else 0
-        return Result(code, json.dumps(answer) + "\n", "")
+        return Result(code, json.dumps({"protocol": PROTOCOL, "version": __version__, **answer}) + "\n", "")
 
     def stream(self, argv: Sequence[str], stdin: bytes = b"") -> ScriptedStream:
-        self.asked.append((argv[list(argv).index("node") + 1], json.loads(stdin)))
+        self._note(argv, stdin)
         self.streams.append(ScriptedStream(self.events))
         return self.streams[-1]
 
     def close(self) -> None:
         """Nothing is held."""
+
+    def _note(self, argv: Sequence[str], stdin: bytes) -> tuple[str, Dict[str, Any]]:
+        request = json.loads(stdin)
+        assert request.pop("protocol") == PROTOCOL
+        self.asked.append((argv[list(argv).index("node") + 1], request))
+        return self.asked[-1]
 
     def commands(self) -> List[str]:
         return [command for command, _ in self.asked]

@@ -6,7 +6,8 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, List, Tuple, Type, Union
 
-from telechat_runtime.errors import UsageError
+from telechat_runtime import PROTOCOL, __version__
+from telechat_runtime.errors import ProtocolError, UsageError
 from telechat_runtime.job.paths import JOB_ID, JobPaths
 from telechat_runtime.node.supervision.state import job_paths
 
@@ -34,7 +35,11 @@ _NEEDED: Dict[str, _Kind] = {
 
 
 def checked_paths(request: Dict[str, Any]) -> JobPaths:
-    """Return the paths of the job that is asked for. Raises UsageError that names everything wrong with the request."""
+    """Return the paths of the job that is asked for.
+
+    Raises UsageError that names everything wrong with the request, ProtocolError for one of a newer protocol.
+    """
+    _check_protocol(request)
     missing = [name for name in _NEEDED if name not in request]
     if missing:
         raise UsageError(f"the request to start lacks {', '.join(missing)}")
@@ -49,6 +54,17 @@ def checked_paths(request: Dict[str, Any]) -> JobPaths:
     if problems:
         raise UsageError("\n".join(problems))
     return paths
+
+
+def _check_protocol(request: Dict[str, Any]) -> None:
+    # What a newer telechat-run wants of a job may be more than this runtime knows, so it would run another job.
+    protocol = request.get("protocol", 1)
+    if not isinstance(protocol, int) or protocol > PROTOCOL:
+        raise ProtocolError(
+            f"the request to start is of protocol {protocol}, this runtime is telechat-run {__version__}, "
+            f"protocol {PROTOCOL}",
+            next_step="run playbooks/runtime.yml: it brings the newer runtime",
+        )
 
 
 def _wrong_command(request: Dict[str, Any]) -> List[str]:

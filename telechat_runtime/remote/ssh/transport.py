@@ -42,11 +42,11 @@ class SshTransport:
             stdout = b"".join(stream.chunks(deadline))
             result = stream.result()
         except (OSError, EOFError) as error:  # paramiko's socket.timeout is an OSError
-            raise UnreachableError(f"{self._name}: no answer from {argv[0]} within {timeout:g} s") from error
+            raise UnreachableError(f"no answer from {argv[0]} within {timeout:g} s", node=self._name) from error
         finally:
             stream.close()
         if result.exit_code < 0:
-            raise UnreachableError(f"{self._name}: the connection was lost while {argv[0]} ran")
+            raise UnreachableError(f"the connection was lost while {argv[0]} ran", node=self._name)
         return Result(result.exit_code, stdout.decode(errors="replace"), result.stderr)
 
     def stream(self, argv: Sequence[str], stdin: bytes = b"") -> SshStream:
@@ -55,7 +55,7 @@ class SshTransport:
         try:
             return SshStream(channel, argv, stdin)
         except _GONE as error:
-            raise UnreachableError(f"{self._name}: the connection was lost") from error
+            raise UnreachableError("the connection was lost", node=self._name) from error
 
     def close(self) -> None:
         """Close the connection."""
@@ -69,14 +69,14 @@ class SshTransport:
                 try:
                     self._client = self._connector.connect(self._connection)
                 except UnreachableError as error:
-                    raise type(error)(f"{self._name}: {error.message}", next_step=error.next_step) from error
+                    raise type(error)(error.detail, next_step=error.next_step, node=self._name) from error
                 transport = self._client.get_transport()
         if transport is None:
-            raise UnreachableError(f"{self._name}: the connection was closed")
+            raise UnreachableError("the connection was closed", node=self._name)
         try:
             return transport.open_session(timeout=_SESSION_SECONDS)
         except _GONE as error:
-            raise UnreachableError(f"{self._name}: can't open a session: {error}") from error
+            raise UnreachableError(f"can't open a session: {error}", node=self._name) from error
 
 
 class SshStream:

@@ -16,7 +16,7 @@ from telechat_runtime.job.options import JobOptions
 from telechat_runtime.plan.plan import JobPlan
 from telechat_runtime.training.shipped import ConfigSource
 from tests.support.clusters import two_nodes
-from tests.support.node_answers import probe_answer
+from tests.support.node_answers import checkpoint_answer, probe_answer
 from tests.support.published_yaml import PUBLISHED
 from tests.support.scripted_transport import ScriptedTransport, clients
 
@@ -24,7 +24,7 @@ TREE = "/workspace/TeleChat2/mindformers"
 TREE_YAML = f"{TREE}/research/telechat2/finetune_telechat_7b.yaml"
 WEIGHTS = "/mnt/model/TeleChat2-7B_ms.ckpt"
 STRATEGY_JOB = "convert-20261124-000000-abcdef"
-FITS = {"problem": None, "to_make": 0, "result": "/out/TeleChat2-7B_ms", "target_ranks": 16}
+FITS = checkpoint_answer()
 LEFT = {"state": "SUCCEEDED", "config": "a: 1", "output": "/o", "checkpoints": {}}
 
 

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Optional, Sequence
+from typing import Any, Mapping, Optional, Sequence
 
 import pytest
 import yaml
 
-from telechat_runtime.checkpoints.lora_run import JobOutput, gathered_strategy, lora_run, parse_job_output
+from telechat_runtime.checkpoints.lora_run import gathered_strategy, lora_run
 from telechat_runtime.errors import ConfigError, PreflightError, TelechatError
 from telechat_runtime.job.state import JobState
-from tests.support.clusters import two_nodes
+from telechat_runtime.remote.protocol import JobOutputAnswer
 
 FOLDER = "/var/lib/telechat/jobs/lora-1/work/output"
 
@@ -30,11 +30,11 @@ def output(
     state: Optional[str] = "SUCCEEDED",
     strategy: Mapping[str, str] = {"s_rank_0.ckpt": "AA=="},
     checkpoints: Mapping[str, Sequence[int]] = {"checkpoint_network": (0, 1), "checkpoint": (0, 1)},
-) -> JobOutput:
-    return JobOutput(
+) -> JobOutputAnswer:
+    return JobOutputAnswer(
         state=JobState(state) if state else None,
         config=config() if text == "" else text,
-        folder=FOLDER,
+        output=FOLDER,
         strategy=strategy,
         checkpoints=checkpoints,
     )
@@ -43,7 +43,7 @@ def output(
 GONE = output(None, state=None, strategy={}, checkpoints={})
 
 
-def refusal(kind: type[TelechatError], own: JobOutput, other: JobOutput = GONE) -> str:
+def refusal(kind: type[TelechatError], own: JobOutputAnswer, other: JobOutputAnswer = GONE) -> str:
     with pytest.raises(kind) as caught:
         lora_run("lora-1", "node0", {"node0": own, "node1": other}, None)
     return str(caught.value)
@@ -90,12 +90,12 @@ def test_a_data_parallel_run_has_whole_checkpoints_and_needs_no_strategy(mode: A
         (GONE, "no job lora-1 on node0, node1"),
     ],
 )
-def test_runs_that_can_not_be_merged(own: JobOutput, message: str) -> None:
+def test_runs_that_can_not_be_merged(own: JobOutputAnswer, message: str) -> None:
     assert message in refusal(PreflightError, own)
 
 
 def test_a_job_that_ran_on_another_node() -> None:
-    assert "node0: it was no node of job lora-1" in refusal(PreflightError, GONE, output())
+    assert "node0: it was not a node of job lora-1" in refusal(PreflightError, GONE, output())
 
 
 def test_a_full_finetune_and_a_scaling_that_the_yaml_lacks() -> None:
@@ -106,21 +106,3 @@ def test_a_full_finetune_and_a_scaling_that_the_yaml_lacks() -> None:
 def test_strategies_of_equal_content_are_taken_once() -> None:
     same = {"node0": output(strategy={"a_rank_0.ckpt": "AA=="}), "node1": output(strategy={"a_rank_8.ckpt": "AA=="})}
     assert gathered_strategy("j", same) == {"a_rank_0.ckpt": "AA=="}
-
-
-ANSWER: Dict[str, Any] = {
-    "state": "SUCCEEDED",
-    "config": "a: 1",
-    "output": FOLDER,
-    "strategy": {},
-    "checkpoints": {"checkpoint": [0]},
-}
-
-
-def test_a_nodes_answer() -> None:
-    node = two_nodes().master
-    parsed = parse_job_output(node, ANSWER)
-    assert (parsed.state, parsed.checkpoints) == (JobState.SUCCEEDED, {"checkpoint": (0,)})
-    assert parse_job_output(node, {**ANSWER, "state": None}).state is None
-    with pytest.raises(PreflightError, match="node0: the answer to job-output lacks 'strategy'"):
-        parse_job_output(node, {name: value for name, value in ANSWER.items() if name != "strategy"})

@@ -14,6 +14,7 @@ from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job.options import JobOptions
 from telechat_runtime.plan.plan import JobPlan
 from tests.support.clusters import two_nodes
+from tests.support.node_answers import checkpoint_answer
 from tests.support.published_yaml import LORA_7B
 from tests.support.scripted_transport import ScriptedTransport, clients
 from tests.unit.telechat_runtime.checkpoints.test_convert import probe
@@ -54,7 +55,7 @@ def request_of(plan: JobPlan) -> Dict[str, Any]:
 
 
 def test_a_run_of_the_guide_is_merged_by_what_it_says_of_itself() -> None:
-    plan = Site({"problem": None}).prepare(job=JOB)
+    plan = Site(checkpoint_answer()).prepare(job=JOB)
     assert request_of(plan) == {
         "checkpoint": f"{OUTPUT}/checkpoint_network",
         "output": f"{OUTPUT}/merge_ckpt",
@@ -72,7 +73,7 @@ def test_a_run_of_the_guide_is_merged_by_what_it_says_of_itself() -> None:
 
 
 def test_a_checkpoint_with_its_own_strategy() -> None:
-    site = Site({"problem": None})
+    site = Site(checkpoint_answer())
     plan = site.prepare(checkpoint="/c", strategy="/s", scaling=0.5, output="/o")
     assert request_of(plan) == {"checkpoint": "/c", "output": "/o", "from_strategy": "/s", "scaling": 0.5}
     assert site.nodes["node1"].commands() == []
@@ -88,7 +89,7 @@ def test_shards_that_lie_on_another_node_are_named_with_it() -> None:
 def test_a_run_with_the_default_of_only_trainable_params_is_refused_before_anything_is_read() -> None:
     document = yaml.safe_load(LORA_7B)
     del document["parallel"]["strategy_ckpt_config"]
-    site = Site({"problem": None}, yaml.safe_dump(document))
+    site = Site(checkpoint_answer(), yaml.safe_dump(document))
     with pytest.raises(PreflightError, match="only_trainable_params is not set, which means True"):
         site.prepare(job=JOB)
     assert site.nodes["node0"].commands() == ["job-output"]

@@ -87,7 +87,7 @@ def test_warnings_end_with_1(doctor: Nodes) -> None:
 
 
 def test_a_node_that_gives_no_answer_ends_with_2_and_the_others_are_shown(doctor: Nodes) -> None:
-    result = doctor(node0=UnreachableError("node0: can't connect", next_step="is it up?"))
+    result = doctor(node0=UnreachableError("can't connect", next_step="is it up?", node="node0"))
     assert result.exit_code == 2
     lines = result.output.splitlines()
     assert lines[:3] == [
@@ -100,13 +100,13 @@ def test_a_node_that_gives_no_answer_ends_with_2_and_the_others_are_shown(doctor
 
 
 def test_many_nodes_are_named_up_to_a_number(doctor: Nodes) -> None:
-    gone = {f"node{index}": UnreachableError(f"node{index}: can't connect") for index in range(8)}
+    gone = {f"node{index}": UnreachableError("can't connect", node=f"node{index}") for index in range(8)}
     result = doctor(count=20, **gone)
     assert "reachable  node0, node1, node2, node3, node4, node5 and 2 more: can't connect" in result.output
 
 
 def test_as_data(doctor: Nodes) -> None:
-    result = doctor("--json", node1=UnreachableError("node1: can't connect"))
+    result = doctor("--json", node1=UnreachableError("can't connect", node="node1"))
     assert result.exit_code == 2
     document = json.loads(result.output)
     assert document["status"] == "fail"

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from telechat_runtime import PROTOCOL, __version__
+
 PROGRAM = [sys.executable, "-m", "telechat_runtime", "node"]
 
 
@@ -20,7 +22,8 @@ def run(*words: str, stdin: str) -> subprocess.CompletedProcess[str]:
 def test_an_answer_is_one_json_line(tmp_path: Path) -> None:
     done = run("status", stdin=json.dumps({"job_root": str(tmp_path)}))
     assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout) == {"lease": None, "service": None, "jobs": []}
+    envelope = {"protocol": PROTOCOL, "version": __version__}
+    assert json.loads(done.stdout) == {"lease": None, "service": None, "jobs": [], **envelope}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,10 @@ from telechat_runtime.cli.main import cli
 from telechat_runtime.errors import UsageError
 from telechat_runtime.finetune.checkpoint_stop import CheckpointStop, Stopping
 from telechat_runtime.finetune.latest_checkpoint import Resume
+from telechat_runtime.remote.protocol import StopAnswer
 from telechat_runtime.run.status import StopResult
+from telechat_runtime.typed_json import parse
+from tests.support.node_answers import stop_answer
 
 STEP_4 = Resume(job_id="week-1", number=4, epoch=2, name="", links={})
 
@@ -26,13 +29,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> List[Any]:
     monkeypatch.setattr(command, "load_cluster", lambda *_: None)
     monkeypatch.setattr(command, "open_fleet", lambda _: contextlib.nullcontext({}))
     monkeypatch.setattr(command, "fleet_status", lambda *_: None)
-    monkeypatch.setattr(command, "choose_job", lambda *_: SimpleNamespace(job_id="week-1"))
+    monkeypatch.setattr(command, "choose_job", lambda *_: SimpleNamespace(job_id="week-1", nodes={}))
 
     def at_checkpoint(_job: Any, _clients: Any, stopping: Stopping, _interrupt: Any) -> CheckpointStop:
         ways.append((stopping.checkpoint_seconds, stopping.grace_seconds))
         return CheckpointStop(result(), STEP_4 if stopping.checkpoint_seconds else None, had_ended=False)
 
-    def at_once(_job: Any, _clients: Any, *, grace_seconds: float, **_more: Any) -> StopResult:
+    def at_once(_job_id: str, _names: Any, _clients: Any, *, grace_seconds: float, **_more: Any) -> StopResult:
         ways.append(grace_seconds)
         return result()
 
@@ -42,7 +45,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> List[Any]:
 
 
 def result() -> StopResult:
-    answer = {"state": "STOPPED", "cause": "", "ended": [7, 8], "left": []}
+    answer = parse(StopAnswer, stop_answer(ended=[7, 8]))
     return StopResult(job_id="week-1", answers={"node0": answer}, errors={})
 
 

@@ -8,11 +8,13 @@ import pytest
 
 from telechat_runtime import __version__
 from telechat_runtime.doctor.checks import CHECKS, check_node
-from telechat_runtime.doctor.facts import Agreed, ClockOffset, Finding, NodeFacts, Ping, Status
+from telechat_runtime.doctor.facts import NOT_EXAMINED, Agreed, ClockOffset, Finding, NodeFacts, Ping, Status
 from telechat_runtime.errors import ContainerError, PreflightError, ProtocolError, TelechatError, UnreachableError
 from tests.support.clusters import two_nodes
-from tests.support.node_answers import BOARD, IMAGE, NOTHING, SOFTWARE, inside, server
+from tests.support.doctor_nodes import read
+from tests.support.node_answers import BOARD, IMAGE, NOTHING, SOFTWARE, inside, job_part, server
 
+LEASE = {"job_id": "a-1", "owner": "lin", "since": "10:00"}
 NO_READ = {"read": {"/var/lib/telechat/verified.json": None}}
 SILENT = ContainerError("node0: the container 'telechat' is not running", next_step="docker start telechat")
 ILL = [{"npu_id": 0, "chip_id": 0, "name": "910B2", "health": "Alarm"}]
@@ -32,8 +34,8 @@ def facts(
         cluster=cluster,
         node=cluster.nodes[0],
         runtime_sha256=sha256,
-        server=server() if server_says is None else server_says,
-        inside={} if error else inside() if inside_says is None else inside_says,
+        server=read(server() if server_says is None else server_says),
+        inside=NOT_EXAMINED if error else read(inside() if inside_says is None else inside_says),
         inside_error=error,
         server_error=None,
         clock=None if error else ClockOffset(0.0, 0.1),
@@ -140,23 +142,21 @@ ILLS: Dict[str, tuple[NodeFacts, str, Status, str, str]] = {
         "docker start telechat",
     ),
     "no runtime that answers": (
-        facts(error=ProtocolError("node0: ended with exit code 1"), server_says={}),
+        facts(error=ProtocolError("ended with exit code 1", node="node0"), server_says={}),
         "runtime",
         Status.FAIL,
         "ended with exit code 1",
         "",
     ),
     "lost job": (
-        facts(
-            inside_says=inside(jobs={"jobs": [{"job_id": "a-1", "state": "LOST"}], "stale_lease": {"job_id": "a-1"}})
-        ),
+        facts(inside_says=inside(jobs={"jobs": [job_part("a-1", "LOST")], "stale_lease": {**LEASE, "job_id": "a-1"}})),
         "jobs",
         Status.WARN,
         "a-1 lost its supervisor",
         "telechat-run stop a-1",
     ),
     "stale lease": (
-        facts(inside_says=inside(jobs={"stale_lease": {"job_id": "b-2"}})),
+        facts(inside_says=inside(jobs={"stale_lease": {**LEASE, "job_id": "b-2"}})),
         "jobs",
         Status.WARN,
         "b-2 lost its supervisor",
@@ -221,7 +221,7 @@ def test_a_node_out_of_service(service: Dict[str, Any], detail: str, next_step: 
 
 
 def test_an_unreachable_node_fails_once_and_everything_else_is_not_seen() -> None:
-    gone = facts(error=UnreachableError("node0: can't connect", next_step="is it up?"), server_says={})
+    gone = facts(error=UnreachableError("can't connect", next_step="is it up?", node="node0"), server_says={})
     findings = check_node(gone)
     assert findings.pop("reachable") == Finding(Status.FAIL, "can't connect", "is it up?")
     assert {found.status for found in findings.values()} == {Status.NOT_SEEN}
@@ -253,8 +253,7 @@ def test_without_an_npu_a_cpu_node_is_well() -> None:
 
 
 def test_a_job_that_runs_is_no_ill() -> None:
-    lease = {"job_id": "a-1", "owner": "lin", "since": "10:00"}
-    assert finding("jobs", facts(inside_says=inside(jobs={"lease": lease}))) == Finding(Status.OK, "lin runs a-1")
+    assert finding("jobs", facts(inside_says=inside(jobs={"lease": LEASE}))) == Finding(Status.OK, "lin runs a-1")
 
 
 def test_without_a_container_jobs_run_on_the_server() -> None:

@@ -16,6 +16,7 @@ from telechat_runtime.doctor.checks_fleet import (
     shared_paths,
 )
 from telechat_runtime.doctor.facts import ClockOffset, Finding, NodeFacts, Status
+from telechat_runtime.remote.protocol import SharedFolder
 from tests.support.doctor_nodes import healthy
 from tests.support.node_answers import inside, server
 
@@ -62,7 +63,7 @@ def test_leftovers_are_named_with_what_ends_them() -> None:
 
 
 def shared(answer: Any) -> NodeFacts:
-    return healthy(rank=1, variables=SHARED, shared={"/shared": answer} if answer else {})
+    return healthy(rank=1, variables=SHARED, shared={"/shared": SharedFolder(**answer)} if answer else {})
 
 
 def test_a_shared_path() -> None:
@@ -90,12 +91,12 @@ def test_a_shared_path() -> None:
     [
         (8118, None, Status.OK),
         (8119, None, Status.WARN),
-        (8119, {"job_id": "a-1"}, Status.OK),
+        (8119, {"job_id": "a-1", "owner": "lin", "since": "10:00"}, Status.OK),
         (None, None, Status.FAIL),
     ],
 )
 def test_the_port_of_the_master(free: Any, lease: Any, status: Status) -> None:
-    found = port(healthy(inside=inside(probe={"port": {"wanted": 8118, "free": free}, "lease": lease})))
+    found = port(healthy(inside=inside(probe={"port": {"wanted": 8118, "free": free, "peers": 8120}, "lease": lease})))
     assert found is not None
     assert found.status is status
     assert port(healthy(rank=1)) is None

@@ -69,7 +69,7 @@ def test_what_the_server_did_not_tell_is_asked_in_the_container() -> None:
 
 
 def test_an_unreachable_node_is_asked_once_and_the_others_are_examined() -> None:
-    gone = ScriptedTransport({"examine": UnreachableError("node0: can't connect")})
+    gone = ScriptedTransport({"examine": UnreachableError("can't connect", node="node0")})
     found = look(gone, answers(server(), inside()))
     assert gone.commands() == ["examine"]
     assert found.findings["node0"]["reachable"] == Finding(Status.FAIL, "can't connect")

@@ -14,8 +14,11 @@ from telechat_runtime.finetune import checkpoint_stop as module
 from telechat_runtime.finetune.checkpoint_stop import CheckpointStop, Stopping, stop_at_checkpoint
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job.events import Event, Notice
+from telechat_runtime.remote.protocol import JobPart
 from telechat_runtime.run.status import FleetJob
+from telechat_runtime.typed_json import parse
 from tests.support.clusters import two_nodes
+from tests.support.node_answers import job_part, replay_answer, status_answer, stop_answer
 from tests.support.scripted_transport import ScriptedTransport, clients
 
 NODES = two_nodes().nodes
@@ -41,7 +44,7 @@ def both(*numbers: int, state: str = "RUNNING") -> Scene:
     return Scene(whole(*numbers), whole(*numbers), state)
 
 
-STOPPED = {"job_id": "week-1", "state": "STOPPED", "cause": "", "ended": [7], "left": []}
+STOPPED = stop_answer(job_id="week-1")
 
 
 class Stage:
@@ -79,14 +82,14 @@ class Stage:
         return ScriptedTransport(
             {
                 "record": lambda _: record(rank),
-                "status": lambda _: {"lease": None, "jobs": [self.part()]},
+                "status": lambda _: status_answer(self.part()),
                 "saved-steps": saved,
                 "stop": stop,
             }
         )
 
     def part(self) -> Dict[str, Any]:
-        return {"job_id": "week-1", "kind": "finetune", "owner": "ada", "state": self.scene.state, "started": "10:00"}
+        return job_part("week-1", self.scene.state)
 
     def wait(self, seconds: float) -> None:
         self.waited.append(seconds)
@@ -100,21 +103,13 @@ class Stage:
 
     def run(self, seconds: float = 60, *, kind: str = "finetune", names: Sequence[str] = ("node0", "node1")) -> Any:
         nodes = [node for node in NODES if node.name in names]
-        job = FleetJob("week-1", {name: {**self.part(), "kind": kind} for name in names})
+        job = FleetJob("week-1", {name: parse(JobPart, {**self.part(), "kind": kind}) for name in names})
         stopping = Stopping(seconds, grace_seconds=3, by="ada@bastion", tell=self.tell)
         return stop_at_checkpoint(job, clients(nodes, self.transports), stopping, self.interrupt)
 
 
 def record(rank: int) -> Dict[str, Any]:
-    first = {
-        "kind": "finetune",
-        "node_rank": rank,
-        "nodes": [{"name": "node0"}, {"name": "node1"}],
-        "local_worker_num": 1,
-        "job_root": "/var/lib/telechat",
-    }
-    start = {"options": {"job_name": "week"}}
-    return {"record": first, "outcome": None, "config": CUT, "start": start, "inputs_now": {}}
+    return {**replay_answer(rank, job_id="week-1", local_worker_num=1), "outcome": None, "config": CUT}
 
 
 def answer(rank: int, steps: Mapping[int, str]) -> Dict[str, Any]:
@@ -209,7 +204,7 @@ def test_a_job_that_ended_by_itself_is_not_said_to_be_stopped(
     assert done.as_text() == (
         "job week-1 had ended before it was stopped; its latest complete checkpoint is that of step 3 (epoch 2)"
     )
-    assert [answer["state"] for answer in done.result.answers.values()] == [state, state]
+    assert [answer.state for answer in done.result.answers.values()] == [state, state]
 
 
 def test_a_job_that_ended_without_any_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:

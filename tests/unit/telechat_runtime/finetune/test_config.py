@@ -13,7 +13,8 @@ from telechat_runtime.errors import ConfigError, TelechatError
 from telechat_runtime.finetune.config import FinetuneConfig, Workers, finetune_config
 from telechat_runtime.finetune.spec import FinetuneSpec
 from telechat_runtime.job.options import parse_override
-from telechat_runtime.plan.data_facts import CheckpointLook, DataLook, DatasetLook
+from telechat_runtime.plan.data_facts import DataLook
+from telechat_runtime.remote.protocol import CheckpointFacts, DatasetFacts
 from telechat_runtime.training.checkpoint_transform import Start, choose_transform
 from telechat_runtime.training.data_checks import reads_mindrecord, row_problems, saving
 from telechat_runtime.training.document import Setting
@@ -21,7 +22,7 @@ from telechat_runtime.training.shipped import ConfigSource
 from tests.support.published_yaml import LORA_7B, PUBLISHED
 
 EIGHT = Workers(device_target="Ascend", per_node=8, nodes=1)
-LOOKS = {"node0": DataLook(dataset=DatasetLook(files=1, rows=5000, row_lengths=(8193,), problem=None))}
+LOOKS = {"node0": DataLook(dataset=DatasetFacts(files=1, rows=5000, row_lengths=(8193,), problem=None))}
 
 
 def make(text: str, *overrides: str, workers: Workers = EIGHT, **wishes: Any) -> FinetuneConfig:
@@ -106,7 +107,7 @@ ODD = st.one_of(
 def refusal(document: Any, cards: int, model: Optional[str]) -> Optional[TelechatError]:
     """Return what is said against a job by that yaml, in all that is asked before it starts."""
     workers = Workers(device_target="Ascend", per_node=min(cards, 8), nodes=max(1, cards // 8))
-    look = CheckpointLook(kind="file", ranks=(), empty=())
+    look = CheckpointFacts(kind="file", ranks=(), empty=())
     try:
         config = make(yaml.safe_dump(document), workers=workers, model=model, checkpoint="/w", speed_up="{}")
         reads_mindrecord(config.values)

@@ -7,15 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telechat_runtime.errors import PreflightError, SpecError, UnreachableError
+from telechat_runtime.errors import PreflightError, SpecError
 from telechat_runtime.finetune.latest_checkpoint import (
     NodeSteps,
     RankPlacement,
     SavedStep,
     check_world_size,
     choose_step,
-    parse_steps,
+    node_steps,
 )
+from telechat_runtime.remote.protocol import SavedStepsAnswer
+from telechat_runtime.typed_json import parse
 
 FOLDER = "/out/checkpoint"
 
@@ -124,9 +126,8 @@ def test_a_chosen_step_is_whole_for_all_and_none_that_is_whole_is_newer(
     assert len(chosen) == 4
 
 
-def test_an_answer_of_another_version_is_told() -> None:
+def test_the_files_of_an_answer_get_their_paths() -> None:
     step = {"file": "t_rank_0-1_2.ckpt", "epoch": 1, "step": 2, "number": None, "problem": "torn", "bytes": 3}
-    parsed = parse_steps("node0", {"folder": "/out", "ranks": {"0": [step]}})
-    assert parsed.ranks[0] == (SavedStep("/out/rank_0/t_rank_0-1_2.ckpt", 1, 2, None, "torn"),)
-    with pytest.raises(UnreachableError, match="node0: the answer to saved-steps lacks 'ranks'"):
-        parse_steps("node0", {"folder": None})
+    steps = node_steps(parse(SavedStepsAnswer, {"folder": "/out", "ranks": {"0": [step]}}))
+    assert steps.ranks[0] == (SavedStep("/out/rank_0/t_rank_0-1_2.ckpt", 1, 2, None, "torn"),)
+    assert node_steps(SavedStepsAnswer(folder=None, ranks={})) == NodeSteps(folder="", ranks={})

@@ -6,29 +6,26 @@ from typing import Any, Dict
 
 import pytest
 
-from telechat_runtime.plan.data_facts import CheckpointLook, DataQuestion, DatasetLook, FolderLook, parse_data
+from telechat_runtime.plan.data_facts import DataQuestion, data_facts
+from telechat_runtime.remote.protocol import CheckpointFacts, DatasetFacts, FolderFacts, ProbeAnswer
+from telechat_runtime.typed_json import parse
+from tests.support.node_answers import probe_answer
 
 ANSWER: Dict[str, Any] = {
     "dataset": {"files": 1, "rows": 3, "row_lengths": [129], "problem": None},
     "checkpoint": {"kind": "ranks", "ranks": [0, 1], "empty": [1]},
     "folders": {"/a": {"inode": 2, "changed_ns": 3, "filesystem": "ext4", "free_bytes": 5}, "/b": None},
 }
-FOLDER = FolderLook(inode=2, changed_ns=3, filesystem="ext4", free_bytes=5)
+FOLDER = FolderFacts(inode=2, changed_ns=3, filesystem="ext4", free_bytes=5)
 
 
 def test_a_question_and_its_answer() -> None:
     question = DataQuestion(dataset="/d", folders=("/a",))
     assert question.as_request() == {"dataset": "/d", "checkpoint": None, "folders": ["/a"]}
-    look = parse_data(ANSWER)
-    assert look.dataset == DatasetLook(files=1, rows=3, row_lengths=(129,), problem=None)
-    assert look.checkpoint == CheckpointLook(kind="ranks", ranks=(0, 1), empty=(1,))
+    look = data_facts(parse(ProbeAnswer, probe_answer(**ANSWER)))
+    assert look.dataset == DatasetFacts(files=1, rows=3, row_lengths=(129,), problem=None)
+    assert look.checkpoint == CheckpointFacts(kind="ranks", ranks=(0, 1), empty=(1,))
     assert (look.folder("/a"), look.folder("/b"), look.folder("/c")) == (FOLDER, None, None)
-
-
-@pytest.mark.parametrize("name", ANSWER)
-def test_an_answer_of_an_older_runtime(name: str) -> None:
-    with pytest.raises(KeyError):
-        parse_data({key: value for key, value in ANSWER.items() if key != name})
 
 
 @pytest.mark.parametrize(

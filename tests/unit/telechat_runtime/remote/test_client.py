@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from telechat_runtime import PROTOCOL
 from telechat_runtime.errors import PreflightError, SpecError, UnreachableError
 from telechat_runtime.remote.client import NodeClient
 from telechat_runtime.remote.transport import Result
 from tests.support.clusters import two_nodes
+from tests.support.node_answers import job_part, probe_answer, status_answer, stop_answer
 from tests.support.scripted_transport import ScriptedTransport, log, state
 
 NODE = two_nodes().master
@@ -76,7 +80,8 @@ def test_the_nodes_own_error_keeps_its_exit_code() -> None:
 
 
 def test_what_stands_before_the_answer_is_passed_over() -> None:
-    assert client(Result(0, 'last login: …\n{"a": 1}\n', "")).probe({}) == {"a": 1}
+    text = json.dumps({**probe_answer(hostname="n1"), "protocol": PROTOCOL})
+    assert client(Result(0, f"last login: …\n{text}\n", "")).probe({}).hostname == "n1"
 
 
 def test_watch_yields_events_and_passes_over_other_lines() -> None:
@@ -105,9 +110,9 @@ def test_a_watch_that_fails_says_why() -> None:
 
 
 def test_stop_and_status() -> None:
-    transport = ScriptedTransport({"stop": {"state": "STOPPED"}, "status": {"lease": None, "jobs": []}})
-    assert NodeClient(NODE, transport).stop("finetune-1", "/root", 5, by="ada@bastion") == {"state": "STOPPED"}
-    assert NodeClient(NODE, transport).status() == {"lease": None, "jobs": []}
+    transport = ScriptedTransport({"stop": stop_answer(), "status": status_answer(job_part())})
+    assert NodeClient(NODE, transport).stop("finetune-1", "/root", 5, by="ada@bastion").ended == (7,)
+    assert [job.job_id for job in NodeClient(NODE, transport).status().jobs] == ["finetune-1"]
     assert transport.asked == [
         ("stop", {"job_root": "/root", "grace_seconds": 5, "by": "ada@bastion"}),
         ("status", {"job_root": "/var/lib/telechat"}),

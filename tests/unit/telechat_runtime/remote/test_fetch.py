@@ -8,7 +8,7 @@ from typing import Any, Dict, List
 
 import pytest
 
-from telechat_runtime.errors import InterruptedByUserError, ProtocolError, UnreachableError
+from telechat_runtime.errors import InterruptedByUserError, UnreachableError
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.remote.fetch import JobFiles
 from tests.support.clusters import two_nodes
@@ -42,7 +42,7 @@ def test_a_file_comes_whole(tmp_path: Path) -> None:
     ("events", "error", "message"),
     [
         (pieces(CONTENT), UnreachableError, r"node0: results\.jsonl of job predict-1 did not come whole"),
-        ([*pieces(CONTENT[:10]), end(CONTENT)], ProtocolError, "another sha256"),
+        ([*pieces(CONTENT[:10]), end(CONTENT)], UnreachableError, "another sha256"),
         ([{"error": {"code": 5, "message": "no such file here"}}], UnreachableError, "node0: no such file here"),
     ],
 )

@@ -18,6 +18,7 @@ from telechat_runtime.plan.program import WORK, Entry, Processes, Program
 from telechat_runtime.run import monitor
 from telechat_runtime.run.launch import launch
 from tests.support.clusters import node_probe, two_nodes
+from tests.support.node_answers import stop_answer
 from tests.support.scripted_transport import HANG, ScriptedTransport, clients, log, state
 
 CLUSTER = two_nodes()
@@ -29,7 +30,7 @@ def node(*events: Any, **answers: Any) -> ScriptedTransport:
     return ScriptedTransport(
         {
             "start": {"job_id": "finetune-1", "state": "RUNNING", "supervisor_pid": 1},
-            "stop": {"job_id": "finetune-1", "state": "STOPPED", "ended": [2], "left": []},
+            "stop": stop_answer(reason=""),
             **answers,
         },
         events,
@@ -125,7 +126,7 @@ def test_the_first_failure_stops_all_others() -> None:
     ],
 )
 def test_a_node_that_only_lost_another_one_is_not_the_first_to_fail(of_node0: str, first: str) -> None:
-    failed = {"job_id": "finetune-1", "ended": [], "left": [], **state("FAILED", 1, of_node0)}
+    failed = stop_answer(state="FAILED", exit_code=1, reason=of_node0)
     fleet = Fleet(
         node(state("RUNNING"), HANG, stop=failed),
         node(state("RUNNING"), state("FAILED", 1, "rank 15 was killed by SIGTERM; the last error in its log: gone")),
@@ -152,7 +153,7 @@ def test_a_lost_node_is_a_failure_of_nodes_that_do_not_hear_each_other(
     events: List[Any], heartbeat_timeout: float, reason: str
 ) -> None:
     def broken() -> None:
-        raise UnreachableError("node1: the link is down")
+        raise UnreachableError("the link is down", node="node1")
 
     beat = threading.Event()
     beats = [lambda: beat.wait(0.05), {"event": "heartbeat"}] * 200
@@ -192,14 +193,14 @@ def test_a_job_that_nobody_can_see_any_more_is_not_called_ended(monkeypatch: pyt
 
 
 def test_a_node_that_stays_lost_is_named_with_the_next_step() -> None:
-    fleet = Fleet(node(HANG), node(stop=UnreachableError("node1: can't connect")))
+    fleet = Fleet(node(HANG), node(stop=UnreachableError("can't connect", node="node1")))
     fleet.launch(processes=Processes.EACH_NODE, heartbeat_timeout=1)
     notices = [event.text for event in fleet.told if isinstance(event, Notice)]
     assert any("node1 may still run the job; when it is back: telechat-run stop finetune-1" in text for text in notices)
 
 
 def test_what_outlives_a_stop_is_reported() -> None:
-    left = {"job_id": "finetune-1", "state": "STOPPED", "ended": [], "left": [4711]}
+    left = stop_answer(ended=[], left=[4711])
     fleet = Fleet(node(HANG, stop=left), node(state("FAILED", 1, "x")))
     report = fleet.launch()
     assert report.nodes[0].left == (4711,)
@@ -268,7 +269,7 @@ def stop_interrupted_by(press: Callable[[], int]) -> Callable[[Dict[str, Any]], 
         if request["grace_seconds"]:
             press()
             hung.wait(1)
-        return {"job_id": "finetune-1", "state": "STOPPED", "ended": [], "left": []}
+        return stop_answer()
 
     return stop
 

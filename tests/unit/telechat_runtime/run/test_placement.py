@@ -64,7 +64,7 @@ def test_unfit_nodes_are_left_out_with_the_reason() -> None:
     fleet = Fleet(
         node0=probe_answer(chips=chips(npu3="Alarm")),
         node1=probe_answer(chips=chips(), lease=LEASE),
-        node3=UnreachableError("node3: can't be reached at node3:22: timed out"),
+        node3=UnreachableError("can't be reached at node3:22: timed out", node="node3"),
     )
     with pytest.raises(PreflightError) as caught:
         fleet.place(2)

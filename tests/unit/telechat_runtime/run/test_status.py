@@ -1,27 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from typing import Any, Dict, Optional
+from typing import Any
 
 import pytest
 
 from telechat_runtime.errors import SpecError, UnreachableError
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job.state import JobState
+from telechat_runtime.remote.protocol import Lease
 from telechat_runtime.run.status import FleetStatus, choose_job, fleet_status, stop_job
 from tests.support.clusters import two_nodes
+from tests.support.node_answers import job_part as job
+from tests.support.node_answers import status_answer as status_of
+from tests.support.node_answers import stop_answer
 from tests.support.scripted_transport import ScriptedTransport, clients
 
 NODES = two_nodes().nodes
 LEASE = {"job_id": "b", "owner": "ada@bastion", "since": "10:00"}
-
-
-def job(job_id: str, state: str, owner: str = "ada@bastion", started: str = "2026-11-23T10:00:00Z") -> Dict[str, Any]:
-    return {"job_id": job_id, "kind": "finetune", "owner": owner, "state": state, "started": started}
-
-
-def status_of(*jobs: Dict[str, Any], lease: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
-    return {"lease": lease, "jobs": list(jobs)}
 
 
 def ask(node0: Any, node1: Any) -> FleetStatus:
@@ -34,7 +30,7 @@ def test_the_parts_of_a_job_are_put_together_the_newest_first() -> None:
     status = ask(status_of(job("b", "RUNNING"), old, lease=LEASE), status_of(job("b", "FAILED")))
     assert [(found.job_id, found.is_active) for found in status.jobs()] == [("b", True), ("a", False)]
     assert status.job("b").states == {"node0": JobState.RUNNING, "node1": JobState.FAILED}
-    assert status.holders() == {"node0": LEASE}
+    assert status.holders() == {"node0": Lease(**LEASE)}
 
 
 def test_a_node_without_an_answer_is_part_of_the_status() -> None:
@@ -51,7 +47,9 @@ def test_an_unknown_job() -> None:
 
 
 def test_the_only_active_job_of_its_owner_needs_no_name() -> None:
-    status = ask(status_of(job("a", "RUNNING"), job("c", "STOPPED")), status_of(job("b", "RUNNING", "bob@laptop")))
+    status = ask(
+        status_of(job("a", "RUNNING"), job("c", "STOPPED")), status_of(job("b", "RUNNING", owner="bob@laptop"))
+    )
     assert choose_job(status, None, "ada@bastion").job_id == "a"
     assert choose_job(status, "b", "ada@bastion").job_id == "b"
     with pytest.raises(SpecError, match=r"0 jobs of eve@x are active; active are: b \(bob@laptop\), a \(ada@bastion\)"):
@@ -63,16 +61,14 @@ def test_stop_tells_what_ended_what_is_left_and_who_did_not_answer() -> None:
         "node0": ScriptedTransport(
             {
                 "status": status_of(job("a", "RUNNING")),
-                "stop": {"job_id": "a", "state": "STOPPED", "ended": [1], "left": [2]},
+                "stop": stop_answer(job_id="a", ended=[1], left=[2]),
             }
         ),
         "node1": ScriptedTransport({"status": status_of(job("a", "RUNNING")), "stop": UnreachableError("node1: gone")}),
     }
     found = clients(NODES, transports)
-    result = stop_job(
-        fleet_status(found, Interrupt()).job("a"), found, grace_seconds=3, by="ada@bastion", interrupt=Interrupt()
-    )
-    assert result.left == (("node0", [2]),)
+    result = stop_job("a", ["node0", "node1"], found, grace_seconds=3, by="ada@bastion", interrupt=Interrupt())
+    assert result.left == (("node0", (2,)),)
     assert {name: str(error) for name, error in result.errors.items()} == {"node1": "node1: gone"}
     assert transports["node0"].asked[-1] == (
         "stop",

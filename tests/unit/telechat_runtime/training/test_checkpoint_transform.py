@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from telechat_runtime.errors import PreflightError
-from telechat_runtime.plan.data_facts import CheckpointLook
+from telechat_runtime.remote.protocol import CheckpointFacts
 from telechat_runtime.training.checkpoint_transform import Start, choose_transform
 from telechat_runtime.training.config import read_training_config
 from telechat_runtime.training.document import Setting
@@ -17,15 +17,15 @@ from tests.support.published_yaml import PUBLISHED
 
 VALUES: Dict[str, Any] = yaml.safe_load(PUBLISHED["7b"])
 CONFIG = read_training_config(VALUES)
-WHOLE = CheckpointLook(kind="file", ranks=(), empty=())
-CUT = CheckpointLook(kind="ranks", ranks=tuple(range(8)), empty=())
-FOLDER = CheckpointLook(kind="folder", ranks=(), empty=())
+WHOLE = CheckpointFacts(kind="file", ranks=(), empty=())
+CUT = CheckpointFacts(kind="ranks", ranks=tuple(range(8)), empty=())
+FOLDER = CheckpointFacts(kind="folder", ranks=(), empty=())
 START = Start(cards=8, nodes=1, shared_paths=(), job_id="finetune-1")
 TWO_NODES = Start(cards=16, nodes=2, shared_paths=("/shared/",), job_id="finetune-1")
 OUTPUT = Setting("output_dir", "/shared/finetune-1", reason="all nodes read the weights that rank 0 cuts into it")
 
 
-def choose(look: Optional[CheckpointLook], start: Start = START, wish: Optional[str] = None, **values: Any) -> Any:
+def choose(look: Optional[CheckpointFacts], start: Start = START, wish: Optional[str] = None, **values: Any) -> Any:
     return choose_transform(CONFIG, {**VALUES, **values}, look, start, wish)
 
 
@@ -70,7 +70,7 @@ def test_weights_cut_for_other_cards_need_the_strategy_they_were_cut_by() -> Non
         (replace(CUT, empty=(3,)), "it has no checkpoint file for rank 3"),
     ],
 )
-def test_offline_takes_weights_cut_for_the_jobs_cards(look: CheckpointLook, problem: str) -> None:
+def test_offline_takes_weights_cut_for_the_jobs_cards(look: CheckpointFacts, problem: str) -> None:
     with pytest.raises(PreflightError, match=f"cut for the job's cards, and {problem}") as caught:
         choose(look, wish="offline")
     assert caught.value.exit_code == 5

@@ -7,7 +7,8 @@ from typing import Any, Dict, Optional
 import pytest
 import yaml
 
-from telechat_runtime.plan.data_facts import CheckpointLook, DataLook, DatasetLook, FolderLook
+from telechat_runtime.plan.data_facts import DataLook
+from telechat_runtime.remote.protocol import CheckpointFacts, DatasetFacts, FolderFacts
 from telechat_runtime.training.config import read_training_config
 from telechat_runtime.training.data_checks import (
     Saving,
@@ -28,11 +29,11 @@ CONFIG = read_training_config(VALUES)
 
 
 def data(*lengths: int, rows: int = 1000, problem: Optional[str] = None) -> DataLook:
-    return DataLook(dataset=DatasetLook(files=1, rows=None if problem else rows, row_lengths=lengths, problem=problem))
+    return DataLook(dataset=DatasetFacts(files=1, rows=None if problem else rows, row_lengths=lengths, problem=problem))
 
 
 def folder(**changes: Any) -> DataLook:
-    look = replace(FolderLook(inode=2, changed_ns=3, filesystem="ext4", free_bytes=5), **changes)
+    look = replace(FolderFacts(inode=2, changed_ns=3, filesystem="ext4", free_bytes=5), **changes)
     return DataLook(folders=(("/s", look),))
 
 
@@ -112,4 +113,4 @@ def test_room_for_the_checkpoints_that_are_kept() -> None:
     ],
 )
 def test_shards_against_cards(ranks: Any, empty: Any, problem: Optional[str]) -> None:
-    assert shard_problem(CheckpointLook(kind="ranks", ranks=ranks, empty=empty), 2) == problem
+    assert shard_problem(CheckpointFacts(kind="ranks", ranks=ranks, empty=empty), 2) == problem
