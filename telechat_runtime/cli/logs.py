@@ -46,7 +46,9 @@ def logs(
     with interruptible() as interrupt:
         cluster = load_cluster(inventory, interrupt)
         with open_fleet(cluster) as clients:
-            job = choose_job(fleet_status(clients, interrupt), job_id, whoami())
+            status = fleet_status(clients, interrupt)
+            status.check_faults()
+            job = choose_job(status, job_id, whoami())
             begin = _Begin(ranks=ranks or None, since=since, tail=tail)
             _show(job, clients, interrupt, begin, follow=follow)
 

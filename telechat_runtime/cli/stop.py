@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any, Dict, Optional
 
@@ -66,7 +67,8 @@ def stop(
     with interruptible() as interrupt:
         cluster = load_cluster(inventory, interrupt)
         with open_fleet(cluster) as clients:
-            job = choose_job(fleet_status(clients, interrupt), job_id, whoami())
+            status = fleet_status(clients, interrupt)
+            job = choose_job(status, job_id, whoami())
             if at_checkpoint:
                 tell = PlainProgress(lambda line: click.echo(line, err=as_json))
                 stopping = Stopping(checkpoint_timeout, grace_seconds=grace, by=whoami(), tell=tell)
@@ -77,6 +79,8 @@ def stop(
                 result = stop_job(
                     job.job_id, list(job.nodes), clients, grace_seconds=grace, by=whoami(), interrupt=interrupt
                 )
+    # A node whose answer can't be used may run the job too.
+    result = dataclasses.replace(result, errors={**status.faults, **result.errors})
     if as_json:
         click.echo(json.dumps(_document(result, saved), indent=2))
     else:

@@ -44,6 +44,7 @@ class ResumeWishes:
 
 def chosen_job(status: FleetStatus, wanted: str, owner: str) -> FleetJob:
     """Return the job of that id, or the owner's newest finetune for `latest`. Raises SpecError, or PreflightError."""
+    status.check_faults()
     if wanted == LATEST:
         mine = [job for job in status.jobs() if job.owner == owner and job.kind == KIND]
         if not mine:

@@ -72,6 +72,7 @@ def recorded_plan(
 
     Raises UnreachableError when a node of the job could not be asked, SpecError when one is not in the inventory.
     """
+    status.check_faults()
     record = job_record(job.job_id, clients, interrupt)
     first = record.first
     names = [identity.name for identity in first.nodes]

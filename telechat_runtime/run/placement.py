@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from telechat_runtime.cluster.topology import ON_NPU, Cluster
-from telechat_runtime.errors import PreflightError, SpecError
+from telechat_runtime.errors import PreflightError, ProtocolError, SpecError
 from telechat_runtime.fanout import gather
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job.options import JobOptions
@@ -51,20 +51,20 @@ def place(
 
     A node of `first` keeps its rank, and one that takes the place of an unfit one gets the rank of that. Without a
     number no node is asked: all take part, and the plan is refused when one is not fit. Raises PreflightError when too
-    few are fit.
+    few are fit, ProtocolError when one of the others does not fit for its runtime.
     """
     cluster = allowed(cluster, options)
     if options.nodes is None:
         return Placement(cluster)
-    why = _unfit_nodes(cluster, clients, interrupt, options)
+    why, faults = _unfit_nodes(cluster, clients, interrupt, options)
     names = [node.name for node in cluster.nodes]
     fit = [name for name in names if name not in why]
     left_out = [f"left out: {name}: {reason}" for name, reason in why.items()]
     if len(fit) < options.nodes:
-        raise PreflightError(
-            "\n".join([f"--nodes {options.nodes}: {len(fit)} nodes are fit for the job", *left_out]),
-            next_step="ask for fewer, or mend these; nothing was started",
-        )
+        message = "\n".join([f"--nodes {options.nodes}: {len(fit)} nodes are fit for the job", *left_out])
+        if faults:
+            raise ProtocolError(message, next_step=faults[0].next_step)
+        raise PreflightError(message, next_step="ask for fewer, or mend these; nothing was started")
     return Placement(cluster.reordered(_chosen(fit, list(first)[: options.nodes], options.nodes)), tuple(left_out))
 
 
@@ -78,8 +78,8 @@ def _chosen(fit: Sequence[str], first: Sequence[str], count: int) -> List[str]:
 
 def _unfit_nodes(
     cluster: Cluster, clients: Mapping[str, NodeClient], interrupt: Interrupt, options: JobOptions
-) -> Dict[str, str]:
-    """Return why nodes can't take the job, by name."""
+) -> Tuple[Dict[str, str], List[ProtocolError]]:
+    """Return why nodes can't take the job, by name, and the faults between their runtimes and this telechat-run."""
     nodes = {node.name: node for node in cluster.nodes}
     chips = cluster.device_target == ON_NPU
 
@@ -91,4 +91,5 @@ def _unfit_nodes(
     answers, errors = gather(list(nodes), ask, doing="choosing nodes", interrupt=interrupt)
     found = {name: "; ".join(problems) for name, problems in answers.items() if problems}
     found.update({name: error.detail for name, error in errors.items()})
-    return {name: found[name] for name in nodes if name in found}
+    faults = [error for error in errors.values() if isinstance(error, ProtocolError)]
+    return {name: found[name] for name in nodes if name in found}, faults

@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from telechat_runtime.errors import SpecError, TelechatError
-from telechat_runtime.fanout import gather
+from telechat_runtime.errors import ProtocolError, SpecError, TelechatError
+from telechat_runtime.fanout import FleetError, gather
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job.state import JobState
 from telechat_runtime.remote.client import NodeClient
@@ -20,6 +20,16 @@ class FleetStatus:
 
     answers: Mapping[str, StatusAnswer]
     errors: Mapping[str, TelechatError]
+
+    @property
+    def faults(self) -> Dict[str, ProtocolError]:
+        """The nodes whose runtime and this telechat-run do not understand each other, and why."""
+        return {name: error for name, error in self.errors.items() if isinstance(error, ProtocolError)}
+
+    def check_faults(self) -> None:
+        """Raise FleetError when nodes gave answers that can't be used: what they run is unknown."""
+        if self.faults:
+            raise FleetError(self.answers, self.faults)
 
     def holders(self) -> Dict[str, Lease]:
         """Return the lease of each node that has one."""
@@ -125,6 +135,7 @@ def choose_job(status: FleetStatus, wanted: Optional[str], owner: str) -> FleetJ
     mine = [job for job in active if job.owner == owner]
     if len(mine) == 1:
         return mine[0]
+    status.check_faults()
     listing = ", ".join(f"{job.job_id} ({job.owner})" for job in active) or "none at all"
     raise SpecError(f"{len(mine)} jobs of {owner} are active; active are: {listing}", next_step="name the job's id")
 

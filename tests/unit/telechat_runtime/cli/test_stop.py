@@ -15,7 +15,7 @@ from telechat_runtime.errors import UsageError
 from telechat_runtime.finetune.checkpoint_stop import CheckpointStop, Stopping
 from telechat_runtime.finetune.latest_checkpoint import Resume
 from telechat_runtime.remote.protocol import StopAnswer
-from telechat_runtime.run.status import StopResult
+from telechat_runtime.run.status import FleetStatus, StopResult
 from telechat_runtime.typed_json import parse
 from tests.support.node_answers import stop_answer
 
@@ -28,7 +28,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> List[Any]:
     ways: List[Any] = []
     monkeypatch.setattr(command, "load_cluster", lambda *_: None)
     monkeypatch.setattr(command, "open_fleet", lambda _: contextlib.nullcontext({}))
-    monkeypatch.setattr(command, "fleet_status", lambda *_: None)
+    monkeypatch.setattr(command, "fleet_status", lambda *_: FleetStatus(answers={}, errors={}))
     monkeypatch.setattr(command, "choose_job", lambda *_: SimpleNamespace(job_id="week-1", nodes={}))
 
     def at_checkpoint(_job: Any, _clients: Any, stopping: Stopping, _interrupt: Any) -> CheckpointStop:
