@@ -218,7 +218,7 @@ def _firmware_step(facts: HdkFacts, wish: HdkWish) -> Optional[Step]:
     if not same(firmware.on_disk, wanted):
         return Step(UPGRADE, FIRMWARE, wanted, f"{firmware.on_disk} is installed")
     # Which firmware runs is known only through a driver that answers.
-    if not facts.chips or runs(running, wanted) or firmware.written_this_boot or firmware.reboot_owed:
+    if not facts.chips or runs(running, wanted) or firmware.written_this_boot:
         return None
     behind = [str(chip.npu_id) for chip in facts.chips if not runs([chip.firmware_version], wanted)]
     return Step(UPGRADE, FIRMWARE, wanted, f"NPU {', '.join(behind)} runs {_versions(running, but_not=wanted)}")

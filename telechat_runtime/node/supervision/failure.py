@@ -68,11 +68,6 @@ def of_job(paths: JobPaths, exit_code: Optional[int]) -> Failure:
     return Failure(rank=None, reason=f"msrun {end}{': ' if said else ''}{said}")
 
 
-def is_error(line: str) -> bool:
-    """Tell whether a line of a log reports an error."""
-    return bool(_EXCEPTION.match(line.strip()) or _LOGGED_ERROR.search(line))
-
-
 def reason_in(lines: Iterable[str]) -> str:
     """Return what says most about a failure: the last exception, else the last logged error; or nothing.
 
