@@ -9,8 +9,7 @@ from typing import Dict, List
 import click
 
 from telechat_runtime.ascend.run_check import Verdict
-from telechat_runtime.cli.job_options import out_of_service_option
-from telechat_runtime.cli.options import interruptible, inventory_options, json_option
+from telechat_runtime.cli.options import interruptible, inventory_options, json_option, out_of_service_option
 from telechat_runtime.cluster.inventory import InventoryOptions, load_cluster
 from telechat_runtime.fleet.selftest import check_result, parse_verdict, plan_check, wanted_checks
 from telechat_runtime.job.events import Event, LogLine, Notice

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any, Callable, Optional, TypeVar
 
@@ -15,14 +14,13 @@ from telechat_runtime.cli.job_options import (
     Request,
     config_options,
     config_source,
-    detach_option,
     job_options,
 )
 from telechat_runtime.cli.run_job import Preparation, run_job
 from telechat_runtime.errors import SpecError
 from telechat_runtime.finetune.plan import plan_finetune
 from telechat_runtime.finetune.spec import METHODS, PRETRAIN_SEQ_LENGTH, TRANSFORMS, FinetuneSpec
-from telechat_runtime.job.options import DEFAULT_HANG_FACTOR, DEFAULT_HANG_FLOOR, DEFAULT_RESTART_PAUSE, MODELS
+from telechat_runtime.job.options import MODELS
 from telechat_runtime.plan.plan import JobPlan
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -121,54 +119,11 @@ _LAYOUT_OPTIONS = (
     help="Resume the training of JOB, or of your newest finetune (latest), from its latest complete checkpoint. Its "
     "yaml, options and nodes are taken; --set and the like come on top.",
 )
-@click.option(
-    "--max-restarts",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    envvar="TELECHAT_MAX_RESTARTS",
-    show_envvar=True,
-    metavar="NUMBER",
-    help="Restart the job from its latest complete checkpoint, at most NUMBER times, when it fails with a transient "
-    "error (docs/failures.md).",
-)
-@click.option(
-    "--restart-pause",
-    type=click.IntRange(min=0),
-    default=DEFAULT_RESTART_PAUSE,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long the first restart waits; each further one twice as long, up to five minutes.",
-)
-@click.option(
-    "--hang-factor",
-    type=click.FloatRange(min=0),
-    default=DEFAULT_HANG_FACTOR,
-    show_default=True,
-    envvar="TELECHAT_HANG_FACTOR",
-    show_envvar=True,
-    help="Stop the job as hanging when no step comes for so many times the usual one. 0 disables hang detection.",
-)
-@click.option(
-    "--hang-floor",
-    type=POSITIVE,
-    default=DEFAULT_HANG_FLOOR,
-    show_default=True,
-    envvar="TELECHAT_HANG_FLOOR",
-    show_envvar=True,
-    help="But not before so many seconds: saving a checkpoint takes a while.",
-)
-@detach_option
-@job_options("finetune")
+@job_options("finetune", trains=True)
 def finetune(
     *,
     request: Request,
-    detach: bool,
     resumed: Optional[str],
-    hang_factor: float,
-    hang_floor: int,
-    max_restarts: int,
-    restart_pause: int,
     config_file: Optional[str],
     model: Optional[str],
     speed_up_file: Optional[str],
@@ -179,14 +134,6 @@ def finetune(
     Looks at every node, makes a plan, starts msrun on all nodes at once, shows the logs of the first and the last rank,
     and exits with the job's status. When one node fails, all are stopped, with or without this command.
     """
-    options = dataclasses.replace(
-        request.options,
-        hang_factor=hang_factor,
-        hang_floor=hang_floor,
-        max_restarts=max_restarts,
-        restart_pause=restart_pause,
-    )
-    request = dataclasses.replace(request, options=options, detach=detach)
     if resumed is not None:
         resume_job(request, resumed, wishes)
         return

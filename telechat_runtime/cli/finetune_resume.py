@@ -20,22 +20,7 @@ from telechat_runtime.run.status import fleet_status
 
 # What of a finetune's own options makes sense for one that goes on.
 _AGAIN = ("overrides", "dataset", "epochs", "batch_size", "learning_rate")
-# Parameter of the command -> field of JobOptions.
-_OPTIONS = {
-    "variables": "env",
-    "job_name": "job_name",
-    "npus_per_node": "npus_per_node",
-    "cluster_timeout": "cluster_timeout",
-    "grace": "grace_seconds",
-    "heartbeat_timeout": "heartbeat_timeout",
-    "hang_factor": "hang_factor",
-    "hang_floor": "hang_floor",
-    "max_restarts": "max_restarts",
-    "restart_pause": "restart_pause",
-    "node_count": "nodes",
-    "exclude": "exclude",
-    "out_of_service": "out_of_service",
-}
+_OPTIONS = tuple(field.name for field in dataclasses.fields(JobOptions))
 _ALWAYS = ("resumed", "detach", "all_ranks", "dry_run", "as_json")
 _INVENTORY = ("sources", "group", "limit", "vault_ids", "vault_password_files", "ask_vault_password")
 
@@ -56,12 +41,12 @@ def resume_job(request: Request, wanted: str, wishes: Mapping[str, Any]) -> None
     spec = FinetuneSpec(**{name: wishes[name] for name in _AGAIN if name in given})
 
     def options(recorded: JobOptions) -> JobOptions:
-        again = {_OPTIONS[name]: getattr(request.options, _OPTIONS[name]) for name in given if name in _OPTIONS}
+        again = {name: getattr(request.options, name) for name in given if name in _OPTIONS}
         if "env" in again:
             again["env"] = tuple({**dict(recorded.env), **dict(again["env"])}.items())
         return dataclasses.replace(recorded, **again)
 
-    is_moved = bool(request.inventory.limit) or any(name in given for name in ("node_count", "exclude"))
+    is_moved = bool(request.inventory.limit) or any(name in given for name in ("nodes", "exclude"))
     resume_wishes = ResumeWishes(spec=spec, options=options, chooses_nodes=is_moved)
 
     def plan(at: Preparation) -> JobPlan:

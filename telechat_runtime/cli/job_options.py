@@ -4,19 +4,20 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import Field, dataclass, fields
 from pathlib import Path
-from typing import Any, Callable, Optional, TypeVar
+from typing import Any, Callable, List, Mapping, Optional, Sequence, TypeVar
 
 import click
 
-from telechat_runtime.cli.options import grace_option, inventory_options, json_option
+from telechat_runtime.cli.options import declared_option, inventory_options, json_option
 from telechat_runtime.cluster.inventory import InventoryOptions
 from telechat_runtime.errors import ConfigError, UsageError
 from telechat_runtime.job.options import (
-    DEFAULT_CLUSTER_TIMEOUT,
-    DEFAULT_HEARTBEAT_TIMEOUT,
+    Flag,
+    Group,
     JobOptions,
+    declared_options,
     parse_override,
     parse_variable,
 )
@@ -24,6 +25,8 @@ from telechat_runtime.training.shipped import ConfigSource
 
 F = TypeVar("F", bound=Callable[..., Any])
 POSITIVE = click.IntRange(min=1)
+_MODES = ("inventory", "all_ranks", "dry_run", "as_json", "detach")
+_FLAGS: Mapping[str, Flag] = {field.name: field.metadata["flag"] for field in fields(JobOptions)}
 
 
 @dataclass(frozen=True)
@@ -38,30 +41,41 @@ class Request:
     detach: bool = False
 
 
-def job_options(job_name: str, *, npus: str = "all") -> Callable[[F], Callable[..., Any]]:
+def job_options(job_name: str, *, npus: str = "all", trains: bool = False) -> Callable[[F], Callable[..., Any]]:
     """Add the common options of jobs, the inventory's among them; the command gets them as one Request, `request`.
 
-    `npus` says what is taken without --npus-per-node.
+    `npus` says what is taken without --npus-per-node. One that `trains` has restarts, hangs and --detach too.
     """
+    changes: Mapping[str, Mapping[str, Any]] = {
+        "job_name": {"default": job_name, "show_default": True},
+        "env": {"callback": lambda _context, _option, texts: tuple(parse_variable(text) for text in texts)},
+        "npus_per_node": {"help": _FLAGS["npus_per_node"].help.format(npus=npus)},
+    }
+    training = declared_options(Group.RESTARTS, Group.HANGS) if trains else []
+    common = declared_options(Group.PLACEMENT, Group.NAME, Group.TIME_LIMITS)
+    declared = [*training, *common]
+
+    def clicked(fields: Sequence[Field[Any]]) -> List[Callable[[Any], Any]]:
+        return [declared_option(field, **changes.get(field.name, {})) for field in fields]
+
+    every = [
+        *clicked(training),
+        *([detach_option] if trains else []),
+        inventory_options,
+        *clicked(common),
+        all_ranks_option,
+        _dry_run_option,
+        json_option,
+    ]
 
     def decorate(command: F) -> Callable[..., Any]:
         @functools.wraps(command)
         def wrapper(**values: Any) -> Any:
-            options = JobOptions(
-                job_name=values.pop("job_name"),
-                env=tuple(parse_variable(text) for text in values.pop("variables")),
-                npus_per_node=values.pop("npus_per_node"),
-                cluster_timeout=values.pop("cluster_timeout"),
-                grace_seconds=values.pop("grace"),
-                heartbeat_timeout=values.pop("heartbeat_timeout"),
-                nodes=values.pop("node_count"),
-                exclude=values.pop("exclude"),
-                out_of_service=values.pop("out_of_service"),
-            )
-            modes = {name: values.pop(name) for name in ("inventory", "all_ranks", "dry_run", "as_json")}
+            options = JobOptions(**{field.name: values.pop(field.name) for field in declared})
+            modes = {name: values.pop(name) for name in _MODES if name in values}
             return command(request=Request(options=options, **modes), **values)
 
-        for option in reversed((inventory_options, *_options(job_name, npus))):
+        for option in reversed(every):
             wrapper = option(wrapper)
         return wrapper
 
@@ -97,10 +111,10 @@ detach_option = click.option(
     is_flag=True,
     help="Start the job and leave it to its nodes, which stop it everywhere when one fails; see attach, jobs, stop.",
 )
-out_of_service_option = click.option(
-    "--out-of-service",
+_dry_run_option = click.option(
+    "--dry-run",
     is_flag=True,
-    help="Run also on nodes that are out of service (telechat-run cordon, a fleet upgrade): to try them.",
+    help="Look at the nodes, show the exact command of each, and start nothing.",
 )
 
 _CONFIG_OPTIONS = (
@@ -121,65 +135,3 @@ _CONFIG_OPTIONS = (
         help="Override a key of the yaml, as runner_config.epochs=2; +KEY=VALUE adds one. May be repeated.",
     ),
 )
-
-
-def _options(job_name: str, npus: str) -> tuple[Callable[[Any], Any], ...]:
-    return (
-        click.option(
-            "--env",
-            "variables",
-            multiple=True,
-            metavar="NAME=VALUE",
-            help="Environment variable of the job, before telechat_env. May be repeated.",
-        ),
-        click.option(
-            "--npus-per-node",
-            type=POSITIVE,
-            envvar="TELECHAT_NPUS_PER_NODE",
-            show_envvar=True,
-            help=f"Use the first N NPUs of each node. Default: {npus}.",
-        ),
-        click.option(
-            "--nodes",
-            "node_count",
-            type=POSITIVE,
-            metavar="NUMBER",
-            help="Run on so many of the nodes: the first that are free and healthy. Default: on all, or not at all.",
-        ),
-        click.option("--exclude", multiple=True, metavar="NODE", help="Leave this node out. May be repeated."),
-        out_of_service_option,
-        click.option(
-            "--job-name",
-            default=job_name,
-            show_default=True,
-            envvar="TELECHAT_JOB_NAME",
-            show_envvar=True,
-            help="First part of the job id.",
-        ),
-        click.option(
-            "--cluster-timeout",
-            type=POSITIVE,
-            default=DEFAULT_CLUSTER_TIMEOUT,
-            show_default=True,
-            envvar="TELECHAT_CLUSTER_TIMEOUT",
-            show_envvar=True,
-            help="Seconds that msrun waits for all workers to join.",
-        ),
-        grace_option,
-        click.option(
-            "--heartbeat-timeout",
-            type=click.IntRange(min=3),
-            default=DEFAULT_HEARTBEAT_TIMEOUT,
-            show_default=True,
-            envvar="TELECHAT_HEARTBEAT_TIMEOUT",
-            show_envvar=True,
-            help="Seconds without a sign of life after which the nodes of a job give one of them up, and end it.",
-        ),
-        all_ranks_option,
-        click.option(
-            "--dry-run",
-            is_flag=True,
-            help="Look at the nodes, show the exact command of each, and start nothing.",
-        ),
-        json_option,
-    )

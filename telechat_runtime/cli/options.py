@@ -8,7 +8,7 @@ import functools
 import os
 import signal
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator, Mapping, TypeVar
+from typing import Any, Callable, Dict, Iterator, Mapping, TypeVar
 
 import click
 
@@ -16,7 +16,7 @@ from telechat_runtime.cluster.inventory import InventoryOptions
 from telechat_runtime.cluster.topology import DEFAULT_GROUP
 from telechat_runtime.errors import ExitCode, TelechatError
 from telechat_runtime.interrupt import Interrupt
-from telechat_runtime.job.options import DEFAULT_GRACE_SECONDS
+from telechat_runtime.job.options import Flag, JobOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 _HARD_EXIT_AT = 3
@@ -77,15 +77,27 @@ def inventory_options(command: F) -> Callable[..., Any]:
 json_option = click.option("--json", "as_json", is_flag=True, help="Write the result as one JSON document on stdout.")
 
 
-grace_option = click.option(
-    "--grace",
-    type=click.IntRange(min=0),
-    default=DEFAULT_GRACE_SECONDS,
-    show_default=True,
-    envvar="TELECHAT_GRACE",
-    show_envvar=True,
-    help="Seconds between SIGTERM and SIGKILL when a job is stopped.",
-)
+def declared_option(field: dataclasses.Field[Any], **changes: Any) -> Callable[[Any], Any]:
+    """Return the click option of a field of JobOptions; the command gets its value under the field's name."""
+    flag: Flag = field.metadata["flag"]
+    default = None if field.default is dataclasses.MISSING else field.default
+    settings: Dict[str, Any] = {"help": flag.help, "metavar": flag.metavar, "default": default}
+    if flag.kind is bool:
+        settings["is_flag"] = True
+    elif isinstance(default, tuple):
+        settings.update(multiple=True)
+    else:
+        ranges = {int: click.IntRange, float: click.FloatRange}
+        settings["type"] = ranges[flag.kind](min=flag.least) if flag.kind in ranges else flag.kind
+        settings["show_default"] = default is not None
+    if flag.variable:
+        settings.update(envvar=flag.variable, show_envvar=True)
+    return click.option(flag.name, field.name, **{**settings, **changes})
+
+
+_DECLARED = {field.name: field for field in dataclasses.fields(JobOptions)}
+grace_option = declared_option(_DECLARED["grace_seconds"])
+out_of_service_option = declared_option(_DECLARED["out_of_service"])
 
 
 def exit_with(errors: Mapping[str, TelechatError]) -> None:

@@ -51,7 +51,7 @@ def stop(
     *,
     job_id: Optional[str],
     inventory: InventoryOptions,
-    grace: int,
+    grace_seconds: int,
     force: bool,
     at_checkpoint: bool,
     checkpoint_timeout: int,
@@ -71,13 +71,13 @@ def stop(
             job = choose_job(status, job_id, whoami())
             if at_checkpoint:
                 tell = PlainProgress(lambda line: click.echo(line, err=as_json))
-                stopping = Stopping(checkpoint_timeout, grace_seconds=grace, by=whoami(), tell=tell)
+                stopping = Stopping(checkpoint_timeout, grace_seconds=grace_seconds, by=whoami(), tell=tell)
                 saved = stop_at_checkpoint(job, clients, stopping, interrupt)
                 result = saved.result
             else:
-                grace = 0 if force else grace
+                grace_seconds = 0 if force else grace_seconds
                 result = stop_job(
-                    job.job_id, list(job.nodes), clients, grace_seconds=grace, by=whoami(), interrupt=interrupt
+                    job.job_id, list(job.nodes), clients, grace_seconds=grace_seconds, by=whoami(), interrupt=interrupt
                 )
     # A node whose answer can't be used may run the job too.
     result = dataclasses.replace(result, errors={**status.faults, **result.errors})

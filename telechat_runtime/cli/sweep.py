@@ -36,7 +36,7 @@ def sweep(
     inventory: InventoryOptions,
     yes: bool,
     reset_chips: bool,
-    grace: int,
+    grace_seconds: int,
     as_json: bool,
 ) -> None:
     """Find what dead jobs have left on the nodes, or only those of JOB_IDS; with --yes remove it.
@@ -47,7 +47,7 @@ def sweep(
     """
     if reset_chips and not yes:
         raise UsageError("--reset-chips changes something: it needs --yes")
-    wishes = SweepWishes(clean=yes, reset_chips=reset_chips, jobs=job_ids, grace_seconds=grace)
+    wishes = SweepWishes(clean=yes, reset_chips=reset_chips, jobs=job_ids, grace_seconds=grace_seconds)
     with interruptible() as interrupt:
         cluster = load_cluster(inventory, interrupt)
         with open_fleet(cluster) as clients:

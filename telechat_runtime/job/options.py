@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import enum
 import re
-from dataclasses import asdict, dataclass
-from typing import Any, Dict, Optional, Tuple
+from dataclasses import Field, asdict, dataclass, field, fields
+from typing import Any, Dict, List, Optional, Tuple
 
 from telechat_runtime.errors import SpecError
 from telechat_runtime.typed_json import DocumentError, parse
@@ -33,6 +34,37 @@ class Override:
     add: bool = False
 
 
+class Group(enum.Enum):
+    """Which options stand together in the help, in this order."""
+
+    PLACEMENT = enum.auto()
+    NAME = enum.auto()
+    TIME_LIMITS = enum.auto()
+    # Of trainings only:
+    RESTARTS = enum.auto()
+    HANGS = enum.auto()
+
+
+@dataclass(frozen=True)
+class Flag:
+    """How the command line gives an option: all that its click option and the reference are made of.
+
+    `kind` is the type of one value, `least` the smallest of a number, `variable` the environment variable that sets it.
+    """
+
+    name: str
+    group: Group
+    help: str
+    kind: type = int
+    least: float = 1
+    metavar: Optional[str] = None
+    variable: Optional[str] = None
+
+
+def _option(flag: Flag, **default: Any) -> Any:
+    return field(metadata={"flag": flag}, **default)
+
+
 @dataclass(frozen=True)
 class JobOptions:
     """What can be asked of a job of any kind.
@@ -43,19 +75,121 @@ class JobOptions:
     seconds, before each further one twice as long.
     """
 
-    job_name: str
-    env: Tuple[Tuple[str, str], ...] = ()
-    npus_per_node: Optional[int] = None
-    cluster_timeout: int = DEFAULT_CLUSTER_TIMEOUT
-    grace_seconds: int = DEFAULT_GRACE_SECONDS
-    heartbeat_timeout: int = DEFAULT_HEARTBEAT_TIMEOUT
-    hang_factor: float = DEFAULT_HANG_FACTOR
-    hang_floor: int = DEFAULT_HANG_FLOOR
-    nodes: Optional[int] = None
-    exclude: Tuple[str, ...] = ()
-    out_of_service: bool = False
-    max_restarts: int = 0
-    restart_pause: int = DEFAULT_RESTART_PAUSE
+    job_name: str = _option(
+        Flag("--job-name", Group.NAME, "First part of the job id.", kind=str, variable="TELECHAT_JOB_NAME")
+    )
+    env: Tuple[Tuple[str, str], ...] = _option(
+        Flag(
+            "--env",
+            Group.PLACEMENT,
+            "Environment variable of the job, before telechat_env. May be repeated.",
+            kind=str,
+            metavar="NAME=VALUE",
+        ),
+        default=(),
+    )
+    npus_per_node: Optional[int] = _option(
+        Flag(
+            "--npus-per-node",
+            Group.PLACEMENT,
+            "Use the first N NPUs of each node. Default: {npus}.",
+            variable="TELECHAT_NPUS_PER_NODE",
+        ),
+        default=None,
+    )
+    cluster_timeout: int = _option(
+        Flag(
+            "--cluster-timeout",
+            Group.TIME_LIMITS,
+            "Seconds that msrun waits for all workers to join.",
+            variable="TELECHAT_CLUSTER_TIMEOUT",
+        ),
+        default=DEFAULT_CLUSTER_TIMEOUT,
+    )
+    grace_seconds: int = _option(
+        Flag(
+            "--grace",
+            Group.TIME_LIMITS,
+            "Seconds between SIGTERM and SIGKILL when a job is stopped.",
+            least=0,
+            variable="TELECHAT_GRACE",
+        ),
+        default=DEFAULT_GRACE_SECONDS,
+    )
+    heartbeat_timeout: int = _option(
+        Flag(
+            "--heartbeat-timeout",
+            Group.TIME_LIMITS,
+            "Seconds without a sign of life after which the nodes of a job give one of them up, and end it.",
+            least=3,
+            variable="TELECHAT_HEARTBEAT_TIMEOUT",
+        ),
+        default=DEFAULT_HEARTBEAT_TIMEOUT,
+    )
+    hang_factor: float = _option(
+        Flag(
+            "--hang-factor",
+            Group.HANGS,
+            "Stop the job as hanging when no step comes for so many times the usual one. 0 disables hang detection.",
+            kind=float,
+            least=0,
+            variable="TELECHAT_HANG_FACTOR",
+        ),
+        default=DEFAULT_HANG_FACTOR,
+    )
+    hang_floor: int = _option(
+        Flag(
+            "--hang-floor",
+            Group.HANGS,
+            "But not before so many seconds: saving a checkpoint takes a while.",
+            variable="TELECHAT_HANG_FLOOR",
+        ),
+        default=DEFAULT_HANG_FLOOR,
+    )
+    nodes: Optional[int] = _option(
+        Flag(
+            "--nodes",
+            Group.PLACEMENT,
+            "Run on so many of the nodes: the first that are free and healthy. Default: on all, or not at all.",
+            metavar="NUMBER",
+        ),
+        default=None,
+    )
+    exclude: Tuple[str, ...] = _option(
+        Flag("--exclude", Group.PLACEMENT, "Leave this node out. May be repeated.", kind=str, metavar="NODE"),
+        default=(),
+    )
+    out_of_service: bool = _option(
+        Flag(
+            "--out-of-service",
+            Group.PLACEMENT,
+            "Run also on nodes that are out of service (telechat-run cordon, a fleet upgrade): to try them.",
+            kind=bool,
+        ),
+        default=False,
+    )
+    max_restarts: int = _option(
+        Flag(
+            "--max-restarts",
+            Group.RESTARTS,
+            "Restart the job from its latest complete checkpoint, at most NUMBER times, when it fails with "
+            "a transient error (docs/failures.md).",
+            least=0,
+            metavar="NUMBER",
+            variable="TELECHAT_MAX_RESTARTS",
+        ),
+        default=0,
+    )
+    restart_pause: int = _option(
+        Flag(
+            "--restart-pause",
+            Group.RESTARTS,
+            "How long the first restart waits; each further one twice as long, up to five minutes.",
+            least=0,
+            metavar="SECONDS",
+        ),
+        default=DEFAULT_RESTART_PAUSE,
+    )
 
     def __post_init__(self) -> None:
         if not JOB_NAME.fullmatch(self.job_name):
@@ -66,6 +200,11 @@ class JobOptions:
     def as_dict(self) -> Dict[str, Any]:
         """Return the options as data, secrets of `env` and all."""
         return {**asdict(self), "env": dict(self.env), "exclude": list(self.exclude)}
+
+
+def declared_options(*groups: Group) -> List[Field[Any]]:
+    """Return the fields of JobOptions in these groups, as the help shows them; `metadata["flag"]` is the Flag."""
+    return [each for group in groups for each in fields(JobOptions) if each.metadata["flag"].group is group]
 
 
 def job_options_of(document: Any) -> JobOptions:
