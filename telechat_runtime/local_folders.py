@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where slow things of the control side are kept; nothing needs them to be there."""
+"""Folders of the control side, where the XDG Base Directory Specification has them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,17 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """Return `$TELECHAT_CACHE`, else telechat-ascend in the user's cache folder."""
+    """Return where slow things are kept, which may be deleted: `$TELECHAT_CACHE`, else the user's cache folder."""
     if os.environ.get("TELECHAT_CACHE"):
         return Path(os.environ["TELECHAT_CACHE"])
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "telechat-ascend"
+    return _base("XDG_CACHE_HOME", ".cache") / "telechat-ascend"
+
+
+def state_folder() -> Path:
+    """Return where what runs in the background writes its log."""
+    return _base("XDG_STATE_HOME", ".local/state") / "telechat-run"
+
+
+def _base(variable: str, below_home: str) -> Path:
+    named = os.environ.get(variable)
+    return Path(named) if named else Path.home() / below_home

@@ -11,6 +11,7 @@ from typing import List, NamedTuple
 
 from telechat_runtime.cluster.inventory import InventoryOptions
 from telechat_runtime.errors import UsageError
+from telechat_runtime.local_folders import state_folder
 
 _PRIVATE = 0o600
 
@@ -33,7 +34,9 @@ def check_keeper(inventory: InventoryOptions) -> None:
 
 def start_keeper(job_id: str, inventory: InventoryOptions) -> Keeper:
     """Start a keeper that outlives this command, its terminal and its SSH session."""
-    log = _state_folder() / f"{job_id}.log"
+    folder = state_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / f"{job_id}.log"
     argv = [sys.executable, "-m", "telechat_runtime", "attach", job_id, "--keep", *inventory_words(inventory)]
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, _PRIVATE)
     try:
@@ -56,10 +59,3 @@ def inventory_words(inventory: InventoryOptions) -> List[str]:
         for value in values:
             words += [name, value]
     return [*words, *(["--limit", inventory.limit] if inventory.limit else [])]
-
-
-def _state_folder() -> Path:
-    base = os.environ.get("XDG_STATE_HOME") or Path("~/.local/state").expanduser()
-    folder = Path(base) / "telechat-run"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
