@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from typing import Callable, Dict, Generic, List, Mapping, Sequence, Tuple, TypeVar, Union
 
+from telechat_runtime import wire_log
 from telechat_runtime.errors import TelechatError
 from telechat_runtime.interrupt import Interrupt
 
@@ -79,9 +81,14 @@ def gather(
             except BaseException as error:  # noqa: BLE001 - handed over to the caller's thread
                 done.put((name, error))
 
-    for _ in range(min(max_threads, len(names))):
+    begin, threads = time.monotonic(), min(max_threads, len(names))
+    wire_log.note("fanout", "%s: %d calls in %d threads", doing, len(names), threads)
+    for _ in range(threads):
         threading.Thread(target=work, daemon=True).start()
-    return _collect(names, done, doing, interrupt, finish=finish)
+    try:
+        return _collect(names, done, doing, interrupt, finish=finish)
+    finally:
+        wire_log.note("fanout", "%s: ended after %.2f s", doing, time.monotonic() - begin)
 
 
 def _collect(

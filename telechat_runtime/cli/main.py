@@ -9,7 +9,8 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import click
 
-from telechat_runtime import __version__
+from telechat_runtime import __version__, wire_log
+from telechat_runtime.cli.verbose import add_verbosity
 from telechat_runtime.errors import ExitCode, TelechatError
 
 
@@ -32,7 +33,17 @@ class LazyGroup(click.Group):
         command = getattr(importlib.import_module(module), cmd_name.replace("-", "_"))
         if not isinstance(command, click.Command):
             raise TypeError(f"{module}.{cmd_name} is no click command")
+        if cmd_name != "node":  # whose words are those of the node protocol
+            add_verbosity(command)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was asked for; the log, if there is one, gets its error too."""
+        try:
+            return super().invoke(ctx)
+        except TelechatError as error:
+            wire_log.note("control", "ends with exit code %d: %s", error.exit_code, error)
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing any of them."""
@@ -70,6 +81,9 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="telechat-run")
 def cli() -> None:
     """Run TeleChat2's MindFormers jobs on all Ascend servers of an Ansible inventory."""
+
+
+add_verbosity(cli)
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import List, NamedTuple
 
+from telechat_runtime.cli.verbose import verbosity_words
 from telechat_runtime.cluster.inventory import InventoryOptions
 from telechat_runtime.errors import UsageError
 from telechat_runtime.local_folders import state_folder
@@ -37,7 +38,16 @@ def start_keeper(job_id: str, inventory: InventoryOptions) -> Keeper:
     folder = state_folder()
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"{job_id}.log"
-    argv = [sys.executable, "-m", "telechat_runtime", "attach", job_id, "--keep", *inventory_words(inventory)]
+    argv = [
+        sys.executable,
+        "-m",
+        "telechat_runtime",
+        "attach",
+        job_id,
+        "--keep",
+        *inventory_words(inventory),
+        *verbosity_words(),
+    ]
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, _PRIVATE)
     try:
         child = subprocess.Popen(

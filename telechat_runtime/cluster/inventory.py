@@ -11,14 +11,17 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
+from telechat_runtime import wire_log
 from telechat_runtime.cluster.topology import DEFAULT_GROUP, Cluster, cluster_from_hostvars
 from telechat_runtime.errors import InventoryError
 from telechat_runtime.fanout import FleetError, call_on_all
 from telechat_runtime.interrupt import Interrupt
+from telechat_runtime.redaction import shell_text
 
 _PATTERN_NAME = re.compile(r"[A-Za-z0-9_.*?-]+")
 _ASK = "--ask-vault-password"
@@ -112,13 +115,19 @@ def _program() -> str:
 def _run(argv: Sequence[str]) -> Mapping[str, Any]:
     # By itself ansible-inventory only warns of a source that it can't read, and shows an empty inventory.
     env = {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true", **os.environ, "ANSIBLE_NOCOLOR": "1"}
+    wire_log.note("inventory", "run %s", shell_text(argv))
+    begin = time.monotonic()
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, env=env, check=False)
+    wire_log.note("inventory", "exit code %d after %.2f s", done.returncode, time.monotonic() - begin)
     if done.returncode:
         raise InventoryError([f"ansible-inventory failed:\n{done.stderr.decode(errors='replace').strip()}"])
     try:
         listing: Mapping[str, Any] = json.loads(done.stdout)
     except ValueError as error:
         raise InventoryError([f"ansible-inventory printed no JSON: {error}"]) from error
+    wire_log.hide(listing)
+    for line in done.stderr.decode(errors="replace").splitlines():
+        wire_log.note("inventory", "stderr: %s", line)
     return listing
 
 

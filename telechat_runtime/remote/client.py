@@ -7,7 +7,7 @@ import json
 import re
 from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Optional, Sequence, Type, TypeVar
 
-from telechat_runtime import PROTOCOL
+from telechat_runtime import PROTOCOL, wire_log
 from telechat_runtime.cluster.argv import host_argv, node_argv
 from telechat_runtime.cluster.topology import Node
 from telechat_runtime.errors import (
@@ -271,6 +271,7 @@ class NodeClient:
         return read_answer(cls, document, node=self.node.name, command=command)
 
     def _call(self, argv: Sequence[str], request: Mapping[str, Any], *, timeout: float) -> Dict[str, Any]:
+        wire_log.hide(request)
         result = self._transport.run(argv, _document(request), timeout=timeout)
         answer = _last_document(result.stdout)
         if result.exit_code != 0 or answer is None or "error" in answer:

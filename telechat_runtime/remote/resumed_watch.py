@@ -7,6 +7,7 @@ import threading
 import time
 from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Sequence
 
+from telechat_runtime import wire_log
 from telechat_runtime.errors import UnreachableError, UntrustedHostError
 from telechat_runtime.job.state import JobState
 from telechat_runtime.remote.client import NodeClient, Watch
@@ -49,6 +50,7 @@ class ResumedWatch:
                 raise
             except UnreachableError as error:
                 failure = error
+            wire_log.note("watch", "it broke off (%s); again in %.1f s", failure or "no reason given", pause)
             if time.monotonic() + pause - last_sign > self._patience:
                 if failure is not None:
                     raise failure

@@ -9,6 +9,7 @@ from typing import Dict, Optional, Tuple
 
 import paramiko
 
+from telechat_runtime import wire_log
 from telechat_runtime.cluster.topology import Connection
 from telechat_runtime.remote.ssh.endpoint import Endpoint, EndpointResolver
 from telechat_runtime.remote.ssh.trust import RejectUnknown, raise_readable
@@ -35,9 +36,9 @@ class SshConnector:
             hops += (self._resolver.hop(text, connection),)
             with self._lock:
                 if hops not in self._jumps:
-                    self._jumps[hops] = self._open(hops[-1], via)
+                    self._jumps[hops] = self._open(hops[-1], via, hops=len(hops) - 1)
                 via = self._jumps[hops]
-        return self._open(target, via)
+        return self._open(target, via, hops=len(hops))
 
     def close(self) -> None:
         """Close the jump hosts' connections."""
@@ -45,7 +46,8 @@ class SshConnector:
             client.close()
         self._jumps.clear()
 
-    def _open(self, endpoint: Endpoint, via: Optional[paramiko.SSHClient]) -> paramiko.SSHClient:
+    def _open(self, endpoint: Endpoint, via: Optional[paramiko.SSHClient], *, hops: int) -> paramiko.SSHClient:
+        _note_way(endpoint, hops)
         client = paramiko.SSHClient()
         client.set_missing_host_key_policy(RejectUnknown(endpoint))
         try:
@@ -65,13 +67,30 @@ class SshConnector:
             )
         except BaseException as error:
             client.close()
+            _note(endpoint, f"failed: {type(error).__name__}: {error}")
             if isinstance(error, (paramiko.SSHException, OSError, paramiko.hostkeys.InvalidHostKey)):
                 raise_readable(endpoint, error)
             raise
         transport = client.get_transport()
         if transport is not None:
             transport.set_keepalive(_KEEPALIVE_SECONDS)
+            _note(endpoint, f"connected; it calls itself {transport.remote_version}")
         return client
+
+
+def _note(endpoint: Endpoint, text: str) -> None:
+    wire_log.note("ssh", "%s: %s", endpoint, text)
+
+
+def _note_way(endpoint: Endpoint, hops: int) -> None:
+    """Note everything that decides whether the server is reached and trusted."""
+    if not wire_log.is_on():
+        return
+    _note(endpoint, f"connect to {endpoint.host} port {endpoint.port} as {endpoint.user}, jump hosts before it: {hops}")
+    files = [path if Path(path).exists() else f"{path} (missing)" for path in endpoint.known_hosts_files]
+    _note(endpoint, f"known_hosts: {', '.join(files)}")
+    keys = ", ".join(endpoint.key_files) or "those of ~/.ssh"
+    _note(endpoint, f"keys: {keys}{' and the agent' if endpoint.agent else ''}")
 
 
 def _tunnel(via: paramiko.SSHClient, endpoint: Endpoint, seconds: float) -> paramiko.Channel:

@@ -14,6 +14,7 @@ from typing import Any, Iterator, List
 import asyncssh
 import pytest
 
+from telechat_runtime import wire_log
 from telechat_runtime.cluster.ssh_options import SshOptions
 from telechat_runtime.cluster.topology import Connection
 from telechat_runtime.errors import UnreachableError, UntrustedHostError
@@ -264,7 +265,13 @@ def test_through_a_jump_host_whose_key_is_checked_too(site: Site, tmp_path: Path
         with pytest.raises(UntrustedHostError, match=f"root@.*:{jump.port}: unknown host key"):
             site.transport(options=options).run(["true"])
         site.known_hosts.write_text(site.server.known_hosts_line() + jump.known_hosts_line())
+        noted: List[str] = []
+        wire_log.listen(lambda _, text: noted.append(text))
         assert site.transport(options=options).run(["echo", "behind"]).stdout == "behind\n"
+        wire_log.listen(None)
+        ways = [text for text in noted if ": connect to " in text]
+        assert f"port {jump.port} as root, jump hosts before it: 0" in ways[0]
+        assert f"port {site.server.port} as root, jump hosts before it: 1" in ways[1]
         assert jump.tunnels == [("127.0.0.1", site.server.port)]
         site.close()
 
