@@ -175,6 +175,13 @@ def test_runtime(play, tmp_path):
     assert (environment["LEVEL"], environment["HOSTILE"]) == ("3", wished["telechat_env"]["HOSTILE"])
     assert "RANK_TABLE_FILE" not in environment
 
+    # Whole, by a rename: a process that runs from the old file never reads half of the new one.
+    runtime = tmp_path / "opt" / "telechat-run.pyz"
+    runtime.write_bytes(b"the release before")
+    with runtime.open("rb") as held:
+        code, changed, output = play("telechat_runtime", **wished)
+        assert (code, changed) == (0, 1), output
+        assert held.read() == b"the release before"
     assert play("telechat_runtime", **wished)[:2] == (0, 0)
     # Earlier releases wrote it, and nobody reads it.
     (tmp_path / "opt" / "cluster.json").touch()

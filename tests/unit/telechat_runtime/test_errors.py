@@ -31,3 +31,9 @@ def test_a_nodes_exit_code_becomes_the_same_error_here(exit_code: int, kind: typ
     error = from_exit_code(exit_code, "node0: said so")
     assert type(error) is kind
     assert error.message == "node0: said so"
+
+
+def test_a_node_is_named_once_and_can_be_left_out() -> None:
+    error = from_exit_code(5, "busy", node="node0")
+    assert (error.node, error.detail, error.message) == ("node0", "busy", "node0: busy")
+    assert str(TelechatError("busy", node="node0", next_step="wait")) == "node0: busy\n  next: wait"

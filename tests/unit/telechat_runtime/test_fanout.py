@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from telechat_runtime.errors import InterruptedByUserError, PreflightError, UnreachableError
-from telechat_runtime.fanout import FleetError, call_on_all
+from telechat_runtime.fanout import FleetError, call_on_all, gather
 from telechat_runtime.interrupt import Interrupt
 
 NAMES = [f"node{index}" for index in range(5)]
@@ -58,6 +58,17 @@ def test_all_are_joined_then_one_error_carries_every_result() -> None:
     assert list(caught.value.errors) == ["node1", "node3"]
     assert caught.value.exit_code == 5
     assert str(caught.value) == "node1: busy\nnode3: gone\n  next: wait"
+
+
+def test_gather_hands_over_results_and_errors() -> None:
+    def call(name: str) -> str:
+        if name == "b":
+            raise UnreachableError("gone", node=name)
+        return name.upper()
+
+    results, errors = gather(["a", "b", "c"], call, doing="asking", interrupt=Interrupt())
+    assert results == {"a": "A", "c": "C"}
+    assert {name: error.message for name, error in errors.items()} == {"b": "b: gone"}
 
 
 def test_a_defect_is_no_users_mistake() -> None:

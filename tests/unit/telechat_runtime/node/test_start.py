@@ -12,6 +12,7 @@ from typing import Any, Dict
 
 import pytest
 
+from telechat_runtime import PROTOCOL
 from telechat_runtime.errors import PreflightError, UsageError
 from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.node.supervision import lease, processes
@@ -101,6 +102,15 @@ def test_an_environment_script_that_fails(node: LocalNode, tmp_path: Path, text:
 def test_a_file_that_cannot_be_written(node: LocalNode) -> None:
     request = node.request(FOREVER, files={"a": "a file", "a/b": "a file in a file"})
     assert "can't be written" in failed(node, request).error
+
+
+def test_a_request_of_a_newer_protocol_is_refused_and_one_of_an_older_is_not(node: LocalNode) -> None:
+    refused = node.call("start", **node.request("true", protocol=PROTOCOL + 1))
+    assert refused.exit_code == 4
+    assert f"the request to start is of protocol {PROTOCOL + 1}, this runtime is telechat-run" in refused.error
+    assert "playbooks/runtime.yml" in refused.error
+    assert not node.job_root.exists()
+    assert node.call("start", **node.request("true", protocol=PROTOCOL - 1)).exit_code == 0
 
 
 def test_a_job_id_is_used_once(node: LocalNode) -> None:
