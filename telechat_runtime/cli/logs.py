@@ -85,7 +85,7 @@ def _show(
                 continue
             name, event = item
             if isinstance(event, NodeLost):
-                raise UnreachableError(event.reason, node=name)
+                raise event.fault or UnreachableError(event.reason, node=name)
             if not isinstance(event, dict):
                 silent = isinstance(event, NodeSilent)
                 click.echo(f"{name}: {'not heard for a while, looking for it' if silent else 'heard again'}", err=True)

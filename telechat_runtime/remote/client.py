@@ -34,11 +34,13 @@ from telechat_runtime.remote.protocol import (
     RecordAnswer,
     SavedStepsAnswer,
     ServiceAnswer,
+    Speaker,
     StartAnswer,
     StatusAnswer,
     StopAnswer,
     SweepAnswer,
     check_may_start,
+    is_known_event,
     protocol_error,
     read_answer,
     speaker,
@@ -112,18 +114,25 @@ _CAUSES = (
 class Watch:
     """The events of a job on one node; `close` ends them from any thread."""
 
-    def __init__(self, stream: Stream, explain: Callable[[Result], TelechatError]) -> None:
+    def __init__(self, node: str, stream: Stream, explain: Callable[[Result], TelechatError]) -> None:
+        self._node = node
         self._stream = stream
         self._explain = explain
 
     def events(self) -> Iterator[Dict[str, Any]]:
-        """Yield the node's events; a watch that fails raises the reason, one that merely breaks off just ends."""
+        """Yield the node's events; a watch that fails raises the reason, one that merely breaks off just ends.
+
+        Raises ProtocolError for an event that is not what the protocol says.
+        """
+        runtime: Optional[Speaker] = None
         for line in self._stream.lines():
             event = _parse(line)
             if event is not None and "error" in event:
                 raise self._explain(Result(0, line, ""))
             if event is not None and "event" in event:
-                yield event
+                runtime = runtime or speaker(event)
+                if is_known_event(event, runtime, node=self._node):
+                    yield event
         result = self._stream.result()
         if result.exit_code > 0:
             raise self._explain(result)
@@ -228,13 +237,13 @@ class NodeClient:
             "since": since,
         }
         argv = node_argv(self.node, "watch", "--job", job_id)
-        return Watch(self._transport.stream(argv, _document(request)), self._explain)
+        return Watch(self.node.name, self._transport.stream(argv, _document(request)), self._explain)
 
     def read(self, job_id: str, job_root: str, path: str) -> Watch:
         """Read a file of the job's work folder: `data` events in base64, and an `end` event with the sha256."""
         request = {"job_root": job_root, "path": path, "until_eof": True}
         argv = node_argv(self.node, "read", "--job", job_id)
-        return Watch(self._transport.stream(argv, _document(request)), self._explain)
+        return Watch(self.node.name, self._transport.stream(argv, _document(request)), self._explain)
 
     def close(self) -> None:
         """Let go of the node."""

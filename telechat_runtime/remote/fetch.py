@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Mapping, Type, TypeVar
 from telechat_runtime.errors import InterruptedByUserError, UnreachableError
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.remote.client import NodeClient
-from telechat_runtime.remote.protocol import FileEnd, FilePiece, ReadEvent, read_answer
+from telechat_runtime.remote.protocol import AnyEvent, FileEnd, FilePiece, read_answer
 from telechat_runtime.remote.watch import FleetWatch, NodeLost
 
 T = TypeVar("T")
@@ -54,6 +54,8 @@ class JobFiles:
                 if item is None:
                     continue
                 event = item[1]
+                if isinstance(event, NodeLost) and event.fault is not None:
+                    raise event.fault
                 if isinstance(event, NodeLost):
                     raise UnreachableError(
                         f"{name} of job {self._job_id} did not come whole: {event.reason}",
@@ -62,7 +64,7 @@ class JobFiles:
                     )
                 if not isinstance(event, dict):
                     continue
-                if self._read(ReadEvent, event).event == "end":
+                if self._read(AnyEvent, event).event == "end":
                     if self._read(FileEnd, event).sha256 != digest.hexdigest():
                         raise UnreachableError(f"{name} came with another sha256 than it was sent with", node=node)
                     return

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field
-from typing import Any, Mapping, Optional, Tuple, Type, TypeVar
+from typing import Any, Dict, Mapping, Optional, Tuple, Type, TypeVar
 
 from telechat_runtime import PROTOCOL, __version__
 from telechat_runtime.errors import ProtocolError
@@ -602,7 +602,35 @@ class RecordAnswer:
     inputs_now: Optional[Mapping[str, Fingerprint]] = None
 
 
-# read
+# watch and read
+
+
+@dataclass(frozen=True)
+class BeginEvent:
+    """Where each log begins, by its name."""
+
+    offsets: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class LogEvent:
+    """A line of a log, and the byte after it; `rank` is None for a log that is not a worker's."""
+
+    log: str
+    rank: Optional[int]
+    offset: int
+    line: str
+
+
+@dataclass(frozen=True)
+class StateEvent:
+    """A new state of the job on the node; `cause` as in JobPart."""
+
+    state: JobState
+    exit_code: Optional[int]
+    reason: str
+    failed_rank: Optional[int]
+    cause: str = ""
 
 
 def _decoded(value: Any) -> bytes:
@@ -613,8 +641,8 @@ def _decoded(value: Any) -> bytes:
 
 
 @dataclass(frozen=True)
-class ReadEvent:
-    """What every event of `node read` has: its name, data or end."""
+class AnyEvent:
+    """What every event has: its name."""
 
     event: str
 
@@ -631,3 +659,25 @@ class FileEnd:
     """The checksum of the whole file."""
 
     sha256: str
+
+
+_EVENTS: Dict[str, Type[Any]] = {
+    "begin": BeginEvent,
+    "log": LogEvent,
+    "state": StateEvent,
+    "heartbeat": AnyEvent,
+    "data": FilePiece,
+    "end": FileEnd,
+}
+
+
+def is_known_event(event: Mapping[str, Any], runtime: Speaker, *, node: str) -> bool:
+    """Return whether an event of a watch or read is one that this telechat-run knows; a newer runtime may have more.
+
+    Raises ProtocolError for a known one that is not what the protocol says.
+    """
+    cls = _EVENTS.get(str(event["event"]))
+    try:
+        return cls is not None and bool(parse(cls, event))
+    except DocumentError as error:
+        raise protocol_error(node, f"of the event {event['event']}, {error}", runtime) from error

@@ -8,7 +8,7 @@ import time
 from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Sequence
 
 from telechat_runtime import wire_log
-from telechat_runtime.errors import UnreachableError, UntrustedHostError
+from telechat_runtime.errors import ProtocolError, UnreachableError, UntrustedHostError
 from telechat_runtime.job.state import JobState
 from telechat_runtime.remote.client import NodeClient, Watch
 
@@ -21,7 +21,7 @@ class ResumedWatch:
 
     `begin` opens a watch from byte offsets on, by log name, and gets None until there was an event. After `patience`
     seconds without one it gives up. A node whose container has stopped, or whose key has changed, is not asked again:
-    its job is gone, or it is not that node.
+    its job is gone, or it is not that node; nor one whose runtime this telechat-run does not understand.
     """
 
     def __init__(self, begin: Callable[[Optional[Mapping[str, int]]], Watch], *, patience: float) -> None:
@@ -46,7 +46,7 @@ class ResumedWatch:
                         return
                     last_sign = time.monotonic()
                     pause = _FIRST_PAUSE_SECONDS
-            except UntrustedHostError:
+            except (UntrustedHostError, ProtocolError):
                 raise
             except UnreachableError as error:
                 failure = error

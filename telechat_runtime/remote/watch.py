@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Protocol, Set, Tuple, Union
 
-from telechat_runtime.errors import TelechatError
+from telechat_runtime.errors import ProtocolError, TelechatError
 
 HEARTBEAT_SECONDS = 15.0
 """How long a node may be silent before that is told; a living watch has a heartbeat every two seconds."""
@@ -20,10 +20,14 @@ _POLL_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class NodeLost:
-    """A node's watch has ended, or gone silent, before the job had ended there; `unheard` when no node is heard."""
+    """A node's watch has ended, or gone silent, before the job had ended there; `unheard` when no node is heard.
+
+    With a `fault` the node is heard, and not understood.
+    """
 
     reason: str
     unheard: bool = False
+    fault: Optional[ProtocolError] = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ class FleetWatch:
         return None
 
     def _follow(self, name: str, begin: Callable[[], EventStream]) -> None:
-        reason = "its watch ended before the job did"
+        reason, fault = "its watch ended before the job did", None
         try:
             watch = begin()
             with self._lock:
@@ -134,6 +138,8 @@ class FleetWatch:
                     self._silent.discard(name)
                     self._events.put((name, NodeBack()))
                 self._events.put((name, event))
+        except ProtocolError as error:
+            reason, fault = str(error), error
         except TelechatError as error:
             reason = str(error)
-        self._events.put((name, NodeLost(reason)))
+        self._events.put((name, NodeLost(reason, fault=fault)))

@@ -82,10 +82,15 @@ class JobView:
         )
 
     def take(self, name: str, event: NodeEvent) -> None:
-        """Take an event of a node's watch. Raises UnreachableError when no node of the job can be found any more."""
+        """Take an event of a node's watch. Raises UnreachableError when no node of the job can be found any more.
+
+        Raises ProtocolError when a node can't be understood: the job runs on, nobody here can judge it.
+        """
         if self.outcomes[name].state.is_terminal:
             return
         if isinstance(event, NodeLost):
+            if event.fault is not None:
+                raise event.fault
             if event.unheard:
                 raise UnreachableError(
                     f"no node of job {self.plan.job_id} has been heard for {RECONNECT_SECONDS:g} s; it may still run",

@@ -283,3 +283,35 @@ def is_faulty(command: str, document: Any, example: Any) -> bool:
     except DocumentError:
         return True
     return False
+
+
+EVENTS: Dict[str, Dict[str, Any]] = {
+    "begin": {"event": "begin", "offsets": {"worker_0.log": 0}},
+    "log": {"event": "log", "log": "worker_0.log", "rank": 0, "offset": 5, "line": "step"},
+    "state": state("SUCCEEDED", 0),
+}
+EVENT_FAULTS = [
+    *(("begin", ("offsets",), value) for value in (..., None, [], {"worker_0.log": "x"})),
+    *(("log", (name,), value) for name in ("log", "line", "offset") for value in (..., None, [], {})),
+    ("log", ("rank",), "x"),
+    *(("state", ("state",), value) for value in (..., None, 7, "WELL")),
+    *(("state", (name,), value) for name in ("exit_code", "reason", "failed_rank") for value in (..., {}, 1.5)),
+]
+
+
+@pytest.mark.parametrize("words", [("logs", JOB), ("attach", JOB)], ids=["logs", "attach"])
+@pytest.mark.parametrize(("event", "where", "value"), EVENT_FAULTS)
+def test_an_event_that_lacks_a_field_or_has_a_wrong_one(
+    monkeypatch: pytest.MonkeyPatch, words: Tuple[str, ...], event: str, where: Tuple[Any, ...], value: Any
+) -> None:
+    job = RecordedJob("RUNNING")
+    job.transports["node0"].events = [state("SUCCEEDED", 0)]
+    faulty = copy.deepcopy(EVENTS[event])
+    spoil(faulty, where, value)
+    envelope = {"protocol": protocol.PROTOCOL, "version": "0.1.0"}
+    job.transports["node1"].events = [{**EVENTS["log"], **envelope}, faulty]
+    use_fleet(monkeypatch, job.cluster, job.clients)
+    ended = run(*words)
+    assert ended.exit_code == ExitCode.NODE_UNUSABLE, ended.text
+    assert f"{SENTENCE.format('node1')}of the event {event}, " in ended.text
+    assert NEXT_STEP in ended.text
