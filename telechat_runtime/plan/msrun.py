@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import posixpath
+import shlex
 from typing import Dict, List, Mapping, Optional, Sequence
 
 from telechat_runtime.errors import SpecError
@@ -84,23 +85,46 @@ def worker_env(
     extra: Mapping[str, str],
 ) -> Dict[str, Optional[str]]:
     """Return the environment of a node's workers; None unsets a variable. `extra` (telechat_env) has the last word."""
+    job: Dict[str, Optional[str]] = {}
+    if device_target == "Ascend":
+        job.update(MODEL_ENV.get(model_name, {}))
+        # Where CANN's own logs go (CANN's list of environment variables); else all jobs' are mixed in ~/ascend.
+        job["ASCEND_PROCESS_LOG_PATH"] = posixpath.join(log_dir, "ascend")
+        if npus < npu_count:
+            job["ASCEND_RT_VISIBLE_DEVICES"] = ",".join(str(device) for device in range(npus))
+        if world_size > npus and _is_ip(node_addr):
+            job["HCCL_IF_IP"] = node_addr
+    return {**_of_every_job(shared_paths), **job, **_of_the_site(tree, extra)}
+
+
+def node_env(*, tree: str, shared_paths: Sequence[str], extra: Mapping[str, str]) -> Dict[str, Optional[str]]:
+    """Return the part of worker_env that every job on a node has; None unsets a variable."""
+    return {**_of_every_job(shared_paths), **_of_the_site(tree, extra)}
+
+
+def environment_file(env_script: str, env: Mapping[str, Optional[str]]) -> str:
+    """Return the shell text that sets an environment as `node start` does: the script first, then the variables."""
+    lines = [f". {shlex.quote(env_script)}"] if env_script else []
+    for name, value in env.items():
+        if value is None:
+            lines.append(f"unset {name}")
+        elif name == "PYTHONPATH":
+            # Before the folders of the script and the container, as node start puts them.
+            lines.append(f"export {name}={shlex.quote(value)}${{{name}:+:${name}}}")
+        else:
+            lines.append(f"export {name}={shlex.quote(value)}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _of_every_job(shared_paths: Sequence[str]) -> Dict[str, Optional[str]]:
     # With faulthandler a worker that crashes, or that is told to abort, writes into its log where it stood.
     env: Dict[str, Optional[str]] = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "RANK_TABLE_FILE": None}
-    if shared_paths:
-        env["SHARED_PATHS"] = ",".join(shared_paths)
-    if device_target == "Ascend":
-        env.update(MODEL_ENV.get(model_name, {}))
-        # Where CANN's own logs go (CANN's list of environment variables); else all jobs' are mixed in ~/ascend.
-        env["ASCEND_PROCESS_LOG_PATH"] = posixpath.join(log_dir, "ascend")
-        if npus < npu_count:
-            env["ASCEND_RT_VISIBLE_DEVICES"] = ",".join(str(device) for device in range(npus))
-        if world_size > npus and _is_ip(node_addr):
-            env["HCCL_IF_IP"] = node_addr
-    env.update(extra)
+    return {**env, "SHARED_PATHS": ",".join(shared_paths)} if shared_paths else env
+
+
+def _of_the_site(tree: str, extra: Mapping[str, str]) -> Dict[str, Optional[str]]:
     folders = [folder for folder in (tree, extra.get("PYTHONPATH", "")) if folder]
-    if folders:
-        env["PYTHONPATH"] = ":".join(folders)
-    return env
+    return {**extra, "PYTHONPATH": ":".join(folders)} if folders else dict(extra)
 
 
 def _is_ip(addr: str) -> bool:

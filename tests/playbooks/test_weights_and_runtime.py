@@ -147,14 +147,16 @@ def test_wrong_entry_of_the_list_is_refused(play, tmp_path):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the files belong to root")
 def test_runtime(play, tmp_path):
+    script = tmp_path / "set_env.sh"
+    script.write_text("export PYTHONPATH=/script:$PYTHONPATH\n")
     wished = {
         "telechat_runtime_path": str(tmp_path / "opt" / "telechat-run.pyz"),
         "telechat_container_name": "",
         "telechat_python": sys.executable,
-        "telechat_env_script": "/dev/null",
-        "telechat_tree": "/work space/mindformers",
+        "telechat_env_script": str(script),
+        "telechat_tree": "/work space/mindformers/",
         "telechat_shared_paths": ["/shared", "/other"],
-        "telechat_env": {"LEVEL": 3, "HOSTILE": "a'b $(touch /tmp/never) `x`"},
+        "telechat_env": {"LEVEL": 3, "PYTHONPATH": "/shim", "HOSTILE": "a'b $(touch /tmp/never) `x`"},
     }
     code, changed, output = play("telechat_runtime", "--check", **wished)
     assert (code, changed) == (0, 3), output
@@ -170,7 +172,8 @@ def test_runtime(play, tmp_path):
         check=True,
     )
     environment = dict(pair.split("=", 1) for pair in shown.stdout.split("\0") if pair)
-    assert environment["PYTHONPATH"] == "/work space/mindformers:/before"
+    assert environment["PYTHONPATH"] == "/work space/mindformers:/shim:/script:/before"
+    assert environment["PYTHONUNBUFFERED"] == "1"
     assert environment["SHARED_PATHS"] == "/shared,/other"
     assert (environment["LEVEL"], environment["HOSTILE"]) == ("3", wished["telechat_env"]["HOSTILE"])
     assert "RANK_TABLE_FILE" not in environment

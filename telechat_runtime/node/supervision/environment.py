@@ -31,6 +31,9 @@ def job_environment(request: Dict[str, Any]) -> Dict[str, str]:
     for name, value in request["env"].items():
         if value is None:
             environment.pop(name, None)
+        elif name == "PYTHONPATH":
+            # CANN's script puts its own packages there: the plan's folders go before them.
+            environment[name] = ":".join(filter(None, [value, environment.get(name)]))
         else:
             environment[name] = value
     environment[JOB_ID_VARIABLE] = job_id
