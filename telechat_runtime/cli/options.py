@@ -12,8 +12,8 @@ from typing import Any, Callable, Dict, Iterator, Mapping, TypeVar
 
 import click
 
+from telechat_runtime.cluster.contract import DEFAULT_GROUP
 from telechat_runtime.cluster.inventory import InventoryOptions
-from telechat_runtime.cluster.topology import DEFAULT_GROUP
 from telechat_runtime.errors import ExitCode, TelechatError
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job.options import Flag, JobOptions

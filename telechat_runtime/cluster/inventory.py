@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from telechat_runtime import wire_log
-from telechat_runtime.cluster.topology import DEFAULT_GROUP, Cluster, cluster_from_hostvars
+from telechat_runtime.cluster.contract import DEFAULT_GROUP
+from telechat_runtime.cluster.topology import Cluster, cluster_from_hostvars
 from telechat_runtime.errors import InventoryError
 from telechat_runtime.fanout import FleetError, call_on_all
 from telechat_runtime.interrupt import Interrupt

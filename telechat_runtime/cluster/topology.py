@@ -12,14 +12,12 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
+from telechat_runtime.cluster.contract import DEFAULT_MASTER_PORT, DEFAULTS, ON_NPU
 from telechat_runtime.cluster.hostvars import HostVars
 from telechat_runtime.cluster.ssh_options import SshOptions, parse_ssh_args
 from telechat_runtime.errors import InventoryError, SpecError
 
-DEFAULT_GROUP = "ascend"
-DEFAULT_MASTER_PORT = 8118
 MAX_NPUS = 64
-ON_NPU = "Ascend"
 
 _ABSOLUTE = re.compile(r"/[^\n]*")
 _ABSOLUTE_OR_HOME = re.compile(r"(/|~$|~/)[^\n]*")
@@ -194,14 +192,20 @@ def _node(reader: HostVars) -> Node:
         npu_count=reader.integer("ascend_npu_count", low=1, high=MAX_NPUS, default=1) or 1,
         connection=connection,
         container=reader.text(
-            "telechat_container_name", default="telechat", pattern=_CONTAINER, rule="a container's name"
+            "telechat_container_name",
+            default=DEFAULTS["telechat_container_name"],
+            pattern=_CONTAINER,
+            rule="a container's name",
         ),
-        python=reader.text("telechat_python", default="python3"),
+        python=reader.text("telechat_python", default=DEFAULTS["telechat_python"]),
         runtime_path=reader.text(
-            "telechat_runtime_path", default="/opt/telechat/telechat-run.pyz", pattern=_ABSOLUTE, rule=absolute
+            "telechat_runtime_path", default=DEFAULTS["telechat_runtime_path"], pattern=_ABSOLUTE, rule=absolute
         ),
         job_root=reader.text(
-            "telechat_job_root", default="/var/lib/telechat", pattern=_ABSOLUTE_OR_HOME, rule="an absolute path, or ~/…"
+            "telechat_job_root",
+            default=DEFAULTS["telechat_job_root"],
+            pattern=_ABSOLUTE_OR_HOME,
+            rule="an absolute path, or ~/…",
         ),
         tree=reader.text("telechat_tree", pattern=_ABSOLUTE, rule=absolute).rstrip("/"),
         env_script=reader.text("telechat_env_script", pattern=_ABSOLUTE, rule=absolute),

@@ -6,7 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Sequence, Tuple
 
-from telechat_runtime.cluster.topology import ON_NPU, Cluster
+from telechat_runtime.cluster.contract import ON_NPU
+from telechat_runtime.cluster.topology import Cluster
 from telechat_runtime.errors import TelechatError
 from telechat_runtime.fanout import gather
 from telechat_runtime.interrupt import Interrupt

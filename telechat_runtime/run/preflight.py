@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import Dict, Mapping, Optional, Sequence
 
-from telechat_runtime.cluster.topology import ON_NPU, Cluster
+from telechat_runtime.cluster.contract import ON_NPU
+from telechat_runtime.cluster.topology import Cluster
 from telechat_runtime.fanout import call_on_all
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.plan.data_facts import DataQuestion
