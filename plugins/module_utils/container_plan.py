@@ -153,7 +153,7 @@ def run_argv(cli: str, name: str, settled: Dict[str, Any]) -> List[str]:
             argv += [option, value]
     argv += ["--label", f"{SPEC_LABEL}={spec_hash(settled)}"]
     argv += ["--label", f"{PARAMETERS_LABEL}={_canonical(settled)}"]
-    return argv + [settled["image"]] + settled["command"]
+    return [*argv, settled["image"], *settled["command"]]
 
 
 def decide(

@@ -77,6 +77,7 @@ kept_bytes:
 
 import os
 import stat
+from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.download import FetchError
@@ -113,7 +114,7 @@ def main() -> None:
     module.exit_json(changed=True)
 
 
-def look(module: AnsibleModule, target: Target) -> dict:
+def look(module: AnsibleModule, target: Target) -> Dict[str, Any]:
     """Say whether the file is missing; one that is there gets its mode."""
     found = found_sha256(target)
     missing = found != target.sha256

@@ -105,7 +105,11 @@ def main() -> None:
     refusal = container_plan.refusal(decision, name, lease_file.holder(module.params["job_root"]))
     if refusal:
         module.fail_json(msg=f"{refusal.check}: {refusal.value}; {refusal.rule}. Next: {refusal.next_step}.")
-    result = {"changed": decision.action != "nothing", "action": decision.action, "reason": decision.reason}
+    result: t.Dict[str, t.Any] = {
+        "changed": decision.action != "nothing",
+        "action": decision.action,
+        "reason": decision.reason,
+    }
     if decision.action in ("create", "recreate"):
         result["argv"] = container_plan.run_argv(module.params["cli"], name, settled)
         check_sources(module, wish)

@@ -226,7 +226,7 @@ def os_packages(settings: Dict[str, Any], family: Optional[str]) -> List[str]:
 def hdk_wish(settings: Dict[str, Any], architecture: str) -> HdkWish:
     """Return what is wanted of a host of this architecture; to uninstall, no package is needed."""
     packages = settings["packages"]
-    package = packages.get(architecture) or next(iter(packages.values()), {})
+    package: Dict[str, Dict[str, str]] = packages.get(architecture) or next(iter(packages.values()), {})
     return HdkWish(
         state=settings.get("state", PRESENT),
         driver_version=package.get(DRIVER, {}).get("version", ""),

@@ -99,7 +99,8 @@ def load_run_file(path: str, cache: str, origin: str = "", sha256: Optional[str]
 def _version_info(path: str, kept: str) -> Optional[str]:
     try:
         with open(kept, encoding="utf-8") as stream:
-            return json.load(stream)
+            text: Optional[str] = json.load(stream)
+            return text
     except (OSError, ValueError):
         text = makeself_archive.read_version_info(path)
     _keep(kept, text)
@@ -115,7 +116,8 @@ def _keep(path: str, value: object) -> None:
 def _sums(folder: str) -> Dict[str, str]:
     """Return file → sha256 as they were when the folder was unpacked."""
     with open(folder + ".json", encoding="utf-8") as stream:
-        return json.load(stream)
+        sums: Dict[str, str] = json.load(stream)
+    return sums
 
 
 def _is_as_unpacked(folder: str) -> bool:

@@ -80,7 +80,7 @@ def _reinstallation(facts: HdkFacts, wish: HdkWish, going: List[Tuple[str, Compo
         after = (reboot_after_uninstall(wish), *_installation(_rebooted(left), wish))
     else:
         after = _with_owed_reboot(left, wish)
-    cleans = (clean_leftovers(by_path),) if by_path else ()
+    cleans: Tuple[Step, ...] = (clean_leftovers(by_path),) if by_path else ()
     if removal and not (after and after[0].action == CLEAN):
         cleans += (CLEAN_IF_LEFT,)
     return (*removal, *cleans, *after)
@@ -98,7 +98,7 @@ def _without(facts: HdkFacts, going: List[Tuple[str, Component]]) -> HdkFacts:
     """Return what a look will find once these components are gone."""
     written = facts.firmware.written_this_boot
     gone = {name: Component(None, False, False, False, removed=part.removed) for name, part in going}
-    facts = replace(facts, **gone)
+    facts = replace(facts, driver=gone.get(DRIVER, facts.driver), firmware=gone.get(FIRMWARE, facts.firmware))
     if not (facts.driver.named or facts.firmware.named):
         facts = replace(facts, user=None, group=None)
     if DRIVER in gone:
