@@ -23,13 +23,13 @@ _INPUT = {"path": DATASET, "files": 1, "bytes": 7, "complete": True, "by": "name
 class RecordedJob:
     """A job with rank 0 on node1 and rank 1 on node0, as after a move; `state` is how it stands on each node."""
 
-    def __init__(self, state: str = "SUCCEEDED", **options: Any) -> None:
+    def __init__(self, state: str = "SUCCEEDED", *, config: str = CONFIG, **options: Any) -> None:
         self.cluster: Cluster = two_nodes()
         self.plan: JobPlan = plan_job(
             program=Program(
                 kind="finetune",
                 own=Entry(words=(f"{WORK}/train.py", "--config", f"{WORK}/config.yaml")),
-                files=(("config.yaml", CONFIG),),
+                files=(("config.yaml", config),),
                 inputs=(("dataset", DATASET),),
             ),
             options=JobOptions(job_name="finetune", **options),
@@ -39,6 +39,7 @@ class RecordedJob:
             owner="ada@bastion",
         )
         self.state = state
+        self.config = config
         self.dataset: Dict[str, Any] = dict(_INPUT)
         self.transports = {node.node.name: self._transport(node) for node in self.plan.nodes}
 
@@ -69,7 +70,7 @@ class RecordedJob:
                 "reason": "",
                 "failed_rank": None,
             },
-            "config": CONFIG,
+            "config": self.config,
             "start": start,
             "inputs_now": {"dataset": self.dataset},
         }
