@@ -107,6 +107,10 @@ class ContainerError(PreflightError):
     """A node's container does not run, or Docker itself does not."""
 
 
+class ContainerStoppedError(ContainerError):
+    """A node's container does not run, on a Docker that does."""
+
+
 class InterruptedByUserError(TelechatError):
     """The user pressed Ctrl-C (or the process was told to end)."""
 

@@ -11,7 +11,7 @@ from telechat_runtime.cli.job_options import all_ranks_option
 from telechat_runtime.cli.options import interruptible, inventory_options, json_option
 from telechat_runtime.cli.run_job import introduce, progress, show_report
 from telechat_runtime.cluster.inventory import InventoryOptions, load_clusters
-from telechat_runtime.finetune.restart import Keeping, keep
+from telechat_runtime.finetune.restart import RestartPolicy, run_with_restarts
 from telechat_runtime.finetune.resume import plan_restart
 from telechat_runtime.job.identity import whoami
 from telechat_runtime.job.report import Report
@@ -56,7 +56,9 @@ def attach(*, job_id: Optional[str], inventory: InventoryOptions, keeps: bool, a
             status = fleet_status(clients, interrupt)
             plan = recorded_plan(choose_job(status, job_id, whoami()), status, clusters.everyone, clients, interrupt)
             if keeps:
-                report = keep(plan, Keeping(run=watch, plan_next=restart, tell=observer, interrupt=interrupt))
+                report = run_with_restarts(
+                    plan, RestartPolicy(run=watch, plan_next=restart, tell=observer, interrupt=interrupt)
+                )
             else:
                 report = watch(plan)
     show_report(report, as_json=as_json)

@@ -19,7 +19,7 @@ from telechat_runtime.cli.progress import LiveProgress, PlainProgress
 from telechat_runtime.cli.restart_daemon import check_keeper, start_keeper
 from telechat_runtime.cluster.inventory import Clusters, load_clusters
 from telechat_runtime.cluster.topology import Cluster
-from telechat_runtime.finetune.restart import Keeping, keep
+from telechat_runtime.finetune.restart import RestartPolicy, run_with_restarts
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job.events import Observer
 from telechat_runtime.job.report import Report
@@ -122,7 +122,9 @@ def _run(
         if go_on is None:
             return run(plan)
         plan_next = functools.partial(go_on, at)
-        return keep(plan, Keeping(run=run, plan_next=plan_next, tell=observer, interrupt=at.interrupt))
+        return run_with_restarts(
+            plan, RestartPolicy(run=run, plan_next=plan_next, tell=observer, interrupt=at.interrupt)
+        )
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps a training going: when its job fails of something that passes, it is begun again from the newest whole step.
+"""Restarts a training whose job failed with a transient error, from its latest complete checkpoint.
 
-What does not pass (a wrong yaml, a full disk, too little memory, an unknown error) ends it at once. Every restart is a
+Any other failure (a wrong yaml, a full disk, too little memory, an unknown error) ends it at once. Every restart is a
 job of its own, with the nodes chosen anew where the first one chose them by --nodes.
 """
 
@@ -26,8 +26,8 @@ _LOOK_AGAIN_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Keeping:
-    """How a training is kept going: what runs a job to its end, what plans the next one, and how long is waited.
+class RestartPolicy:
+    """How a failed training is restarted: what runs a job to its end, what plans the next one, how long to wait.
 
     `plan_next` gets the id of the job that failed, and the number of the restart. `nodes_seconds` is how long its nodes
     may take to be fit again.
@@ -40,46 +40,46 @@ class Keeping:
     nodes_seconds: float = NODES_SECONDS
 
 
-def keep(plan: JobPlan, keeping: Keeping) -> Report:
-    """Run a job, and as often as its --max-restarts allows the one that goes on with it; return the last report."""
+def run_with_restarts(plan: JobPlan, policy: RestartPolicy) -> Report:
+    """Run a job and restart it after transient failures, at most --max-restarts times; return the last report."""
     attempts: List[Attempt] = []
-    report = keeping.run(plan)
+    report = policy.run(plan)
     pause = min(float(plan.options.restart_pause), _LONGEST_PAUSE_SECONDS)
-    while report.may_pass and plan.restarts < plan.options.max_restarts and not keeping.interrupt.requested:
+    while report.is_transient and plan.restarts < plan.options.max_restarts and not policy.interrupt.requested:
         number = plan.restarts + 1
         why = report.as_attempt().reason
-        keeping.tell(Notice(f"restart {number} of {plan.options.max_restarts} in {pause:g} s, after: {why}"))
-        keeping.interrupt.wait(pause)
-        following = _plan_next(plan.job_id, number, keeping)
+        policy.tell(Notice(f"restart {number} of {plan.options.max_restarts} in {pause:g} s, after: {why}"))
+        policy.interrupt.wait(pause)
+        following = _plan_next(plan.job_id, number, policy)
         if isinstance(following, TelechatError):
-            keeping.tell(Notice(f"no restart: {following}"))
+            policy.tell(Notice(f"no restart: {following}"))
             break
         if following is None:
             break
         attempts.append(report.as_attempt())
         plan = following
-        report = keeping.run(plan)
+        report = policy.run(plan)
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
     return dataclasses.replace(report, attempts=tuple(attempts))
 
 
-def _plan_next(job_id: str, number: int, keeping: Keeping) -> Union[JobPlan, TelechatError, None]:
+def _plan_next(job_id: str, number: int, policy: RestartPolicy) -> Union[JobPlan, TelechatError, None]:
     """Return the plan of the restart, why there can be none, or None after Ctrl-C.
 
     Nodes that are not reachable or not free yet are asked again for a while: a server that went down comes back.
     """
-    deadline = time.monotonic() + keeping.nodes_seconds
+    deadline = time.monotonic() + policy.nodes_seconds
     told: Optional[str] = None
-    while not keeping.interrupt.requested:
+    while not policy.interrupt.requested:
         try:
-            return keeping.plan_next(job_id, number)
+            return policy.plan_next(job_id, number)
         except TelechatError as error:
             if not _may_come_right(error) or time.monotonic() >= deadline:
                 return error
             if error.message != told:
-                keeping.tell(Notice(f"not yet: {error.message}"))
+                policy.tell(Notice(f"not yet: {error.message}"))
                 told = error.message
-        keeping.interrupt.wait(_LOOK_AGAIN_SECONDS)
+        policy.interrupt.wait(_LOOK_AGAIN_SECONDS)
     return None
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Callable, Optional, Tuple, Union
 
+from telechat_runtime.job.failure import Failure
 from telechat_runtime.job.state import JobState
 from telechat_runtime.job.training_log import Speed, Step
 
@@ -49,7 +50,7 @@ Observer = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class NodeOutcome:
-    """How a node's part of the job ended; `left` are process ids that outlived a stop."""
+    """How a node's part of the job ended; `failure` is why, `left` are process ids that outlived a stop."""
 
     node: str
     node_rank: int
@@ -57,5 +58,6 @@ class NodeOutcome:
     exit_code: Optional[int] = None
     reason: str = ""
     failed_rank: Optional[int] = None
+    failure: Optional[Failure] = None
     left: Tuple[int, ...] = ()
     last_lines: Tuple[str, ...] = ()

@@ -61,11 +61,11 @@ class Report:
         return ExitCode.OK if self.state is JobState.SUCCEEDED else ExitCode.JOB_FAILED
 
     @property
-    def may_pass(self) -> bool:
-        """Tell whether the job failed of something that it may well not meet when it is begun again."""
+    def is_transient(self) -> bool:
+        """Return whether the job failed of something that it may well not meet when it is restarted."""
         known = self._known_error()
         is_failure = self.state in (JobState.FAILED, JobState.LOST)
-        return is_failure and not self.interrupted and known is not None and known.passes
+        return is_failure and not self.interrupted and known is not None and known.is_transient
 
     def as_dict(self) -> Dict[str, Any]:
         """Return the report as data."""
@@ -92,6 +92,7 @@ class Report:
                     "exit_code": outcome.exit_code,
                     "reason": outcome.reason,
                     "failed_rank": outcome.failed_rank,
+                    "failure": outcome.failure.as_dict() if outcome.failure else None,
                     "left": list(outcome.left),
                     "last_lines": list(outcome.last_lines),
                 }
@@ -132,7 +133,7 @@ class Report:
 
     def _known_error(self) -> Optional[KnownError]:
         failed = self._failed()
-        return known_error([failed.reason, *failed.last_lines]) if failed else None
+        return known_error(failed.failure, failed.last_lines) if failed else None
 
     def _failure_lines(self) -> List[str]:
         failed = self._failed()

@@ -75,7 +75,8 @@ def _outcome(paths: JobPaths) -> Optional[Dict[str, Any]]:
     if not os.path.exists(paths.state):
         return None
     job = read_state(paths)
-    return {"state": str(job.state), **{name: getattr(job, name) for name in _OUTCOME}}
+    failure = job.failure.as_dict() if job.failure else None
+    return {"state": str(job.state), **{name: getattr(job, name) for name in _OUTCOME}, "failure": failure}
 
 
 def _document(path: str) -> Optional[Dict[str, Any]]:

@@ -79,10 +79,10 @@ def _start(paths: JobPaths, request: Dict[str, Any], held: lease.Lease) -> int:
         answer = _leave_supervisor(paths, job, request, environment, held)
     except OSError as error:
         message = f"the job folder can't be written: {error}"
-        _note_failure(paths, job, message)
+        _note_failure(paths, job, message, error)
         raise PreflightError(message, next_step=f"check the disk of {paths.job_root}") from error
     except TelechatError as error:
-        _note_failure(paths, job, error.message)
+        _note_failure(paths, job, error.message, error)
         raise
     if "error" in answer:
         raise PreflightError(answer["error"], next_step=answer["next_step"])
@@ -117,10 +117,10 @@ def _write_files(paths: JobPaths, request: Dict[str, Any]) -> None:
     record.write(paths, request)
 
 
-def _note_failure(paths: JobPaths, job: NodeJob, reason: str) -> None:
+def _note_failure(paths: JobPaths, job: NodeJob, reason: str, error: Exception) -> None:
     # On a full disk even this can't be written; the caller is told the reason in any case.
     with contextlib.suppress(OSError):
-        write_state(paths, job.becoming(JobState.FAILED, reason=reason))
+        write_state(paths, job.becoming(JobState.FAILED, reason=reason, failure=supervisor.start_failure(error)))
 
 
 def _leave_supervisor(

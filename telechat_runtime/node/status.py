@@ -7,6 +7,7 @@ import os
 from typing import Any, Callable, Dict, List
 
 from telechat_runtime.errors import PreflightError
+from telechat_runtime.job.failure import Failure, FailureKind
 from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.job.state import JobState
 from telechat_runtime.node import service
@@ -49,10 +50,19 @@ def _jobs(job_root: str) -> List[NodeJob]:
             # A folder that is being made, or was copied here by hand, has no state: it is no job of this node.
             if os.path.exists(JobPaths(job_root, name).state):
                 jobs.append(
-                    NodeJob(job_id=name, kind="", owner="", state=JobState.LOST, started="", reason=error.message)
+                    NodeJob(
+                        job_id=name,
+                        kind="",
+                        owner="",
+                        state=JobState.LOST,
+                        started="",
+                        reason=error.message,
+                        failure=Failure(FailureKind.UNKNOWN),
+                    )
                 )
     return sorted(jobs, key=lambda job: (job.started, job.job_id), reverse=True)
 
 
 def _shown(job: NodeJob) -> Dict[str, Any]:
-    return {"state": str(job.state), **{name: getattr(job, name) for name in _SHOWN}}
+    failure = job.failure.as_dict() if job.failure else None
+    return {"state": str(job.state), **{name: getattr(job, name) for name in _SHOWN}, "failure": failure}

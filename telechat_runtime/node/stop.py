@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, List, Set, Tuple
 
 from telechat_runtime.ascend.processes import Identity, is_alive
 from telechat_runtime.errors import PreflightError
+from telechat_runtime.job.failure import Failure, FailureKind
 from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.job.state import JobState
 from telechat_runtime.node.supervision import lease
@@ -76,7 +77,7 @@ def settle(paths: JobPaths, reason: str) -> NodeJob:
     if job.state is not JobState.LOST:
         return job
     stored = NodeJob(**{**vars(job), "state": JobState.RUNNING})
-    stopped = stored.becoming(JobState.STOPPED, reason=reason)
+    stopped = stored.becoming(JobState.STOPPED, reason=reason, failure=Failure(FailureKind.SUPERVISOR_LOST))
     try:
         write_state(paths, stopped)
         lease.clear(paths)

@@ -12,6 +12,7 @@ from telechat_runtime.cluster.argv import host_argv, node_argv
 from telechat_runtime.cluster.topology import Node
 from telechat_runtime.errors import (
     ContainerError,
+    ContainerStoppedError,
     ExitCode,
     NodeRuntimeError,
     PreflightError,
@@ -67,7 +68,7 @@ class _Cause(NamedTuple):
 _CAUSES = (
     _Cause(
         r"No such container|is not running|is paused|is restarting",
-        ContainerError,
+        ContainerStoppedError,
         "the container {container!r} is not running",
         "run site.yml again, or `docker start {container}` on the node",
     ),

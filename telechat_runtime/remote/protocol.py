@@ -13,6 +13,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple, Type, TypeVar
 
 from telechat_runtime import PROTOCOL, __version__
 from telechat_runtime.errors import ProtocolError
+from telechat_runtime.job.failure import failure_of
 from telechat_runtime.job.options import JobOptions, job_options_of
 from telechat_runtime.job.state import JobState
 from telechat_runtime.typed_json import WHOLE_DOCUMENT, DocumentError, parse, read_by
@@ -87,6 +88,18 @@ class Failure:
     """The answer of a command that failed."""
 
     error: NodeError
+
+
+def _cause(value: Any) -> Any:
+    try:
+        failure_of({"failure": value})
+    except ValueError as error:
+        raise DocumentError(str(error)) from error
+    return value
+
+
+_CAUSE = read_by(_cause)
+"""Metadata of `failure`, the cause of an end as data: null without one, empty from 0.1 (see job.failure.failure_of)."""
 
 
 # probe, status, service
@@ -255,6 +268,7 @@ class JobPart:
     reason: str
     failed_rank: Optional[int]
     cause: str
+    failure: Optional[Mapping[str, Any]] = field(default_factory=dict, metadata=_CAUSE)
 
 
 @dataclass(frozen=True)
@@ -292,6 +306,7 @@ class StopAnswer:
     ended: Tuple[int, ...]
     left: Tuple[int, ...]
     event: str = "stopped"
+    failure: Optional[Mapping[str, Any]] = field(default_factory=dict, metadata=_CAUSE)
 
 
 @dataclass(frozen=True)
@@ -631,6 +646,7 @@ class StateEvent:
     reason: str
     failed_rank: Optional[int]
     cause: str = ""
+    failure: Optional[Mapping[str, Any]] = field(default_factory=dict, metadata=_CAUSE)
 
 
 def _decoded(value: Any) -> bytes:

@@ -9,13 +9,21 @@ import time
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Protocol, Set, Tuple, Union
 
-from telechat_runtime.errors import ProtocolError, TelechatError
+from telechat_runtime.errors import ContainerStoppedError, ProtocolError, TelechatError
+from telechat_runtime.job.failure import Failure, FailureKind
 
 HEARTBEAT_SECONDS = 15.0
 """How long a node may be silent before that is told; a living watch has a heartbeat every two seconds."""
 RECONNECT_SECONDS = 600.0
 """How long a job that needs no control side is looked for while none of its nodes is heard."""
 _POLL_SECONDS = 0.1
+_SILENT = Failure(FailureKind.NODE_LOST)
+
+
+def failure_to_reach(error: TelechatError) -> Failure:
+    """Return what became of a node's part of a job, as far as the error that ended the talk with the node tells."""
+    is_stopped = isinstance(error, ContainerStoppedError)
+    return Failure(FailureKind.CONTAINER_STOPPED if is_stopped else FailureKind.UNREACHABLE)
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,7 @@ class NodeLost:
     """
 
     reason: str
+    failure: Failure
     unheard: bool = False
     fault: Optional[ProtocolError] = None
 
@@ -114,17 +123,18 @@ class FleetWatch:
                 continue
             if self._patience is None:
                 self.ended(name)
-                return name, NodeLost(f"no sign of life for {self._heartbeat_timeout:g} s")
+                return name, NodeLost(f"no sign of life for {self._heartbeat_timeout:g} s", _SILENT)
             if name not in self._silent:
                 self._silent.add(name)
                 return name, NodeSilent(self._heartbeat_timeout)
             if now - max(signs.values()) > self._patience:
                 self.ended(name)
-                return name, NodeLost(f"no sign of life for {self._patience:g} s", unheard=True)
+                return name, NodeLost(f"no sign of life for {self._patience:g} s", _SILENT, unheard=True)
         return None
 
     def _follow(self, name: str, begin: Callable[[], EventStream]) -> None:
-        reason, fault = "its watch ended before the job did", None
+        reason, failure = "its watch ended before the job did", Failure(FailureKind.UNREACHABLE)
+        fault: Optional[ProtocolError] = None
         try:
             watch = begin()
             with self._lock:
@@ -141,5 +151,5 @@ class FleetWatch:
         except ProtocolError as error:
             reason, fault = str(error), error
         except TelechatError as error:
-            reason = str(error)
-        self._events.put((name, NodeLost(reason, fault=fault)))
+            reason, failure = str(error), failure_to_reach(error)
+        self._events.put((name, NodeLost(reason, failure, fault=fault)))

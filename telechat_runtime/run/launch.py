@@ -23,6 +23,7 @@ from telechat_runtime.job.state import JobState
 from telechat_runtime.plan.plan import JobPlan
 from telechat_runtime.remote.client import NodeClient
 from telechat_runtime.remote.protocol import StopAnswer
+from telechat_runtime.remote.watch import failure_to_reach
 from telechat_runtime.run.monitor import JobView
 
 _TOKEN_BYTES = 16
@@ -170,7 +171,9 @@ class _Run:
         for name, failure in errors.items():
             again = f"telechat-run stop {self._plan.job_id}"
             self._tell(Notice(f"{failure.message}\n  {name} may still run the job; when it is back: {again}"))
-            self._note_stop(name, JobState.LOST, {"reason": failure.message})
+            self._note_stop(
+                name, JobState.LOST, {"reason": failure.message, "failure": failure_to_reach(failure).as_dict()}
+            )
 
     def _note_stop(self, name: str, state: JobState, answer: Mapping[str, Any]) -> None:
         is_known = self._view.outcomes[name].state.is_terminal

@@ -11,6 +11,7 @@ from typing import Any, Callable, Deque, Dict, List, Mapping, Optional, Tuple, U
 
 from telechat_runtime.errors import UnreachableError
 from telechat_runtime.job.events import LogLine, NodeOutcome, NodeState, Notice, Observer, Training
+from telechat_runtime.job.failure import failure_of
 from telechat_runtime.job.known_errors import known_error
 from telechat_runtime.job.report import Report
 from telechat_runtime.job.state import JobState
@@ -50,9 +51,9 @@ class JobView:
 
         Of several that fail at once, the first to be heard may be one that only lost another's worker or scheduler.
         """
-        if self._first_heard is None or not self._follows(self._first_heard):
+        if self._first_heard is None or not self._is_secondary(self._first_heard):
             return self._first_heard
-        return next((name for name in self._failed if not self._follows(name)), self._first_heard)
+        return next((name for name in self._failed if not self._is_secondary(name)), self._first_heard)
 
     def running(self) -> List[str]:
         """Return the nodes whose part has not ended."""
@@ -96,7 +97,7 @@ class JobView:
                     f"no node of job {self.plan.job_id} has been heard for {RECONNECT_SECONDS:g} s; it may still run",
                     next_step=f"when they can be reached again: `telechat-run attach {self.plan.job_id}`",
                 )
-            self._take_end(name, JobState.LOST, {"reason": event.reason})
+            self._take_end(name, JobState.LOST, {"reason": event.reason, "failure": event.failure.as_dict()})
         elif isinstance(event, NodeSilent):
             self.tell(Notice(f"{name} has not been heard for {event.seconds:g} s; the job goes on, looking for it"))
         elif isinstance(event, NodeBack):
@@ -116,6 +117,7 @@ class JobView:
             exit_code=event.get("exit_code"),
             reason=event.get("reason") or "",
             failed_rank=event.get("failed_rank"),
+            failure=failure_of(event),
         )
         if state in (JobState.FAILED, JobState.LOST):
             self._failed.append(name)
@@ -163,9 +165,9 @@ class JobView:
             cause = event.get("cause")
             self._first_heard = cause if cause in self.nodes else name
 
-    def _follows(self, name: str) -> bool:
-        known = known_error([self.outcomes[name].reason])
-        return known is not None and known.follows
+    def _is_secondary(self, name: str) -> bool:
+        known = known_error(self.outcomes[name].failure)
+        return known is not None and known.is_secondary
 
     def _take_line(self, name: str, event: Mapping[str, Any]) -> None:
         line, rank = event["line"], event.get("rank")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Why a job failed on this node: the failing process's own words, found in its log."""
+"""Why a job failed on this node: which process, how it ended, and the last error in its log."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 import signal
 from typing import Dict, Iterable, List, NamedTuple, Optional
 
+from telechat_runtime.job.failure import Failure, FailureKind
 from telechat_runtime.job.paths import JobPaths
 
 _TAIL_BYTES = 64 * 1024
@@ -20,52 +21,70 @@ _LOGGED_ERROR = re.compile(r"\b(?:ERROR|CRITICAL)\b|: error: ")
 _UNKNOWN_EXIT_CODE = 1
 
 
-class Failure(NamedTuple):
-    """The rank that failed first on this node, if it can be told, and the reason."""
+class Diagnosis(NamedTuple):
+    """Why a job failed: the value that decisions rest on, and the sentence for people."""
 
-    rank: Optional[int]
+    failure: Failure
     reason: str
 
 
-def of_worker(paths: JobPaths, rank: int, exit_code: int) -> Failure:
+def of_worker(paths: JobPaths, rank: int, exit_code: int) -> Diagnosis:
     """Return why this worker failed; a negative exit code is a signal's number."""
     lines = tail(paths.worker_log(rank))
-    said = reason_in(lines)
+    error = reason_in(lines)
     if exit_code < 0:
-        last = f"; the last error in its log: {said}" if said else ""
-        return Failure(rank=rank, reason=f"rank {rank} was killed by {_signal_name(-exit_code)}{last}")
-    if said:
-        return Failure(rank=rank, reason=f"rank {rank}: {said}")
+        name = _signal_name(-exit_code)
+        last = f"; the last error in its log: {error}" if error else ""
+        failure = Failure(FailureKind.WORKER_SIGNAL, rank=rank, signal=name, error=error)
+        return Diagnosis(failure, f"rank {rank} was killed by {name}{last}")
+    if error:
+        failure = Failure(FailureKind.WORKER_EXIT, rank=rank, exit_code=exit_code, error=error)
+        return Diagnosis(failure, f"rank {rank}: {error}")
     last = last_line(lines)
     end = f"its log ends with: {last}" if last else "its log is empty"
-    return Failure(rank=rank, reason=f"rank {rank} ended with exit code {exit_code}; {end}")
+    failure = Failure(FailureKind.WORKER_EXIT, rank=rank, exit_code=exit_code, error=last)
+    return Diagnosis(failure, f"rank {rank} ended with exit code {exit_code}; {end}")
 
 
-def of_scheduler(paths: JobPaths, exit_code: int) -> Failure:
-    """Return why the scheduler failed."""
-    end = f"killed by {_signal_name(-exit_code)}" if exit_code < 0 else f"ended with exit code {exit_code}"
-    return Failure(rank=None, reason=f"the scheduler: {reason_in(tail(_scheduler_log(paths))) or end}")
+def of_scheduler(paths: JobPaths, exit_code: int) -> Diagnosis:
+    """Return why the scheduler failed; what it logged says more than the signal by which msrun ended it then."""
+    error = reason_in(tail(_scheduler_log(paths)))
+    if error:
+        return Diagnosis(Failure(FailureKind.SCHEDULER_EXIT, error=error), f"the scheduler: {error}")
+    if exit_code < 0:
+        name = _signal_name(-exit_code)
+        return Diagnosis(Failure(FailureKind.SCHEDULER_SIGNAL, signal=name), f"the scheduler: killed by {name}")
+    failure = Failure(FailureKind.SCHEDULER_EXIT, exit_code=exit_code)
+    return Diagnosis(failure, f"the scheduler: ended with exit code {exit_code}")
 
 
-def of_job(paths: JobPaths, exit_code: Optional[int]) -> Failure:
+def of_job(paths: JobPaths, exit_code: Optional[int]) -> Diagnosis:
     """Return why the job failed when no process of it was seen to fail: whoever complains, from the top down."""
-    said = reason_in(tail(_scheduler_log(paths)))
-    if said:
-        return Failure(rank=None, reason=f"the scheduler: {said}")
+    error = reason_in(tail(_scheduler_log(paths)))
+    if error:
+        return Diagnosis(Failure(FailureKind.SCHEDULER_EXIT, error=error), f"the scheduler: {error}")
     for rank in ranks_with_logs(paths):
-        said = reason_in(tail(paths.worker_log(rank)))
-        if said:
-            return Failure(rank=rank, reason=f"rank {rank}: {said}")
-    # A worker that was over before anybody looked: msrun tells its exit code, and not its rank.
+        error = reason_in(tail(paths.worker_log(rank)))
+        if error:
+            return Diagnosis(Failure(FailureKind.WORKER_EXIT, rank=rank, error=error), f"rank {rank}: {error}")
+    # A worker that was over before anybody looked: msrun logs its exit code, but not its rank.
     killed = next((code for code in named_by_msrun(paths).values() if code < 0), None)
     if killed is not None:
-        return Failure(rank=None, reason=f"a worker was killed by {_signal_name(-killed)}")
+        name = _signal_name(-killed)
+        return Diagnosis(Failure(FailureKind.WORKER_SIGNAL, signal=name), f"a worker was killed by {name}")
+    return _of_msrun(paths, exit_code)
+
+
+def _of_msrun(paths: JobPaths, exit_code: Optional[int]) -> Diagnosis:
     lines = tail(_msrun_log(paths))
-    said = reason_in(lines) or last_line(lines)
-    end = "did not end" if exit_code is None else f"ended with exit code {exit_code}"
+    error = reason_in(lines) or last_line(lines)
     if exit_code is not None and exit_code < 0:
-        end = f"was killed by {_signal_name(-exit_code)}"
-    return Failure(rank=None, reason=f"msrun {end}{': ' if said else ''}{said}")
+        name = _signal_name(-exit_code)
+        failure, end = Failure(FailureKind.LAUNCHER_SIGNAL, signal=name, error=error), f"was killed by {name}"
+    else:
+        end = "did not end" if exit_code is None else f"ended with exit code {exit_code}"
+        failure = Failure(FailureKind.LAUNCHER_EXIT, exit_code=exit_code, error=error)
+    return Diagnosis(failure, f"msrun {end}{': ' if error else ''}{error}")
 
 
 def reason_in(lines: Iterable[str]) -> str:

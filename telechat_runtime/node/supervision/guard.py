@@ -13,6 +13,7 @@ import time
 from typing import Any, Callable, Dict, Optional
 
 from telechat_runtime.errors import PreflightError
+from telechat_runtime.job.failure import Failure, FailureKind
 from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.job.state import JobState
 from telechat_runtime.node.supervision import stop_request
@@ -72,19 +73,20 @@ def _end_job(
     # A supervisor that does not answer is killed by whoever wants to stop the job.
     is_asked = stop_request.is_noted(paths)
     state, reason = (JobState.STOPPED, stop_request.told(paths)) if is_asked else (JobState.FAILED, REASON)
+    failure = Failure(FailureKind.STOPPED_BY_USER if is_asked else FailureKind.SUPERVISOR_LOST)
     log(f"{REASON}: the job ends as {state}")
     told_at = time.monotonic()
     peers = None
     if group is not None:
         with contextlib.suppress(PreflightError):
             peers = Peers(group)
-            peers.announce(state, reason)
+            peers.announce(state, reason, failure)
     ended, left = end_job(paths.job_id, grace_seconds)
     log(f"ended {ended}, left {left}")
     job = load_state(paths)
     if not job.state.is_terminal:
         changes: Dict[str, Any] = {"ended_pids": tuple(ended), "left_pids": tuple(left), "processes": ()}
-        write_state(paths, job.becoming(state, reason=reason, **changes))
+        write_state(paths, job.becoming(state, reason=reason, failure=failure, **changes))
     while left:
         _, left = end_job(paths.job_id, 0)
     held.give_back()

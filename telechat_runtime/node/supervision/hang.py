@@ -16,8 +16,6 @@ from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.job.training_log import Step, parse_line
 from telechat_runtime.node.logs.follow import LogFollower
 
-WORDS = "hangs: no step for"
-"""How the reason of a job that hung begins."""
 _INTERVALS_NEEDED = 2
 _INTERVALS_KEPT = 100
 
@@ -56,7 +54,10 @@ class HangWatch:
         waited = now - self._last_at
         if waited <= max(self._factor * usual, self._floor_seconds):
             return ""
-        return f"{WORDS} {waited:.0f} s after step {self._last.number} of {self._last.total}; usual are {usual:.1f} s"
+        return (
+            f"hangs: no step for {waited:.0f} s after step {self._last.number} of {self._last.total}; "
+            f"usual are {usual:.1f} s"
+        )
 
     def _take(self, step: Step, now: float) -> None:
         if self._last is not None and step.number > self._last.number:

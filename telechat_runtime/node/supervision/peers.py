@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Coroutine, Dict, List, Mapping, Optional, Set, Tuple
 
 from telechat_runtime.errors import PreflightError
+from telechat_runtime.job.failure import Failure, FailureKind, failure_of
 from telechat_runtime.job.state import JobState
 
 _SIGN_SECONDS = 1.0
@@ -41,6 +42,7 @@ class PeerEnd:
     node: str
     state: JobState
     reason: str
+    failure: Failure
 
     @property
     def text(self) -> str:
@@ -120,11 +122,13 @@ class Peers:
         seconds = time.monotonic() - last
         if seconds < _LONG_SILENCE_SECONDS:
             return None
-        return PeerEnd(self._group.names[rank], JobState.LOST, _no_sign_for(round(seconds)))
+        return PeerEnd(
+            self._group.names[rank], JobState.LOST, _no_sign_for(round(seconds)), Failure(FailureKind.NODE_LOST)
+        )
 
-    def announce(self, state: JobState, reason: str) -> None:
+    def announce(self, state: JobState, reason: str, failure: Optional[Failure]) -> None:
         """Tell the others how this node's part has ended."""
-        self._loop.call_soon_threadsafe(self._say, self._document(self._group.rank, state, reason))
+        self._loop.call_soon_threadsafe(self._say, self._document(self._group.rank, state, reason, failure))
 
     def close(self) -> None:
         """Part, when the others have heard the last words; one that has yet to come is waited for, but not for long."""
@@ -176,9 +180,9 @@ class Peers:
             now = time.monotonic()
             for rank, last in list(self._last_sign.items()):
                 if last is None and now - self._began > group.join_seconds:
-                    self._note_end(rank, JobState.LOST, f"has not joined the job for {group.join_seconds:g} s")
+                    self._note_lost(rank, f"has not joined the job for {group.join_seconds:g} s")
                 elif last is not None and now - last > group.silence_seconds:
-                    self._note_end(rank, JobState.LOST, _no_sign_for(group.silence_seconds))
+                    self._note_lost(rank, _no_sign_for(group.silence_seconds))
             await asyncio.sleep(_SIGN_SECONDS / 2)
 
     async def _stay_connected(self) -> None:
@@ -238,14 +242,19 @@ class Peers:
         if rank in self._last_sign:
             self._last_sign[rank] = time.monotonic()
         if "state" in document:
-            self._note_end(int(document["rank"]), JobState(document["state"]), str(document["reason"]))
+            state, reason = JobState(document["state"]), str(document["reason"])
+            self._note_end(int(document["rank"]), state, reason, failure_of(document))
 
-    def _note_end(self, rank: int, state: JobState, reason: str) -> None:
+    def _note_lost(self, rank: int, reason: str) -> None:
+        self._note_end(rank, JobState.LOST, reason, Failure(FailureKind.NODE_LOST))
+
+    def _note_end(self, rank: int, state: JobState, reason: str, failure: Optional[Failure]) -> None:
         is_own_word = rank == self._group.rank and state is not JobState.LOST
         if state is not JobState.SUCCEEDED and self.end is None and not is_own_word:
-            self.end = PeerEnd(self._group.names[rank], state, reason)
+            failure = failure or Failure(FailureKind.UNKNOWN)
+            self.end = PeerEnd(self._group.names[rank], state, reason, failure)
             if self._group.rank == 0:
-                self._say(self._document(rank, state, reason))
+                self._say(self._document(rank, state, reason, failure))
         # Last: whoever asks from another thread finds a node silent, or its end.
         self._last_sign.pop(rank, None)
 
@@ -262,12 +271,12 @@ class Peers:
             writer.close()
 
     @staticmethod
-    def _document(rank: int, state: JobState, reason: str) -> Dict[str, Any]:
-        return {"rank": rank, "state": str(state), "reason": reason}
+    def _document(rank: int, state: JobState, reason: str, failure: Optional[Failure]) -> Dict[str, Any]:
+        found = failure.as_dict() if failure else None
+        return {"rank": rank, "state": str(state), "reason": reason, "failure": found}
 
 
 def _no_sign_for(seconds: float) -> str:
-    """Return the reason of a lost node, in the words by which known_errors knows it."""
     return f"has given no sign of life for {seconds:g} s"
 
 

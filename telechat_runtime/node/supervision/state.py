@@ -7,12 +7,13 @@ import errno
 import json
 import os
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Dict, Optional, Tuple
 
 from telechat_runtime.ascend.atomic_file import replace_file
 from telechat_runtime.ascend.processes import Identity
 from telechat_runtime.errors import PreflightError, UsageError
+from telechat_runtime.job.failure import Failure, FailureKind, failure_of
 from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.job.state import JobState
 from telechat_runtime.node.supervision import lease
@@ -28,8 +29,8 @@ _LOST = "its supervisor is gone: it was killed, or the container or node went do
 class NodeJob:
     """What is known of a job on this node; times are ISO 8601 in UTC, `exit_code` is msrun's.
 
-    `supervisor` is who answers for the job: `node start` itself until it has left a supervisor behind. `cause` is the
-    node whose end has ended this one's part, if another one did.
+    `supervisor` is who answers for the job: `node start` itself until it has left a supervisor behind. `failure` is why
+    it ended, `reason` says so to people; `failed_rank` and `cause` are its rank and node, as 0.1 reads them.
     """
 
     job_id: str
@@ -42,6 +43,7 @@ class NodeJob:
     reason: str = ""
     failed_rank: Optional[int] = None
     cause: str = ""
+    failure: Optional[Failure] = None
     heartbeat: float = 0.0
     supervisor: Optional[Identity] = None
     processes: Tuple[Dict[str, Any], ...] = ()
@@ -54,6 +56,9 @@ class NodeJob:
             raise ValueError(f"a job that is {self.state} can't become {state}")
         if state.is_terminal:
             changes.setdefault("ended", utc_now())
+        failure = changes.get("failure")
+        if failure is not None:
+            changes.update(failed_rank=failure.rank, cause=failure.node or "")
         return replace(self, state=state, **changes)
 
     def as_event(self) -> Dict[str, Any]:
@@ -65,6 +70,7 @@ class NodeJob:
             "reason": self.reason,
             "failed_rank": self.failed_rank,
             "cause": self.cause,
+            "failure": self.failure.as_dict() if self.failure else None,
         }
 
 
@@ -86,6 +92,7 @@ def write_state(paths: JobPaths, job: NodeJob) -> None:
     document = dict(vars(job))
     document["state"] = str(job.state)
     document["supervisor"] = job.supervisor.as_dict() if job.supervisor else None
+    document["failure"] = job.failure.as_dict() if job.failure else None
     text = json.dumps(document)
     try:
         replace_file(paths.state, text)
@@ -122,7 +129,7 @@ def read_state(paths: JobPaths) -> NodeJob:
         # Between the read and the look it may have written its last state and gone.
         again = load_state(paths)
         if again == job:
-            return replace(job, state=JobState.LOST, reason=_LOST)
+            return replace(job, state=JobState.LOST, reason=_LOST, failure=Failure(FailureKind.SUPERVISOR_LOST))
         job = again
     return job
 
@@ -142,10 +149,12 @@ def load_state(paths: JobPaths) -> NodeJob:
 
 def _parse(document: Dict[str, Any]) -> NodeJob:
     supervisor = document.get("supervisor")
+    known = {field.name for field in fields(NodeJob)}  # a newer version may write more
     values = {
-        **document,
+        **{name: value for name, value in document.items() if name in known},
         "state": JobState(document["state"]),
         "supervisor": Identity(**supervisor) if supervisor else None,
+        "failure": failure_of(document),
     }
     for name in ("processes", "ended_pids", "left_pids"):
         values[name] = tuple(document.get(name, ()))

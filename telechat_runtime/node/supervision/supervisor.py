@@ -18,10 +18,12 @@ from typing import Any, Callable, Dict, NamedTuple, Optional
 
 from telechat_runtime.ascend.processes import identify
 from telechat_runtime.errors import PreflightError
+from telechat_runtime.job.failure import Failure, FailureKind
 from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.job.state import JobState
-from telechat_runtime.node.supervision import failure, guard, hang, stacks, stop_request
+from telechat_runtime.node.supervision import guard, hang, stacks, stop_request
 from telechat_runtime.node.supervision.disk_room import DiskRoom
+from telechat_runtime.node.supervision.failure import Diagnosis, of_job, of_scheduler, of_worker
 from telechat_runtime.node.supervision.lease import Lease
 from telechat_runtime.node.supervision.peers import PeerEnd, PeerGroup, Peers, peer_group
 from telechat_runtime.node.supervision.processes import adopt_orphans, end_job, reap_orphans
@@ -91,10 +93,11 @@ def _supervise(
         next_step = f"check telechat_python; PATH was {environment['PATH']}"
         if isinstance(error, PreflightError):
             reason, next_step = error.message, error.next_step
-        _write_last_state(paths, job.becoming(JobState.FAILED, reason=reason), patience=0)
+        end = job.becoming(JobState.FAILED, reason=reason, failure=start_failure(error))
+        _write_last_state(paths, end, patience=0)
         started({"error": reason, "next_step": next_step})
         held.give_back()
-        _part(peers, JobState.FAILED, reason)
+        _part(peers, end)
         return 1
     log(f"started {' '.join(request['argv'])}")
     supervision = _Supervision(paths, job.becoming(JobState.RUNNING), request, msrun, stop, peers, environment["PATH"])
@@ -121,9 +124,15 @@ def _start_msrun(paths: JobPaths, request: Dict[str, Any], environment: Dict[str
         )
 
 
-def _part(peers: Optional[Peers], state: JobState, reason: str) -> None:
+def start_failure(error: Exception) -> Failure:
+    """Return why a job could not be started, with the system's message if that is behind it."""
+    system = error if isinstance(error, OSError) else error.__cause__
+    return Failure(FailureKind.START_FAILED, error=str(system) if isinstance(system, OSError) else "")
+
+
+def _part(peers: Optional[Peers], end: NodeJob) -> None:
     if peers is not None:
-        peers.announce(state, reason)
+        peers.announce(end.state, end.reason, end.failure)
         peers.close()
 
 
@@ -151,13 +160,16 @@ def hold_node_for(job: NodeJob) -> None:
 
 
 class _End(NamedTuple):
-    """How the job ends on this node; `cause` is the node that made it, when another one did."""
+    """How the job ends on this node; it hung when it came to a stop here or on the node that made it end."""
 
     state: JobState
     reason: str
-    failed_rank: Optional[int] = None
-    cause: str = ""
+    failure: Optional[Failure] = None
     hung: bool = False
+
+
+def _after_peer(end: PeerEnd, *, hung: bool = False) -> _End:
+    return _End(JobState.STOPPED, end.text, Failure(FailureKind.PEER, node=end.node), hung)
 
 
 class _Supervision:
@@ -244,7 +256,7 @@ class _Supervision:
         log(f"{end.state}: {end.reason or 'ok'}")
         if self._peers is not None:
             # Before anything is ended here: the others need not wait for the grace of this node's workers.
-            self._peers.announce(end.state, end.reason)
+            self._peers.announce(end.state, end.reason, end.failure)
         if end.hung:
             # Of all nodes: the one that says so is not always the one that holds up the others.
             for line in stacks.collect(self._paths, self._search_path):
@@ -255,8 +267,7 @@ class _Supervision:
         self._job = self._job.becoming(
             end.state,
             reason=end.reason,
-            failed_rank=end.failed_rank,
-            cause=end.cause,
+            failure=end.failure,
             exit_code=exit_code,
             ended_pids=tuple(ended),
             left_pids=tuple(left),
@@ -271,19 +282,20 @@ class _Supervision:
         exit_code, crash, peer_end = self._msrun.poll(), self._crash(), self._peer_end()
         if exit_code is None and crash is None:
             if self._stop.asked:
-                return _End(JobState.STOPPED, stop_request.told(self._paths))
+                return _End(JobState.STOPPED, stop_request.told(self._paths), Failure(FailureKind.STOPPED_BY_USER))
             if peer_end is not None:
-                hung = peer_end.reason.startswith(hang.WORDS)
-                return _End(JobState.STOPPED, peer_end.text, cause=peer_end.node, hung=hung)
-            return _End(JobState.FAILED, self._hangs, hung=True)
+                return _after_peer(peer_end, hung=peer_end.failure.kind is FailureKind.HANG)
+            return _End(JobState.FAILED, self._hangs, Failure(FailureKind.HANG), hung=True)
         if exit_code == 0 and crash is None:
             return _End(JobState.SUCCEEDED, "")
         lost = self._lost_peer(crash)
         if lost is not None:
-            return _End(JobState.STOPPED, lost.text, cause=lost.node)
-        found = self._failure(exit_code)
-        reason = "; ".join(filter(None, (found.reason, self._disk.shortage())))
-        return _End(JobState.FAILED, reason, failed_rank=found.rank)
+            return _after_peer(lost)
+        failure, reason = self._diagnosis(exit_code)
+        shortage = self._disk.shortage()
+        if shortage:
+            failure, reason = replace(failure, kind=FailureKind.DISK_FULL), f"{reason}; {shortage}"
+        return _End(JobState.FAILED, reason, failure)
 
     def _lost_peer(self, crash: Optional[Crash]) -> Optional[PeerEnd]:
         """Return the node without which MindSpore has ended a worker here, by SIGTERM, before its silence counted."""
@@ -298,10 +310,10 @@ class _Supervision:
             return Crash(role=None, rank=self._single_rank, exit_code=exit_code)
         return self._workers.crash
 
-    def _failure(self, exit_code: Optional[int]) -> failure.Failure:
+    def _diagnosis(self, exit_code: Optional[int]) -> Diagnosis:
         crash = self._crash()
         if crash is not None and crash.rank is not None:
-            return failure.of_worker(self._paths, crash.rank, crash.exit_code)
+            return of_worker(self._paths, crash.rank, crash.exit_code)
         if crash is not None and crash.role == SCHEDULER:
-            return failure.of_scheduler(self._paths, crash.exit_code)
-        return failure.of_job(self._paths, exit_code)
+            return of_scheduler(self._paths, crash.exit_code)
+        return of_job(self._paths, exit_code)

@@ -10,9 +10,10 @@ import pytest
 
 from telechat_runtime.errors import PreflightError, SpecError, TelechatError, UnreachableError
 from telechat_runtime.fanout import FleetError
-from telechat_runtime.finetune.restart import Keeping, keep
+from telechat_runtime.finetune.restart import RestartPolicy, run_with_restarts
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job.events import Event, NodeOutcome, Notice
+from telechat_runtime.job.failure import Failure, FailureKind
 from telechat_runtime.job.options import JobOptions
 from telechat_runtime.job.report import Report
 from telechat_runtime.job.state import JobState
@@ -21,7 +22,14 @@ from telechat_runtime.plan.program import WORK, Entry, Program
 from tests.support.clusters import node_probe, two_nodes
 
 KILLED = "rank 3 was killed by SIGKILL"
-UNKNOWN = "rank 3: ValueError: no such layer"
+FAILURES = {
+    KILLED: Failure(FailureKind.WORKER_SIGNAL, rank=3, signal="SIGKILL"),
+    "a node was lost": Failure(FailureKind.NODE_LOST),
+    "an unknown error": Failure(FailureKind.WORKER_EXIT, rank=3, error="ValueError: no such layer"),
+    "a full disk": Failure(FailureKind.DISK_FULL, rank=3, signal="SIGKILL"),
+    "a full disk in the log": Failure(FailureKind.WORKER_EXIT, error="OSError: [Errno 28] No space left on device"),
+    "a wrong rank table": Failure(FailureKind.WORKER_EXIT, rank=0, error="RuntimeError: EI0004"),
+}
 
 
 def a_plan(max_restarts: int, *, job_id: str = "job-0", restarts: int = 0) -> JobPlan:
@@ -43,7 +51,11 @@ def a_report(plan: JobPlan, reason: Optional[str], **changes: Any) -> Report:
         "folder": "/jobs",
         "seconds": 1.0,
         "interrupted": False,
-        "nodes": (NodeOutcome(node="node1", node_rank=1, state=state, reason=reason or ""),),
+        "nodes": (
+            NodeOutcome(
+                node="node1", node_rank=1, state=state, reason=reason or "", failure=FAILURES.get(reason or "")
+            ),
+        ),
         "first_failure": None if reason is None else "node1",
         "first_step": None,
         "last_step": None,
@@ -80,11 +92,11 @@ class Week:
 
     def keep(self, plan: JobPlan, monkeypatch: pytest.MonkeyPatch) -> Report:
         monkeypatch.setattr(Interrupt, "wait", lambda _, seconds: self.waited.append(seconds))
-        keeping = Keeping(run=self.run, plan_next=self.plan_next, tell=self.tell, interrupt=self.interrupt)
-        return keep(plan, keeping)
+        policy = RestartPolicy(run=self.run, plan_next=self.plan_next, tell=self.tell, interrupt=self.interrupt)
+        return run_with_restarts(plan, policy)
 
 
-def test_what_passes_is_begun_again_with_longer_and_longer_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_transient_failures_are_restarted_with_longer_and_longer_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     week = Week(*[KILLED] * 7, None)
     report = week.keep(a_plan(9), monkeypatch)
     assert week.ran == [f"job-{number}" for number in range(8)]
@@ -104,8 +116,10 @@ def test_not_more_often_than_allowed_those_before_counted(monkeypatch: pytest.Mo
     assert report.state is JobState.FAILED
 
 
-@pytest.mark.parametrize("reason", [UNKNOWN, "OSError: [Errno 28] No space left on device", "rank 0: EI0004", None])
-def test_what_does_not_pass_ends_at_once(reason: Optional[str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "reason", ["an unknown error", "a full disk", "a full disk in the log", "a wrong rank table", None]
+)
+def test_other_failures_end_it_at_once(reason: Optional[str], monkeypatch: pytest.MonkeyPatch) -> None:
     week = Week(reason)
     week.keep(a_plan(9), monkeypatch)
     assert week.ran == ["job-0"]
@@ -114,7 +128,10 @@ def test_what_does_not_pass_ends_at_once(reason: Optional[str], monkeypatch: pyt
 
 def test_a_job_that_was_stopped_or_interrupted_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
     week = Week()
-    for changes in ({"interrupted": True}, {"nodes": (NodeOutcome("node1", 1, JobState.STOPPED, reason=KILLED),)}):
+    for changes in (
+        {"interrupted": True},
+        {"nodes": (NodeOutcome("node1", 1, JobState.STOPPED, failure=FAILURES[KILLED]),)},
+    ):
         week.run = lambda plan, changes=changes: a_report(plan, KILLED, **changes)  # type: ignore[method-assign,misc]
         assert week.keep(a_plan(9), monkeypatch).attempts == ()
 
@@ -138,14 +155,16 @@ def test_a_restart_that_can_never_be_is_told_with_its_reason(monkeypatch: pytest
 def test_patience_with_nodes_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     week = Week(KILLED, plans=[UnreachableError("node1: can't be reached")] * 3)
     monkeypatch.setattr(Interrupt, "wait", lambda *_: None)
-    keeping = Keeping(run=week.run, plan_next=week.plan_next, tell=week.tell, interrupt=week.interrupt, nodes_seconds=0)
-    assert keep(a_plan(9), keeping).state is JobState.FAILED
+    policy = RestartPolicy(
+        run=week.run, plan_next=week.plan_next, tell=week.tell, interrupt=week.interrupt, nodes_seconds=0
+    )
+    assert run_with_restarts(a_plan(9), policy).state is JobState.FAILED
     assert week.told[-1] == "no restart: node1: can't be reached"
 
 
 def test_ctrl_c_while_waiting_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     week = Week(KILLED)
     monkeypatch.setattr(Interrupt, "wait", lambda interrupt, _seconds: interrupt.request())
-    keeping = Keeping(run=week.run, plan_next=week.plan_next, tell=week.tell, interrupt=week.interrupt)
-    assert keep(a_plan(9), keeping).attempts == ()
+    policy = RestartPolicy(run=week.run, plan_next=week.plan_next, tell=week.tell, interrupt=week.interrupt)
+    assert run_with_restarts(a_plan(9), policy).attempts == ()
     assert week.ran == ["job-0"]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from telechat_runtime.job.events import NodeOutcome
+from telechat_runtime.job.failure import Failure, FailureKind
 from telechat_runtime.job.report import Report, duration
 from telechat_runtime.job.state import JobState
 from telechat_runtime.job.training_log import Speed, Step
@@ -60,8 +61,14 @@ def test_failure_as_text() -> None:
 def test_the_first_failures_known_error_is_explained() -> None:
     lines = ("Failed to call bind for socket. Errno: 98, Address already in use", "shutdown")
     nodes = (
-        NodeOutcome(node="node0", node_rank=0, state=JobState.FAILED, reason="the scheduler: down", last_lines=lines),
-        NodeOutcome(node="node1", node_rank=1, state=JobState.FAILED, reason="rank 9 was killed by SIGKILL"),
+        NodeOutcome(
+            node="node0",
+            node_rank=0,
+            state=JobState.FAILED,
+            failure=Failure(FailureKind.SCHEDULER_EXIT),
+            last_lines=lines,
+        ),
+        NodeOutcome(node="node1", node_rank=1, state=JobState.FAILED, failure=Failure(FailureKind.HANG)),
     )
     failed = report(nodes=nodes, first_failure="node0")
     assert failed.as_dict()["known_error"]["name"] == "port in use"
@@ -97,6 +104,22 @@ def test_as_dict_is_json() -> None:
     assert document["state"] == "SUCCEEDED"
     assert (document["first_loss"], document["last_loss"], document["steps"]) == (7.5, 3.25, 10)
     assert document["nodes"][0]["state"] == "SUCCEEDED"
+
+
+def test_as_dict_tells_the_cause_as_a_value_beside_the_sentence() -> None:
+    killed = Failure(FailureKind.WORKER_SIGNAL, rank=9, signal="SIGKILL")
+    node = NodeOutcome(node="node1", node_rank=1, state=JobState.FAILED, reason="a sentence", failure=killed)
+    document = json.loads(json.dumps(report(nodes=(node,), first_failure="node1").as_dict()))
+    assert document["nodes"][0]["reason"] == "a sentence"
+    assert document["nodes"][0]["failure"] == {
+        "kind": "worker_signal",
+        "rank": 9,
+        "signal": "SIGKILL",
+        "exit_code": None,
+        "node": None,
+        "error": "",
+    }
+    assert document["known_error"]["passes"] is document["known_error"]["is_transient"] is True
 
 
 @pytest.mark.parametrize(

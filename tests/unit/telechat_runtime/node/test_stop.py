@@ -94,7 +94,7 @@ def test_a_job_that_has_ended_stays_as_it_is(node: LocalNode) -> None:
     assert answer.document == {
         "event": "stopped",
         "job_id": job_id,
-        **{name: state[name] for name in ("state", "exit_code", "reason", "failed_rank", "cause")},
+        **{name: state[name] for name in ("state", "exit_code", "reason", "failed_rank", "cause", "failure")},
         "ended": state["ended_pids"],
         "left": [],
     }

@@ -63,6 +63,14 @@ def test_a_failure_is_told_with_rank_and_reason(node: LocalNode) -> None:
         "reason": "rank 0: KeyError: layers",
         "failed_rank": 0,
         "cause": "",
+        "failure": {
+            "kind": "worker_exit",
+            "rank": 0,
+            "signal": None,
+            "exit_code": last["failure"]["exit_code"],
+            "node": None,
+            "error": "KeyError: layers",
+        },
     }
 
 

@@ -5,12 +5,16 @@ import time
 from typing import Any, List, Tuple
 
 from telechat_runtime.errors import UnreachableError
+from telechat_runtime.job.failure import Failure, FailureKind
 from telechat_runtime.remote.client import NodeClient, Watch
+from telechat_runtime.remote.transport import Result
 from telechat_runtime.remote.watch import FleetWatch, NodeBack, NodeEvent, NodeLost, NodeSilent
 from tests.support.clusters import two_nodes
 from tests.support.scripted_transport import HANG, ScriptedTransport, log
 
 NODE = two_nodes().master
+UNREACHABLE = Failure(FailureKind.UNREACHABLE)
+SILENT = Failure(FailureKind.NODE_LOST)
 BEAT = {"event": "heartbeat"}
 
 
@@ -43,10 +47,18 @@ def test_a_watch_that_ends_or_cannot_begin_is_a_lost_node() -> None:
         raise UnreachableError("b: can't connect")
 
     watch = FleetWatch({"a": watch_of, "b": refuse}, heartbeat_timeout=30)
-    assert sorted(collect(watch, 2)) == [
-        ("a", NodeLost("its watch ended before the job did")),
-        ("b", NodeLost("b: can't connect")),
+    assert sorted(collect(watch, 2), key=str) == [
+        ("a", NodeLost("its watch ended before the job did", UNREACHABLE)),
+        ("b", NodeLost("b: can't connect", UNREACHABLE)),
     ]
+
+
+def test_a_node_whose_container_stops_is_lost_to_that() -> None:
+    stopped = Result(1, "", "Error response from daemon: container 5f3a is not running")
+    watch = FleetWatch({"a": lambda: watch_of(log("one"), stopped)}, heartbeat_timeout=30)
+    lost = collect(watch, 2)[1][1]
+    assert isinstance(lost, NodeLost)
+    assert lost.failure == Failure(FailureKind.CONTAINER_STOPPED)
 
 
 def test_a_silent_node_is_noticed_while_another_talks() -> None:
@@ -54,8 +66,8 @@ def test_a_silent_node_is_noticed_while_another_talks() -> None:
     watch = FleetWatch({"a": lambda: watch_of(*talk, HANG), "b": lambda: watch_of(BEAT, HANG)}, heartbeat_timeout=0.2)
     found = collect(watch, 60)
     watch.close()
-    assert ("b", NodeLost("no sign of life for 0.2 s")) in found
-    assert ("a", NodeLost("no sign of life for 0.2 s")) not in found
+    assert ("b", NodeLost("no sign of life for 0.2 s", SILENT)) in found
+    assert ("a", NodeLost("no sign of life for 0.2 s", SILENT)) not in found
 
 
 def test_with_patience_a_silent_node_is_told_and_told_again_when_it_is_back() -> None:
@@ -77,7 +89,7 @@ def test_nodes_are_lost_when_none_is_heard_for_so_long() -> None:
     found = collect(watch, 5)
     watch.close()
     assert [event for _, event in found].count(NodeSilent(0.1)) == 2
-    assert found[-1][1] == NodeLost("no sign of life for 0.4 s", unheard=True)
+    assert found[-1][1] == NodeLost("no sign of life for 0.4 s", SILENT, unheard=True)
 
 
 def test_a_node_that_has_ended_owes_no_sign_of_life() -> None:
@@ -99,5 +111,5 @@ def test_a_watch_that_begins_after_the_end_is_closed() -> None:
 
     watch = FleetWatch({"a": late}, heartbeat_timeout=30)
     watch.close()
-    assert collect(watch, 1) == [("a", NodeLost("its watch ended before the job did"))]
+    assert collect(watch, 1) == [("a", NodeLost("its watch ended before the job did", UNREACHABLE))]
     assert transport.streams[0].closed.is_set()

@@ -2,10 +2,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Optional
 
 import pytest
 
+from telechat_runtime.job.failure import Failure, FailureKind
 from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.node.supervision import failure
 
@@ -61,61 +62,118 @@ def write(paths: JobPaths, logs: Dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("log", "exit_code", "reason"),
+    ("log", "exit_code", "found", "reason"),
     [
-        ("start\nValueError: bad\n", 1, "rank 3: ValueError: bad"),
+        (
+            "start\nValueError: bad\n",
+            1,
+            Failure(FailureKind.WORKER_EXIT, rank=3, exit_code=1, error="ValueError: bad"),
+            "rank 3: ValueError: bad",
+        ),
         (
             "start\npython3: can't open file\n\n",
             2,
+            Failure(FailureKind.WORKER_EXIT, rank=3, exit_code=2, error="python3: can't open file"),
             "rank 3 ended with exit code 2; its log ends with: python3: can't open file",
         ),
-        ("", 7, "rank 3 ended with exit code 7; its log is empty"),
-        ("loss 2.0\n", -9, "rank 3 was killed by SIGKILL"),
-        ("OSError: late\n", -15, "rank 3 was killed by SIGTERM; the last error in its log: OSError: late"),
-        ("", -99, "rank 3 was killed by signal 99"),
+        (
+            "",
+            7,
+            Failure(FailureKind.WORKER_EXIT, rank=3, exit_code=7),
+            "rank 3 ended with exit code 7; its log is empty",
+        ),
+        (
+            "loss 2.0\n",
+            -9,
+            Failure(FailureKind.WORKER_SIGNAL, rank=3, signal="SIGKILL"),
+            "rank 3 was killed by SIGKILL",
+        ),
+        (
+            "OSError: late\n",
+            -15,
+            Failure(FailureKind.WORKER_SIGNAL, rank=3, signal="SIGTERM", error="OSError: late"),
+            "rank 3 was killed by SIGTERM; the last error in its log: OSError: late",
+        ),
+        (
+            "",
+            -99,
+            Failure(FailureKind.WORKER_SIGNAL, rank=3, signal="signal 99"),
+            "rank 3 was killed by signal 99",
+        ),
     ],
 )
-def test_of_worker(paths: JobPaths, log: str, exit_code: int, reason: str) -> None:
+def test_of_worker(paths: JobPaths, log: str, exit_code: int, found: Failure, reason: str) -> None:
     write(paths, {"worker_3.log": log})
-    assert failure.of_worker(paths, 3, exit_code) == failure.Failure(rank=3, reason=reason)
+    assert failure.of_worker(paths, 3, exit_code) == (found, reason)
+
+
+@pytest.mark.parametrize(
+    ("log", "exit_code", "found"),
+    [
+        ("", -9, Failure(FailureKind.SCHEDULER_SIGNAL, signal="SIGKILL")),
+        ("", 3, Failure(FailureKind.SCHEDULER_EXIT, exit_code=3)),
+        # msrun kills a scheduler that has reported its error.
+        ("RuntimeError: bind\n", -9, Failure(FailureKind.SCHEDULER_EXIT, error="RuntimeError: bind")),
+    ],
+)
+def test_of_scheduler(paths: JobPaths, log: str, exit_code: int, found: Failure) -> None:
+    write(paths, {"scheduler.log": log})
+    assert failure.of_scheduler(paths, exit_code).failure == found
 
 
 def test_a_log_that_is_not_there_is_no_obstacle(paths: JobPaths) -> None:
     assert failure.of_worker(paths, 3, 1).reason == "rank 3 ended with exit code 1; its log is empty"
 
 
+MSRUN_NAMES_A_KILLED_WORKER = (
+    "Worker process 77 exit with exception. Error code: -9.\nRuntimeError: Please check logs\n"
+)
+NO_MINDSPORE = "ModuleNotFoundError: No module named 'mindspore'"
+
+
 @pytest.mark.parametrize(
-    ("logs", "rank", "reason"),
+    ("logs", "exit_code", "found", "reason"),
     [
         (
             {"scheduler.log": "RuntimeError: bind\n", "worker_0.log": "RuntimeError: lost\n"},
-            None,
-            "the scheduler: Runtime",
+            1,
+            Failure(FailureKind.SCHEDULER_EXIT, error="RuntimeError: bind"),
+            "the scheduler: RuntimeError: bind",
         ),
         (
             {"worker_0.log": "fine\n", "worker_10.log": "KeyError: a\n", "worker_9.log": "KeyError: b\n"},
-            9,
-            "rank 9: Key",
+            1,
+            Failure(FailureKind.WORKER_EXIT, rank=9, error="KeyError: b"),
+            "rank 9: KeyError: b",
         ),
         (
-            {"msrun.log": "ModuleNotFoundError: No module named 'mindspore'\n"},
-            None,
-            "msrun ended with exit code 1: Module",
+            {"msrun.log": f"{NO_MINDSPORE}\n"},
+            1,
+            Failure(FailureKind.LAUNCHER_EXIT, exit_code=1, error=NO_MINDSPORE),
+            f"msrun ended with exit code 1: {NO_MINDSPORE}",
         ),
         (
-            {"msrun.log": "Worker process 77 exit with exception. Error code: -9.\nRuntimeError: Please check logs\n"},
-            None,
+            {"msrun.log": MSRUN_NAMES_A_KILLED_WORKER},
+            1,
+            Failure(FailureKind.WORKER_SIGNAL, signal="SIGKILL"),
             "a worker was killed by SIGKILL",
         ),
-        ({"msrun.log": "usage: msrun\n"}, None, "msrun ended with exit code 1: usage: msrun"),
-        ({}, None, "msrun ended with exit code 1"),
+        (
+            {"msrun.log": "usage: msrun\n"},
+            1,
+            Failure(FailureKind.LAUNCHER_EXIT, exit_code=1, error="usage: msrun"),
+            "msrun ended with exit code 1: usage: msrun",
+        ),
+        ({}, 1, Failure(FailureKind.LAUNCHER_EXIT, exit_code=1), "msrun ended with exit code 1"),
+        ({}, None, Failure(FailureKind.LAUNCHER_EXIT), "msrun did not end"),
+        ({}, -9, Failure(FailureKind.LAUNCHER_SIGNAL, signal="SIGKILL"), "msrun was killed by SIGKILL"),
     ],
 )
-def test_of_job_asks_from_the_top_down(paths: JobPaths, logs: Dict[str, str], rank: int, reason: str) -> None:
+def test_of_job_asks_from_the_top_down(
+    paths: JobPaths, logs: Dict[str, str], exit_code: Optional[int], found: Failure, reason: str
+) -> None:
     write(paths, logs)
-    found = failure.of_job(paths, 1)
-    assert found.rank == rank
-    assert found.reason.startswith(reason)
+    assert failure.of_job(paths, exit_code) == (found, reason)
 
 
 def test_named_by_msrun(paths: JobPaths) -> None:

@@ -14,12 +14,15 @@ from typing import Callable, Iterator, List, Tuple
 import pytest
 
 from telechat_runtime.errors import PreflightError
+from telechat_runtime.job.failure import Failure, FailureKind
 from telechat_runtime.job.state import JobState
 from telechat_runtime.node.supervision import peers as peers_module
 from telechat_runtime.node.supervision.peers import PeerEnd, PeerGroup, Peers, peer_group
 from tests.support.local_node import wait_until
 
 NAMES = ("node0", "node1", "node2")
+ON_FIRE = Failure(FailureKind.WORKER_EXIT, rank=9, exit_code=1, error="chip on fire")
+SILENT = Failure(FailureKind.NODE_LOST)
 Join = Callable[..., Peers]
 SILENCE = 3.0
 
@@ -57,10 +60,10 @@ def join(group: PeerGroup) -> Iterator[Join]:
 @pytest.mark.parametrize("failing", [0, 1])
 def test_who_fails_ends_all_others(join: Join, order: Tuple[int, ...], failing: int) -> None:
     peers = {rank: join(rank) for rank in order}
-    peers[failing].announce(JobState.FAILED, "rank 9: chip on fire")
+    peers[failing].announce(JobState.FAILED, "rank 9: chip on fire", ON_FIRE)
     others = [peers[rank] for rank in order if rank != failing]
     wait_until(lambda: all(each.end for each in others))
-    expected = PeerEnd(NAMES[failing], JobState.FAILED, "rank 9: chip on fire")
+    expected = PeerEnd(NAMES[failing], JobState.FAILED, "rank 9: chip on fire", ON_FIRE)
     assert [each.end for each in others] == [expected, expected]
     assert expected.text == f"{NAMES[failing]} failed: rank 9: chip on fire"
     assert peers[failing].end is None
@@ -68,10 +71,10 @@ def test_who_fails_ends_all_others(join: Join, order: Tuple[int, ...], failing: 
 
 def test_the_first_end_counts(join: Join) -> None:
     peers = [join(rank) for rank in range(3)]
-    peers[1].announce(JobState.FAILED, "first")
+    peers[1].announce(JobState.FAILED, "first", ON_FIRE)
     wait_until(lambda: peers[0].end and peers[2].end)
-    peers[2].announce(JobState.STOPPED, "because of the first")
-    peers[0].announce(JobState.STOPPED, "because of the first")
+    peers[2].announce(JobState.STOPPED, "because of the first", Failure(FailureKind.PEER, node="node1"))
+    peers[0].announce(JobState.STOPPED, "because of the first", Failure(FailureKind.PEER, node="node1"))
     time.sleep(0.3)
     assert {each.end.reason for each in (peers[0], peers[2]) if each.end} == {"first"}
 
@@ -79,7 +82,7 @@ def test_the_first_end_counts(join: Join) -> None:
 def test_last_words_are_heard_and_a_good_end_is_no_silence(join: Join, group: PeerGroup) -> None:
     hub, spoke = join(0, silence_seconds=SILENCE), join(2, silence_seconds=SILENCE)
     leaving = Peers(dataclasses.replace(group, rank=1))
-    leaving.announce(JobState.SUCCEEDED, "")
+    leaving.announce(JobState.SUCCEEDED, "", None)
     leaving.close()
     time.sleep(SILENCE + 1)
     assert (hub.end, spoke.end) == (None, None)
@@ -88,14 +91,14 @@ def test_last_words_are_heard_and_a_good_end_is_no_silence(join: Join, group: Pe
 @pytest.mark.parametrize("early", [0, 1])
 def test_who_ends_before_the_others_have_come_is_heard_all_the_same(join: Join, group: PeerGroup, early: int) -> None:
     quick = Peers(dataclasses.replace(group, rank=early))
-    quick.announce(JobState.FAILED, "at once")
+    quick.announce(JobState.FAILED, "at once", ON_FIRE)
     leaving = threading.Thread(target=quick.close)
     leaving.start()
     time.sleep(0.5)
     others = [join(rank) for rank in range(3) if rank != early]
     wait_until(lambda: all(each.end for each in others))
     leaving.join()
-    assert {each.end for each in others} == {PeerEnd(NAMES[early], JobState.FAILED, "at once")}
+    assert {each.end for each in others} == {PeerEnd(NAMES[early], JobState.FAILED, "at once", ON_FIRE)}
 
 
 def test_who_disappears_is_lost_to_all(join: Join, group: PeerGroup) -> None:
@@ -104,7 +107,9 @@ def test_who_disappears_is_lost_to_all(join: Join, group: PeerGroup) -> None:
     wait_until(lambda: hub._last_sign[1] is not None)
     gone.close()
     wait_until(lambda: hub.end and spoke.end)
-    assert hub.end == spoke.end == PeerEnd("node1", JobState.LOST, f"has given no sign of life for {SILENCE:g} s")
+    assert (
+        hub.end == spoke.end == PeerEnd("node1", JobState.LOST, f"has given no sign of life for {SILENCE:g} s", SILENT)
+    )
 
 
 def test_who_is_silent_for_long_can_be_asked_for_before_it_is_lost(
@@ -129,7 +134,7 @@ def test_a_rank_0_that_disappears_is_lost(join: Join, group: PeerGroup) -> None:
     wait_until(lambda: spoke._last_sign[0] is not None)
     hub.close()
     wait_until(lambda: spoke.end)
-    assert spoke.end == PeerEnd("node0", JobState.LOST, f"has given no sign of life for {SILENCE:g} s")
+    assert spoke.end == PeerEnd("node0", JobState.LOST, f"has given no sign of life for {SILENCE:g} s", SILENT)
 
 
 def test_who_was_given_up_hears_of_it_when_it_is_back(join: Join, group: PeerGroup) -> None:
@@ -164,7 +169,7 @@ def test_a_link_that_breaks_is_taken_up_again(join: Join) -> None:
     hub, spoke = join(0, silence_seconds=SILENCE), join(1)
     wait_until(lambda: 1 in hub._writers)
     hub._loop.call_soon_threadsafe(hub._writers[1].transport.abort)
-    spoke.announce(JobState.FAILED, "later")
+    spoke.announce(JobState.FAILED, "later", ON_FIRE)
     wait_until(lambda: hub.end)
 
 
@@ -216,7 +221,7 @@ def test_a_connection_that_has_fallen_silent_is_replaced_before_the_silence_coun
         link.cut()
         time.sleep(SILENCE + 1)
         assert (hub.end, spoke.end) == (None, None)
-        spoke.announce(JobState.FAILED, "heard all the same")
+        spoke.announce(JobState.FAILED, "heard all the same", ON_FIRE)
         wait_until(lambda: hub.end)
 
 
