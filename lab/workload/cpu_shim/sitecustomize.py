@@ -3,6 +3,8 @@
 
 With WORKLOAD_STEP_SECONDS in the environment a training step takes that much longer, in which the CPU is free, as it is
 while an NPU computes: a training that is only there to be at work does not take the machine from everything else.
+WORKLOAD_WITHOUT names packages, with commas between, that are not loaded: MindFormers imports some at every start that
+only its metrics and its Hugging Face data loader use, and they take two fifths of its start.
 
 Python imports this module at every start, so it imports next to nothing: a patch is applied when, and only if, the
 program itself imports the module that it mends. A patch does nothing unless MindSpore's device target is CPU.
@@ -128,6 +130,37 @@ class _PatchFinder(importlib.abc.MetaPathFinder):
         return spec
 
 
+class _LeftOut(ModuleType):
+    """Stands for a package that is not loaded, or a module of it: what is imported from it fails when it is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+        def refuse(*_args: Any, **_kwargs: Any) -> Any:
+            raise ImportError(f"WORKLOAD_WITHOUT leaves out {self.__name__}, which has {name}")
+
+        return type(name, (), {"__init__": refuse})
+
+
+class _LeavingOutFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds stand-ins for the packages that are left out."""
+
+    def __init__(self, packages: set[str]) -> None:
+        self._packages = packages
+
+    def find_spec(self, fullname: str, *_: Any) -> importlib.machinery.ModuleSpec | None:
+        if fullname.partition(".")[0] not in self._packages:
+            return None
+        return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        return _LeftOut(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        pass
+
+
 def _run_shadowed_sitecustomize() -> None:
     """Run the sitecustomize that this one hides: the distribution's, or the virtual environment's."""
     rest = [entry for entry in sys.path if os.path.realpath(entry or ".") != _HERE]
@@ -137,4 +170,6 @@ def _run_shadowed_sitecustomize() -> None:
 
 
 sys.meta_path.insert(0, _PatchFinder())
+if _without := os.environ.get("WORKLOAD_WITHOUT"):
+    sys.meta_path.insert(0, _LeavingOutFinder(set(_without.split(","))))
 _run_shadowed_sitecustomize()

@@ -144,6 +144,15 @@ def test_steps_are_slowed_down_on_request(framework: Path, env: dict[str, str], 
     assert result.stdout.splitlines() == said, result.stderr
 
 
+def test_packages_are_left_out_on_request_and_say_so_when_used(tmp_path: Path) -> None:
+    (tmp_path / "jieba.py").write_text("print('jieba is loaded')\ndef cut(text):\n    return [text]\n")
+    code = "import jieba.finalseg\nfrom jieba import cut\nprint('imported')\ncut('text')"
+    result = python(code, path=[SHIM, tmp_path], WORKLOAD_WITHOUT="nltk,jieba")
+    assert result.stdout == "imported\n"
+    assert "ImportError: WORKLOAD_WITHOUT leaves out jieba, which has cut" in result.stderr
+    assert python("import jieba", path=[SHIM, tmp_path]).stdout == "jieba is loaded\n"
+
+
 def test_other_programs_see_nothing_of_it() -> None:
     code = "import sys, json, email.message; print(any(m.startswith(('mindspore', 'numpy')) for m in sys.modules))"
     result = python(code, path=[SHIM])
