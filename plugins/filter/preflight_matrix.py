@@ -1,14 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The wished HDK release, and what the image has, judged by the version matrix before a server changes."""
 
-from telechat_runtime.versions.advice import advise
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from telechat_runtime.versions.advice import Advice, advise
 from telechat_runtime.versions.judge import Verdict
 from telechat_runtime.versions.matrix import Versions
 
+Problem = dict[str, str]
 REFUSE = "refuse"
 
 
-def preflight_matrix(packages, stack, off_matrix):
+def preflight_matrix(
+    packages: Mapping[str, Any], stack: Mapping[str, str | None], off_matrix: str
+) -> dict[str, list[Problem]]:
     """Return {"problems": […], "cautions": […]} of the wished versions, each as a module's problems are.
 
     `packages` is what `hdk_packages` found, `stack` the image's cann, mindspore and mindformers where they are known.
@@ -18,7 +26,7 @@ def preflight_matrix(packages, stack, off_matrix):
         Versions(driver=pair["driver"]["version"], firmware=pair["firmware"]["version"], **stack)
         for pair in packages.values()
     }
-    found = {"problems": [], "cautions": []}
+    found: dict[str, list[Problem]] = {"problems": [], "cautions": []}
     for versions in sorted(wished, key=str):
         advice = advise(versions)
         verdict = advice.judgement.verdict
@@ -29,7 +37,7 @@ def preflight_matrix(packages, stack, off_matrix):
     return found
 
 
-def _problem(advice, why):
+def _problem(advice: Advice, why: str) -> Problem:
     rule = "preflight_off_matrix: refuse" if why == REFUSE else why
     return {
         "check": "version_matrix",
@@ -40,5 +48,5 @@ def _problem(advice, why):
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., Any]]:
         return {"preflight_matrix": preflight_matrix}

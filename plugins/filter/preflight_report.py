@@ -1,24 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """All hosts' answers to the one look as lines for people: what is wrong, or what is going to be done."""
 
+from __future__ import annotations
+
 import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from ansible.release import __version__ as ansible_version
 
 from telechat_runtime.upgrade.observe import told
 
+Problem = Mapping[str, str]
+Looks = Mapping[str, Mapping[str, Any]]
+
 # A Python older than ansible-core's oldest stumbles over its modules before one of them can say so.
 TOO_OLD = re.compile(r"SyntaxError|requires a minimum of Python|future feature annotations is not defined")
 
 
-def preflight_problems(looks, control_side, kept_packages=None):
+def preflight_problems(looks: Looks, control_side: Sequence[Problem], kept_packages: Looks | None = None) -> list[str]:
     """Return a line a problem: host, what was found, the rule, the next step. `looks` is host → `ascend_info`."""
     lines = [_line("control side", problem) for problem in control_side]
     by_host = preflight_problems_by_host(looks, kept_packages)
     return [*lines, *(_line(host, problem) for host, problems in by_host.items() for problem in problems)]
 
 
-def preflight_problems_by_host(looks, kept_packages=None):
+def preflight_problems_by_host(looks: Looks, kept_packages: Looks | None = None) -> dict[str, list[Problem]]:
     """Return host → its problems; one that gave no answer has that one.
 
     `kept_packages` is host → `hdk_kept_packages`, where the hosts' own packages are wanted.
@@ -26,13 +33,13 @@ def preflight_problems_by_host(looks, kept_packages=None):
     return {host: _of_host(look, (kept_packages or {}).get(host, {})) for host, look in looks.items()}
 
 
-def _of_host(look, packages):
+def _of_host(look: Mapping[str, Any], packages: Mapping[str, Any]) -> list[Problem]:
     if "problems" not in look:
         return [_no_answer(look)]
     return [*look["problems"], *packages.get("problems", [])]
 
 
-def preflight_plan(looks, control_side):
+def preflight_plan(looks: Looks, control_side: Sequence[Problem]) -> list[str]:
     """Return the cautions, one line a host and role with something to do, and how many hosts have nothing to do."""
     cautions = preflight_cautions(looks, control_side)
     plans = [f"{host}: {role}: {reason}" for host, look in looks.items() for role, reason in look["pending"].items()]
@@ -41,18 +48,18 @@ def preflight_plan(looks, control_side):
     return [*lines, f"nothing to do on {ready} of {len(looks)} hosts"] if ready else lines
 
 
-def preflight_cautions(looks, control_side):
+def preflight_cautions(looks: Looks, control_side: Sequence[Problem]) -> list[str]:
     """Return a line for each thing that is allowed and may surprise."""
     found = [("control side", caution) for caution in control_side]
     found += [(host, caution) for host, look in looks.items() for caution in look.get("cautions", [])]
     return [f"caution: {_line(where, caution)}" for where, caution in found]
 
 
-def _line(where, problem):
+def _line(where: str, problem: Problem) -> str:
     return f"{where}: {told(problem)}"
 
 
-def _no_answer(look):
+def _no_answer(look: Mapping[str, Any]) -> Problem:
     if TOO_OLD.search(f"{look.get('module_stderr')} {look.get('msg')}"):
         return {
             "check": "python",
@@ -71,7 +78,7 @@ def _no_answer(look):
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., Any]]:
         return {
             "preflight_problems": preflight_problems,
             "preflight_problems_by_host": preflight_problems_by_host,

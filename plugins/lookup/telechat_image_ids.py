@@ -58,8 +58,9 @@ class LookupModule(LookupBase):
             key = f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ino}"
             kept = cache_folder() / "image-ids" / (hashlib.sha256(key.encode()).hexdigest() + ".json")
             if kept.exists():
-                return json.loads(kept.read_text(encoding="utf-8"))
-            ids = reader.image_ids(str(path))
+                known: t.List[str] = json.loads(kept.read_text(encoding="utf-8"))
+                return known
+            ids: t.List[str] = reader.image_ids(str(path))
             _keep(kept, json.dumps(ids))
         except OSError as error:
             raise AnsibleLookupError(f"telechat_image_archive: {error.strerror}: {path} on the control side") from error
@@ -70,6 +71,8 @@ class LookupModule(LookupBase):
 
 def _archive_reader() -> t.Any:
     spec = importlib.util.spec_from_file_location("image_archive", ARCHIVE_READER)
+    if spec is None or spec.loader is None:
+        raise AnsibleLookupError(f"{ARCHIVE_READER} is missing")
     reader = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(reader)
     return reader
