@@ -96,8 +96,8 @@ def _proposal(config: TrainingConfig, job: Job, asked: Mapping[str, int], found:
     if proposal is not None:
         return proposal
     why = why_none(config, job, asked)
-    given = "; numbers that make a whole layout are taken, the estimate is a note then" if "estimated" in why else ""
-    raise ConfigError("\n".join(dict.fromkeys([*found, why])), next_step=f"{_advice(config, job)}{given}")
+    given = "; numbers that make a whole layout are taken, the estimate is a note then" if why.is_too_large else ""
+    raise ConfigError("\n".join(dict.fromkeys([*found, why.reason])), next_step=f"{_advice(config, job)}{given}")
 
 
 def _advice(config: TrainingConfig, job: Job) -> str:

@@ -26,6 +26,14 @@ class Proposal:
     reasons: Tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class NoLayout:
+    """Why there is no proposal; `is_too_large` when layouts obey the rules, and none is estimated to fit a card."""
+
+    reason: str
+    is_too_large: bool
+
+
 def propose_layout(config: TrainingConfig, job: Job, fixed: Optional[Mapping[str, int]] = None) -> Optional[Proposal]:
     """Return the best layout for the job's cards that keeps the `fixed` fields of Layout; None when there is none.
 
@@ -53,17 +61,18 @@ def cards_that_would_do(config: TrainingConfig, job: Job) -> Optional[int]:
     return None
 
 
-def why_none(config: TrainingConfig, job: Job, fixed: Optional[Mapping[str, int]] = None) -> str:
-    """Say why there is no proposal: the smallest memory that a layout takes, or that no layout obeys the rules."""
+def why_none(config: TrainingConfig, job: Job, fixed: Optional[Mapping[str, int]] = None) -> NoLayout:
+    """Return why there is no proposal: the smallest memory that a layout takes, or that no layout obeys the rules."""
     legal = [layout for layout in _candidates(config, job, dict(fixed or {})) if not problems(layout, job)]
     sizes = [(memory.total, layout) for layout in legal for memory in [config.memory(layout)] if memory is not None]
     if not sizes:
-        return f"no cut of this model over {job.cards} cards obeys the rules"
+        return NoLayout(f"no cut of this model over {job.cards} cards obeys the rules", is_too_large=False)
     total, layout = min(sizes, key=lambda size: size[0])
-    return (
+    reason = (
         f"no cut of this model over {job.cards} cards fits a card: the smallest, {layout}, takes an estimated "
         f"{total / GIB:.1f} GiB of {USABLE_BYTES // GIB}"
     )
+    return NoLayout(reason, is_too_large=True)
 
 
 def _own_cut(config: TrainingConfig, job: Job, fixed: Mapping[str, int]) -> Optional[Layout]:

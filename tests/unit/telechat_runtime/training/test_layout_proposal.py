@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from telechat_runtime.training.config import TrainingConfig, read_training_config
 from telechat_runtime.training.layout import Job, Layout, problems
-from telechat_runtime.training.layout_proposal import cards_that_would_do, propose_layout, why_none
+from telechat_runtime.training.layout_proposal import NoLayout, cards_that_would_do, propose_layout, why_none
 from telechat_runtime.training.memory import USABLE_BYTES
 from tests.support.published_yaml import CARDS, PUBLISHED
 
@@ -56,7 +56,7 @@ def test_what_is_proposed_obeys_every_rule_fits_and_keeps_what_was_asked(
     job = job_of(config, nodes * per_node, per_node)
     proposal = propose_layout(config, job, fixed)
     if proposal is None:
-        assert f"over {job.cards} cards" in why_none(config, job, fixed)
+        assert f"over {job.cards} cards" in why_none(config, job, fixed).reason
         return
     assert problems(proposal.layout, job) == []
     assert proposal.layout.cards == job.cards
@@ -111,7 +111,10 @@ def test_too_few_cards_for_a_model_and_how_many_would_do() -> None:
     config = config_of("35b")
     job = job_of(config, 8)
     assert propose_layout(config, job) is None
-    assert why_none(config, job).startswith("no cut of this model over 8 cards fits a card: the smallest, dp 1 mp 8")
+    assert why_none(config, job).is_too_large
+    assert why_none(config, job).reason.startswith(
+        "no cut of this model over 8 cards fits a card: the smallest, dp 1 mp 8"
+    )
     assert cards_that_would_do(config, job) == 16
     enough = replace(job, cards=16)
     assert propose_layout(config, enough) is not None
@@ -119,7 +122,8 @@ def test_too_few_cards_for_a_model_and_how_many_would_do() -> None:
 
 def test_numbers_that_no_layout_can_have() -> None:
     config = config_of("7b")
-    assert why_none(config, job_of(config, 16), {"mp": 3}) == "no cut of this model over 16 cards obeys the rules"
+    why = why_none(config, job_of(config, 16), {"mp": 3})
+    assert why == NoLayout("no cut of this model over 16 cards obeys the rules", is_too_large=False)
 
 
 def test_a_model_of_unknown_size_gets_a_layout_without_memory() -> None:
