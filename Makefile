@@ -68,11 +68,14 @@ venv: $(VENV)/.stamp $(if $(CPU),$(VENV)/.stamp-cpu)
 # What this machine lacks of what the lab and the virtual environment need; Debian's and Ubuntu's names.
 requirements:
 ifneq ($(AS_ROOT),)
-	$(call stage,requirements,missing=$$(python3 -m lab requirements --missing); \
+	$(call stage,requirements,missing=$$($(PYTHON) -m lab requirements --missing); \
 	  [ -z "$$missing" ] || { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$missing; })
 endif
 
 $(VENV)/.stamp: pyproject.toml
+	@$(PYTHON) -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo 'PYTHON=$(PYTHON) can make no virtual environment for ansible-core 2.19, which needs CPython >= 3.11 with ensurepip:'; \
+	  echo 'install python3.11, 3.12 or 3.13 and its -venv package, or name one: make PYTHON=/path/to/python3.12'; exit 1; }
 	$(call stage,venv,$(PYTHON) -m venv $(VENV) && $(PIP) 'pip>=25.1' && $(PIP) --editable '.[control]' --group dev)
 	@touch $@
 

@@ -7,7 +7,7 @@ import platform
 from functools import cache
 from typing import TYPE_CHECKING
 
-from lab import debian, image, mindspore_env, repository
+from lab import debian, image, mindspore_env, python_root, repository
 from lab.cache import Entry, sources
 from lab.layout import SUITE
 
@@ -53,19 +53,32 @@ def hdk() -> Entry:
 
 
 @cache
+def python() -> Entry:
+    """Return the root file system in which the MindSpore environment is made."""
+    return Entry(
+        name="python",
+        ingredients=(SUITE, platform.machine(), python_root.PACKAGES, sources("debian.py", "python_root.py")),
+        build=python_root.build,
+    )
+
+
+@cache
 def mindspore() -> Entry:
     """Return the MindSpore environment."""
     return Entry(
         name="mindspore",
-        ingredients=(platform.machine(), mindspore_env.project_pins(), sources("mindspore_env.py")),
+        ingredients=(mindspore_env.project_pins(), sources("mindspore_env.py")),
         build=mindspore_env.build,
+        needs=(python(),),
     )
 
 
 @cache
 def workload() -> Entry:
     """Return the training data and the CPU shim."""
-    return Entry(name="workload", ingredients=(sources("workload"),), build=_build_workload, needs=(mindspore(),))
+    return Entry(
+        name="workload", ingredients=(sources("workload"),), build=_build_workload, needs=(python(), mindspore())
+    )
 
 
 def wanted(*, with_mindspore: bool) -> list[Entry]:

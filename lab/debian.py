@@ -55,6 +55,9 @@ KexAlgorithms -sntrup*
 # What every Python of a host loads.
 HOST_PYTHON = "lab/host_python"
 
+# Parts of a release that every release has: itself, its updates between point releases, its security updates.
+_POCKETS = ("", "updates", "security")
+
 # Beside the base image: where its packages came from, for whoever adds to it.
 SOURCES_LIST = "sources.list"
 
@@ -65,17 +68,18 @@ _LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/us
 def mirror_lines(indextargets: str) -> list[str]:
     """Turn `apt-get indextargets` of this machine into sources of the suite, in one-line style.
 
-    Each line of the input is ORIGIN|CODENAME|COMPONENT|URI. A machine that is not Debian 12 has none: then
-    mmdebstrap's own default applies.
+    Each line of the input is ORIGIN|CODENAME|COMPONENT|URI. A machine with another release of Debian has mirrors that
+    have the suite too. One that is not Debian has none: then mmdebstrap's own default applies.
     """
-    lines = []
+    mirrors = []
     for target in indextargets.splitlines():
         origin, codename, component, uri = target.split("|")
-        if origin == "Debian" and codename.partition("-")[0] == SUITE and component == "main":
-            line = f"deb {uri} {codename} {component}"
-            if line not in lines:
-                lines.append(line)
-    return lines if any(f" {SUITE} " in line for line in lines) else []
+        if origin == "Debian" and component == "main":
+            mirrors.append((uri, *codename.partition("-")))
+    if any(release == SUITE for _, release, *_ in mirrors):
+        mirrors = [mirror for mirror in mirrors if mirror[1] == SUITE]
+    lines = [f"deb {uri} {SUITE}{dash}{pocket} main" for uri, _, dash, pocket in mirrors if pocket in _POCKETS]
+    return list(dict.fromkeys(lines)) if any(f" {SUITE} " in line for line in lines) else []
 
 
 def machine_mirrors() -> list[str]:

@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """The MindSpore environment: a virtual environment that hosts and containers mount read-only at one path.
 
-Made with Debian's own python3.11, which the base image and the container image have too.
+Made with the Python of the hosts' Debian, in a root of it, whatever Python this machine has.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tomllib
 
-from lab.errors import LabError
+from lab import python_root
 from lab.layout import CHECKOUT, MINDSPORE_ENV
-from lab.process import contained, run
 
-PYTHON = Path("/usr/bin/python3.11")
+if TYPE_CHECKING:
+    from pathlib import Path
+
 EXTRA = "cpu"
 _RELOCATABLE = b"""#!/bin/sh
 '''exec' "$(dirname -- "$0")/python3" "$0" "$@"
@@ -31,31 +32,25 @@ def project_pins() -> list[str]:
     return pins((CHECKOUT / "pyproject.toml").read_text())
 
 
-def moved(script: bytes, made_at: Path) -> bytes:
-    """Return a script of the environment so that it works where it will be mounted, and in the cache as well.
+def relocatable(script: bytes) -> bytes:
+    """Return a script of the environment so that it works in the cache as well as where it is mounted.
 
     A Python script then begins as a shell script that runs the interpreter beside it; for Python these lines are a
-    string. Any other path is that of the mount.
+    string.
     """
     first, newline, rest = script.partition(b"\n")
-    if first.startswith(f"#!{made_at}/bin/python".encode()):
-        script = _RELOCATABLE + newline + rest
-    return script.replace(str(made_at).encode(), MINDSPORE_ENV.encode())
+    if first.startswith(f"#!{MINDSPORE_ENV}/bin/python".encode()):
+        return _RELOCATABLE + newline + rest
+    return script
 
 
-def build(folder: Path, _needs: dict[str, Path]) -> None:
+def build(folder: Path, needs: dict[str, Path]) -> None:
     """Make the environment in a folder (3 GB, about 90 s)."""
-    if not PYTHON.exists():
-        raise LabError(
-            f"{PYTHON} is missing: the hosts are Debian 12 and run MindSpore with that interpreter. "
-            "Install python3.11 and python3.11-venv (a Debian 12 machine has them), or use `lab up --no-mindspore`"
-        )
-    run([PYTHON, "-m", "venv", folder])
-    pip = folder / "bin/pip"
-    run(contained([pip, "install", "--quiet", "--disable-pip-version-check", "wheel", *project_pins()]))
+    root = needs["python"]
+    binds = {MINDSPORE_ENV: (folder, "rw")}
+    python_root.run_inside(root, [python_root.python(root), "-m", "venv", MINDSPORE_ENV], binds=binds)
+    pip = [f"{MINDSPORE_ENV}/bin/pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir"]
+    python_root.run_inside(root, [*pip, "--root-user-action=ignore", "wheel", *project_pins()], binds=binds)
     for path in (folder / "bin").iterdir():
-        if path.is_symlink():
-            continue
-        data = path.read_bytes()
-        if str(folder).encode() in data:
-            path.write_bytes(moved(data, folder))
+        if not path.is_symlink():
+            path.write_bytes(relocatable(path.read_bytes()))

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from lab.errors import LabError
@@ -32,8 +34,6 @@ TOOLS = {
 }
 # Files without a command of their own -> Debian package.
 FILES = {
-    "/usr/bin/python3.11": "python3.11",
-    "/usr/lib/python3.11/ensurepip/__init__.py": "python3.11-venv",
     "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
 }
 
@@ -42,6 +42,9 @@ def packages(*, missing_only: bool) -> list[str]:
     """Return the Debian packages that bring all tools, or those whose tools are missing here."""
     found = {package for tool, package in TOOLS.items() if not missing_only or shutil.which(tool) is None}
     found |= {package for path, package in FILES.items() if not missing_only or not Path(path).exists()}
+    if not missing_only or find_spec("ensurepip") is None:
+        # For the virtual environment of the checkout: Debian packs it apart from this interpreter.
+        found.add(f"python{sys.version_info.major}.{sys.version_info.minor}-venv")
     return sorted(found)
 
 

@@ -9,8 +9,8 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from lab.layout import CHECKOUT
-from lab.process import run
+from lab import python_root
+from lab.layout import CHECKOUT, MINDSPORE_ENV
 
 DATASET = "demo-dataset.tar"
 SHIM = "cpu-shim.tar"
@@ -18,14 +18,25 @@ DESCRIPTION = "workload.json"
 _DATASET_SCRIPT = (
     f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); from lab.workload.dataset import main; sys.exit(main())"
 )
+_OUTPUT = "/opt/dataset"
 _SHIM_FOLDER = CHECKOUT / "lab" / "workload" / "cpu_shim"
 
 
 def build(folder: Path, needs: dict[str, Path]) -> None:
     """Make both archives, and beside them what a site lists of a file: its size in bytes and its sha256."""
-    python = needs["mindspore"] / "bin" / "python"
-    run([python, "-c", _DATASET_SCRIPT, "--output", folder / "dataset"])
-    write_tar(sorted((folder / "dataset").iterdir()), folder / DATASET)
+    dataset = folder / "dataset"
+    dataset.mkdir()
+    binds = {
+        MINDSPORE_ENV: (needs["mindspore"], "ro"),
+        str(CHECKOUT): (CHECKOUT, "ro"),
+        _OUTPUT: (dataset, "rw"),
+    }
+    python_root.run_inside(
+        needs["python"],
+        [f"{MINDSPORE_ENV}/bin/python", "-c", _DATASET_SCRIPT, "--output", _OUTPUT],
+        binds=binds,
+    )
+    write_tar(sorted(dataset.iterdir()), folder / DATASET)
     write_tar(sorted(_SHIM_FOLDER.glob("*.py")), folder / SHIM)
     facts = {name: describe(folder / name) for name in (DATASET, SHIM)}
     (folder / DESCRIPTION).write_text(json.dumps(facts, indent=1) + "\n")

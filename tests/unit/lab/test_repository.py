@@ -54,6 +54,18 @@ def test_the_machines_own_mirrors_are_used_if_it_runs_the_hosts_release() -> Non
     assert mirror_lines("") == []
 
 
+def test_the_mirrors_of_another_release_of_debian_have_the_hosts_release_too() -> None:
+    targets = [
+        "Debian|trixie|main|http://mirror.example/debian",
+        "Debian|trixie-backports|main|http://mirror.example/debian",
+        "Debian|trixie-security|main|http://mirror.example/security",
+    ]
+    assert mirror_lines("\n".join(targets)) == [
+        "deb http://mirror.example/debian bookworm main",
+        "deb http://mirror.example/security bookworm-security main",
+    ]
+
+
 def test_the_base_image_is_made_without_docker_compiler_or_drivers(tmp_path: Path) -> None:
     assert not {"docker.io", "gcc", "dkms", "make", "pciutils"} & set(HOST_PACKAGES)
     argv = bootstrap_argv(tmp_path / "root", HOST_PACKAGES, ["deb http://mirror.example bookworm main"])
