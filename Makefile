@@ -21,7 +21,7 @@ define stage
 	else echo "FAILED, $(LOGS)/$(1).log ends with:"; tail -n 60 $(LOGS)/$(1).log; exit 1; fi
 endef
 
-.PHONY: help requirements venv lint test chaos-table fleet-upgrade lab lab-down demo clean
+.PHONY: help requirements venv lint check test chaos-table fleet-upgrade lab lab-down demo clean
 
 ## make help       this list
 help:
@@ -31,6 +31,10 @@ help:
 ##                 without root, a finetune on this machine alone
 demo: requirements venv $(if $(AS_ROOT),,$(VENV)/.stamp-cpu)
 	@$(BIN)/python -m demo $(if $(KEEP),--keep)
+
+## make check      lint, types, and the tests that need no root and are no long proof
+check: lint
+	@$(BIN)/pytest -q $(SIDE_BY_SIDE) -m 'not lab and not cpu and not proof' tests/unit tests/contract
 
 ## make test       everything CI runs
 test: requirements venv lint

@@ -13,6 +13,8 @@ from telechat_runtime.upgrade.history import GOOD, IN_PROGRESS, PLANNED, REFUSED
 from telechat_runtime.upgrade.plan import Settings
 from tests.support.simulated_campaign import Campaign, Node
 
+pytestmark = pytest.mark.proof
+
 # More runs than any campaign needs that nobody kills: each loses a whole batch at most.
 ENOUGH_RUNS = 30
 

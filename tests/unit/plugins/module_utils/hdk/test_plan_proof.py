@@ -3,6 +3,7 @@
 
 import dataclasses
 
+import pytest
 from ansible.module_utils.hdk.plan import plan_hdk
 from ansible.module_utils.hdk.state import Container, Holder, Installer
 from hypothesis import assume, event, given
@@ -16,6 +17,8 @@ from tests.unit.plugins.module_utils.hdk.server_model import (
     Server,
 )
 from tests.unit.plugins.module_utils.hdk.test_plan import NEW, NEWER, OLD, running, wish
+
+pytestmark = pytest.mark.proof
 
 FACTORY = "7.1.0.3.220"
 VERSIONS = [OLD, ("23.0.7", "7.1.0.11.220"), NEW, NEWER]
