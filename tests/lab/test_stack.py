@@ -38,9 +38,10 @@ def site() -> Iterator[Site]:
         yield site
 
 
-@pytest.fixture(autouse=True)
-def _converged(site: Site) -> None:
-    """Every test starts from the site's own wishes."""
+@pytest.fixture
+def _put_back(site: Site) -> Iterator[None]:
+    """Bring the server back to the site's own wishes after a test that leaves it with others."""
+    yield
     result = site.play("site.yml")
     assert result.returncode == 0, result.stdout[-6000:] + result.stderr
 
@@ -90,6 +91,7 @@ def test_check_mode_shows_the_drift_and_changes_nothing(site: Site) -> None:
     assert container_id(site) == before
 
 
+@pytest.mark.usefixtures("_put_back")
 def test_drift_makes_the_container_anew(site: Site) -> None:
     before = container_id(site)
     result = site.play(PLAY, *wished(telechat_container_env={"LEVEL": "3"}))
@@ -115,6 +117,7 @@ def test_running_job_keeps_its_container(site: Site) -> None:
     site.on(HOST, "rm", "/var/lib/telechat/lease.json")
 
 
+@pytest.mark.usefixtures("_put_back")
 def test_container_of_another_hand_is_left_alone(site: Site) -> None:
     site.on(HOST, "docker", "rm", "--force", "telechat")
     site.on(HOST, "docker", "run", "-itd", "--name", "telechat", "telechat-ms:1.0", "/bin/bash")
@@ -158,6 +161,7 @@ def test_archive_with_another_image_is_refused(site: Site) -> None:
     assert container_id(site) == before
 
 
+@pytest.mark.usefixtures("_put_back")
 def test_another_build_input_builds_anew_and_renews_the_container(site: Site, tmp_path: Path) -> None:
     context = tmp_path / "context"
     context.mkdir()
@@ -176,6 +180,7 @@ def test_another_build_input_builds_anew_and_renews_the_container(site: Site, tm
         assert recap(site.play(PLAY, *variables))[HOST].changed == 0
 
 
+@pytest.mark.usefixtures("_put_back")
 def test_engine_configuration_is_merged(site: Site) -> None:
     before = json.loads(site.on(HOST, "cat", "/etc/docker/daemon.json"))
     result = site.play(PLAY, *wished(docker_engine_daemon_config={"log-driver": "local"}))
