@@ -1,2 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Converts checkpoints between layouts and merges LoRA weights."""
+"""Converts checkpoints between layouts and merges LoRA weights.
+
+Imports go downward: merge_lora → convert → lora_run | spec.
+"""

@@ -26,7 +26,7 @@ from telechat_runtime.plan.plan import JobPlan, plan_job
 from telechat_runtime.plan.program import WORK, Entry, Processes, Program
 from telechat_runtime.remote.client import NodeClient
 from telechat_runtime.remote.protocol import JobOutputAnswer
-from telechat_runtime.run.preflight import NodeLook
+from telechat_runtime.run.preflight import Preflight
 from telechat_runtime.training.document import Document
 from telechat_runtime.training.parallel_mode import is_model_cut
 from telechat_runtime.training.shipped import ConfigSource
@@ -120,7 +120,7 @@ def plan_on_master(
 ) -> JobPlan:
     """Look at rank 0's node and plan a job of one process there."""
     alone = Processes.RANK_0.cluster(cluster)
-    probes = NodeLook(alone, clients, interrupt, needs_port=False).look(inputs)
+    probes = Preflight(alone, clients, interrupt, needs_port=False).look(inputs)
     return plan_job(
         program=program,
         options=options,

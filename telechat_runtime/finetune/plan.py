@@ -20,7 +20,7 @@ from telechat_runtime.plan.payload import node_program
 from telechat_runtime.plan.plan import JobPlan, plan_job
 from telechat_runtime.plan.program import RESEARCH, TREE, WORK, Entry, Program
 from telechat_runtime.remote.client import NodeClient
-from telechat_runtime.run.preflight import NodeLook
+from telechat_runtime.run.preflight import Preflight
 from telechat_runtime.training.checkpoint_transform import Start, choose_transform
 from telechat_runtime.training.data_checks import (
     Saving,
@@ -57,7 +57,7 @@ def plan_finetune(
         per_node=cluster.workers_per_node(options.npus_per_node),
         nodes=len(cluster.nodes),
     )
-    nodes = NodeLook(
+    nodes = Preflight(
         cluster,
         clients,
         interrupt,

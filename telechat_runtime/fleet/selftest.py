@@ -20,7 +20,7 @@ from telechat_runtime.plan.payload import node_package, node_program
 from telechat_runtime.plan.plan import JobPlan, plan_job
 from telechat_runtime.plan.program import WORK, Entry, Processes, Program
 from telechat_runtime.remote.client import NodeClient
-from telechat_runtime.run.preflight import NodeLook
+from telechat_runtime.run.preflight import Preflight
 
 _ENTRY = "run_check.py"
 _CPU = "CPU"
@@ -30,7 +30,7 @@ def plan_check(
     options: JobOptions, seconds: int, cluster: Cluster, clients: Mapping[str, NodeClient], interrupt: Interrupt
 ) -> JobPlan:
     """Look at all nodes and plan one process on each. Raises PreflightError or UnreachableError."""
-    probes = NodeLook(cluster, clients, interrupt, needs_port=False, out_of_service=options.out_of_service).look([])
+    probes = Preflight(cluster, clients, interrupt, needs_port=False, out_of_service=options.out_of_service).look([])
     program = Program(
         kind="check",
         own=Entry(words=(f"{WORK}/{_ENTRY}", cluster.device_target, str(seconds))),

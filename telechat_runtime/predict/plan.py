@@ -30,7 +30,7 @@ from telechat_runtime.predict.settings import (
 from telechat_runtime.predict.spec import PredictSpec
 from telechat_runtime.remote.client import NodeClient
 from telechat_runtime.remote.fetch import JobFiles
-from telechat_runtime.run.preflight import NodeLook
+from telechat_runtime.run.preflight import Preflight
 from telechat_runtime.training.checkpoint_transform import Start, choose_transform
 from telechat_runtime.training.config import read_training_config
 from telechat_runtime.training.document import Document, Setting
@@ -68,7 +68,7 @@ def plan_predict(
     config = document.laid(settings, spec.overrides)
     facts = predict_config(config)
     paths = _paths(spec, facts)
-    look = NodeLook(
+    look = Preflight(
         cards.cluster,
         clients,
         interrupt,
@@ -173,7 +173,7 @@ def _shipped(
     """Read the tree's yaml from rank 0 alone: which nodes take part only the yaml tells."""
     candidates = shipped_candidates(cluster, _KIND, spec.model)
     master = cluster.limited_to([cluster.master.name])
-    probes = NodeLook(master, clients, interrupt, needs_port=False, out_of_service=True).look([], read=candidates)
+    probes = Preflight(master, clients, interrupt, needs_port=False, out_of_service=True).look([], read=candidates)
     return shipped_config(cluster, probes, candidates, kind=_KIND, model=spec.model)
 
 

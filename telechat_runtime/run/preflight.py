@@ -14,7 +14,7 @@ from telechat_runtime.plan.node_facts import NodeProbe, check_probes, node_facts
 from telechat_runtime.remote.client import NodeClient
 
 
-class NodeLook:
+class Preflight:
     """Looks at all nodes of a cluster; `needs_port` when the job has an msrun scheduler.
 
     `npus` is how many NPUs the job takes of each node; they have to be healthy. `out_of_service` allows nodes that are.

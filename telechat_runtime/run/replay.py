@@ -13,7 +13,7 @@ from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.plan.plan import JobPlan, NodePlan, job_peers, node_identity
 from telechat_runtime.remote.client import NodeClient
 from telechat_runtime.remote.protocol import StartedWith
-from telechat_runtime.run.preflight import NodeLook
+from telechat_runtime.run.preflight import Preflight
 from telechat_runtime.run.record import JobRecord, changed_inputs, make_record, record_answers
 
 _MASTER_PORT = "--master_port="
@@ -31,7 +31,7 @@ def plan_replay(
     cluster = _same_cluster(record, cluster)
     first = record.first
     port: Optional[int] = first.master_port
-    look = NodeLook(cluster, clients, interrupt, needs_port=port is not None)
+    look = Preflight(cluster, clients, interrupt, needs_port=port is not None)
     probes = look.look([found.path for found in first.inputs.values()])
     new_id = new_job_id(job_name)
     if port is not None:

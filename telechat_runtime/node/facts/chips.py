@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, Optional
 
 from telechat_runtime.ascend.npu_smi import Board, ChipStatus, parse_board, parse_error, parse_info
-from telechat_runtime.node.facts.tool import ask_tool
+from telechat_runtime.node.tool import ask_tool
 
 _PROGRAMS = ("/usr/local/sbin/npu-smi", "/usr/local/bin/npu-smi", "/usr/bin/npu-smi")
 # npu-smi answers a board in some tenths of a second; eight one after the other would be most of an examination.

@@ -7,7 +7,7 @@ import subprocess
 from typing import Any, Dict, List, Optional
 
 from telechat_runtime.ascend.docker_inspect import found_objects
-from telechat_runtime.node.facts.tool import ask_tool
+from telechat_runtime.node.tool import ask_tool
 
 _SECONDS = 60
 

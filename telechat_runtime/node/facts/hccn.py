@@ -14,7 +14,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, Iterable, List, Optional, Sequence
 
-from telechat_runtime.node.facts.tool import ask_tool
+from telechat_runtime.node.tool import ask_tool
 
 _TOOL = "/usr/local/Ascend/driver/tools/hccn_tool"
 _DEVICES = "/dev/davinci[0-9]*"

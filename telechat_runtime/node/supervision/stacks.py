@@ -18,8 +18,8 @@ from typing import List, Optional
 
 from telechat_runtime.ascend.processes import is_alive
 from telechat_runtime.job.paths import JobPaths
-from telechat_runtime.node.facts.tool import ask_tool
 from telechat_runtime.node.supervision.processes import JobProcess, of_job, wait_gone
+from telechat_runtime.node.tool import ask_tool
 
 FOLDER = "stacks"
 _SECONDS = 20.0

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The transport over SSH, the only importer of paramiko. Host keys are always checked, of jump hosts too."""
+"""The transport over SSH, the only importer of paramiko. Host keys are always checked, of jump hosts too.
+
+Imports go downward: transport → connector → trust → endpoint.
+"""
 
 import logging
 

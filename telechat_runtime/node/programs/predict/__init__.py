@@ -3,6 +3,8 @@
 
 The tree's own script differs by version: some have no --input_file, all write answers into logs only, and `--do_sample
 False` turns sampling on. A copy of this package lies in a job's work folder, and nothing else of telechat_runtime does.
+
+Imports go downward: run_predict → answers | prompt → model | tokens.
 """
 
 from __future__ import annotations
