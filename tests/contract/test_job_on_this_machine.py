@@ -30,6 +30,8 @@ for step in range(1, steps + 1):
     if os.environ.get("FAIL_AT") == str(step):
         raise RuntimeError("chip on fire")
 time.sleep(float(os.environ.get("LINGER", "0")))
+while "UNTIL" in os.environ and not os.path.exists(os.environ["UNTIL"]):
+    time.sleep(0.05)
 """
 CONFIG = "train_dataset: {data_loader: {dataset_dir: ''}}\nrunner_config: {epochs: 1}\n"
 
@@ -214,11 +216,15 @@ def detached(machine: Machine, **env: str) -> str:
 
 
 def test_attach_follows_a_detached_job_to_its_end(machine: Machine) -> None:
-    job_id = detached(machine, LINGER="3")
-    attached = machine.run(machine.command("attach"))
-    assert attached.returncode == 0, attached.stderr
-    assert f"job {job_id}: SUCCEEDED after" in attached.stdout
-    assert "  loss      8.5 (step 1) -> 6.5 (step 3 of 3)" in attached.stdout
+    end = machine.folder / "end"
+    job_id = detached(machine, UNTIL=str(end))
+    process = machine.start(machine.command("attach"))
+    wait_for(process, "step 3/3")
+    end.touch()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert f"job {job_id}: SUCCEEDED after" in out
+    assert "  loss      8.5 (step 1) -> 6.5 (step 3 of 3)" in out
     again = machine.run(machine.command("attach", job_id, "--json"))
     assert again.returncode == 0
     report = json.loads(again.stdout)

@@ -18,11 +18,14 @@ from telechat_runtime.node.supervision import processes
 from telechat_runtime.node.supervision.processes import JOB_ID_VARIABLE
 from tests.support.local_node import LocalNode, is_running, wait_until
 
+# Of this run of the tests: the processes of another one on the same machine are seen too.
+GONE = f"gone-{os.getpid()}"
+
 
 def sweep(node: LocalNode, **request: Any) -> List[Dict[str, Any]]:
     """Return the findings of this test's jobs and the port: other tests may run beside this one."""
     findings = node.call("sweep", job_root=str(node.job_root), by="ada@bastion", grace_seconds=5, **request).document
-    mine = (*node.jobs, "", "gone-1")
+    mine = (*node.jobs, "", GONE)
     return [finding for finding in findings["findings"] if finding["job_id"] in mine]
 
 
@@ -80,7 +83,7 @@ def test_only_the_jobs_that_are_named(node: LocalNode) -> None:
 
 def test_what_can_not_be_proved_to_be_a_jobs_is_shown_and_left_alone(node: LocalNode) -> None:
     node.start("true")
-    with survivor("gone-1") as pid:
+    with survivor(GONE) as pid:
         (finding,) = sweep(node, clean=True)
         assert (finding["kind"], finding["ours"], finding["done"]) == ("processes", False, "")
         assert "whose it is can't be proved" in finding["why"]

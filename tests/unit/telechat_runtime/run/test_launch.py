@@ -144,9 +144,9 @@ def test_a_job_that_somebody_else_stops_is_stopped_everywhere() -> None:
 @pytest.mark.parametrize(
     ("events", "heartbeat_timeout", "reason"),
     [
-        ([], 0.9, "its watch ended before the job did"),
-        ([state("RUNNING"), HANG], 0.3, "no sign of life for 0.3 s"),
-        ([UnreachableError], 0.9, "node1: the link is down"),
+        ([], 2, "its watch ended before the job did"),
+        ([state("RUNNING"), HANG], 2, "no sign of life for 2 s"),
+        ([UnreachableError], 2, "node1: the link is down"),
     ],
 )
 def test_a_lost_node_is_a_failure_of_nodes_that_do_not_hear_each_other(
@@ -171,12 +171,12 @@ def test_a_lost_node_is_a_failure_of_nodes_that_do_not_hear_each_other(
 
 def test_a_node_out_of_sight_is_for_the_others_to_judge() -> None:
     beat = threading.Event()
-    beats = [lambda: beat.wait(0.05), {"event": "heartbeat"}] * 20
+    beats = [lambda: beat.wait(0.05), {"event": "heartbeat"}] * 60
     ended = {**state("STOPPED", -15, "node1 has given no sign of life for 15 s"), "cause": "node1"}
     fleet = Fleet(node(state("RUNNING"), *beats, ended), node(state("RUNNING"), HANG))
-    report = fleet.launch(heartbeat_timeout=0.3)
+    report = fleet.launch(heartbeat_timeout=1)
     told = [event.text for event in fleet.told if isinstance(event, Notice)]
-    assert told[0] == "node1 has not been heard for 0.3 s; the job goes on, looking for it"
+    assert told[0] == "node1 has not been heard for 1 s; the job goes on, looking for it"
     assert report.first_failure == "node1"
     assert "node0     STOPPED (exit code -15): node1 has given no sign of life for 15 s" in report.as_text()
     assert len(fleet.stops("node1")) == 1
