@@ -40,7 +40,8 @@ class FailureKind(str, enum.Enum):
 class Failure:
     """The cause of an end, with what is known of it.
 
-    `signal` is a name such as SIGKILL. `node` is the node that ended first, when this one only follows it (PEER).
+    `signal` is a name such as SIGKILL. `node` is the node that ended first, or was lost, when this one only follows it
+    (PEER, NODE_LOST).
     `error` quotes another program: the last error in the log of the process that failed, or the system's message.
     """
 
@@ -127,7 +128,8 @@ def _failure_in_0_1(document: Mapping[str, Any]) -> Optional[Failure]:
     if not isinstance(reason, str) or not reason:
         return None
     if isinstance(cause, str) and cause:
-        return Failure(FailureKind.PEER, node=cause)
+        is_lost = _failure_of_0_1(reason[len(cause) + 1 :]).kind is FailureKind.NODE_LOST
+        return Failure(FailureKind.NODE_LOST if is_lost else FailureKind.PEER, node=cause)
     full = _DISK_FULL_IN_0_1.fullmatch(reason)
     failure = replace(_failure_of_0_1(full["rest"] if full else reason), rank=rank if isinstance(rank, int) else None)
     return replace(failure, kind=FailureKind.DISK_FULL) if full else failure

@@ -169,7 +169,9 @@ class _End(NamedTuple):
 
 
 def _after_peer(end: PeerEnd, *, hung: bool = False) -> _End:
-    return _End(JobState.STOPPED, end.text, Failure(FailureKind.PEER, node=end.node), hung)
+    # A lost node can no longer explain itself, so the nodes that follow it report the loss.
+    kind = FailureKind.NODE_LOST if end.failure.kind is FailureKind.NODE_LOST else FailureKind.PEER
+    return _End(JobState.STOPPED, end.text, Failure(kind, node=end.node), hung)
 
 
 class _Supervision:

@@ -106,5 +106,7 @@ def test_a_job_that_0_1_started_is_restarted_and_blamed_as_before(end: Dict[str,
 def test_the_control_sides_own_sentences_of_0_1() -> None:
     lost = failure_of({"state": "LOST", "reason": "no sign of life for 15 s"})
     assert lost == Failure(FailureKind.NODE_LOST)
+    without_it = {"state": "STOPPED", "reason": "node1 has given no sign of life for 15 s", "cause": "node1"}
+    assert failure_of(without_it) == Failure(FailureKind.NODE_LOST, node="node1")
     nobody_knows = failure_of({"state": "FAILED", "reason": "something else: EI0002"})
     assert nobody_knows == Failure(FailureKind.UNKNOWN, error="something else: EI0002")

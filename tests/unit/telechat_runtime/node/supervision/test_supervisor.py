@@ -95,6 +95,7 @@ def test_a_worker_that_mindspore_ends_for_want_of_rank_0_is_no_failure_of_its_no
     assert ended["state"] == state
     assert re.match(reason, ended["reason"])
     assert ended["cause"] == ("node0" if is_cut_off else "")
+    assert ended["failure"]["kind"] == ("node_lost" if is_cut_off else "worker_signal")
 
 
 def test_an_msrun_that_waits_for_its_scheduler_after_a_crash_is_ended(node: LocalNode) -> None:
