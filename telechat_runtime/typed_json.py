@@ -37,6 +37,11 @@ def read_by(reader: Callable[[Any], Any]) -> Mapping[str, Any]:
     return {_READER: reader}
 
 
+def read_whole_by(reader: Callable[[Mapping[str, Any]], Any]) -> Mapping[str, Any]:
+    """Return the metadata of a field that `reader` makes of the whole JSON object; it may raise DocumentError."""
+    return {_READER: reader, _WHOLE: True}
+
+
 def _object(cls: Type[Any], value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise DocumentError(f"{where or 'it'} is {_kind(value)}, not an object")
@@ -44,10 +49,10 @@ def _object(cls: Type[Any], value: Any, where: str) -> Any:
     values: Dict[str, Any] = {}
     for field in dataclasses.fields(cls):
         path = f"{where}.{field.name}" if where else field.name
+        reader = field.metadata.get(_READER)
         if field.metadata.get(_WHOLE):
-            values[field.name] = value
+            values[field.name] = reader(value) if reader else value
         elif field.name in value:
-            reader = field.metadata.get(_READER)
             read = functools.partial(_read_by, reader) if reader else functools.partial(_value, hints[field.name])
             values[field.name] = read(value[field.name], path)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 from dataclasses import dataclass
-from typing import Dict, Optional, Sequence, Set
+from typing import Dict, Optional, Sequence
 
 import click
 
@@ -14,15 +15,23 @@ from telechat_runtime.cli.options import interruptible, inventory_options
 from telechat_runtime.cli.progress import event_text
 from telechat_runtime.cli.timespec import SINCE_HELP, parse_since
 from telechat_runtime.cluster.inventory import InventoryOptions, load_cluster
-from telechat_runtime.errors import InterruptedByUserError, UnreachableError
+from telechat_runtime.errors import UnreachableError
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job.events import LogLine
 from telechat_runtime.job.identity import whoami
-from telechat_runtime.job.state import JobState
 from telechat_runtime.remote.client import NodeClient
 from telechat_runtime.remote.connections import open_fleet
-from telechat_runtime.remote.resumed_watch import ResumedWatch, watch_job
-from telechat_runtime.remote.watch import HEARTBEAT_SECONDS, RECONNECT_SECONDS, FleetWatch, NodeLost, NodeSilent
+from telechat_runtime.remote.protocol import Event, Heartbeat, LogEvent, StateEvent
+from telechat_runtime.remote.watch import (
+    HEARTBEAT_SECONDS,
+    RECONNECT_SECONDS,
+    FleetWatch,
+    NodeBack,
+    NodeLost,
+    NodeSilent,
+    ResumedWatch,
+    watch_job,
+)
 from telechat_runtime.run.status import FleetJob, choose_job, fleet_status
 
 
@@ -75,32 +84,22 @@ def _show(
         heartbeat_timeout=HEARTBEAT_SECONDS,
         patience=RECONNECT_SECONDS if follow else None,
     )
-    open_nodes: Set[str] = set(job.nodes)
-    try:
-        while open_nodes:
-            if interrupt.requested:
-                raise InterruptedByUserError("interrupted while showing the logs")
-            item = watch.poll()
-            if item is None or item[0] not in open_nodes:
-                continue
-            name, event = item
+    with contextlib.closing(watch):
+        for name, event in watch.follow(interrupt):
             if isinstance(event, NodeLost):
                 raise event.fault or UnreachableError(event.reason, node=name)
-            if not isinstance(event, dict):
-                silent = isinstance(event, NodeSilent)
-                click.echo(f"{name}: {'not heard for a while, looking for it' if silent else 'heard again'}", err=True)
-            elif event["event"] == "log":
-                line = LogLine(node=name, rank=event.get("rank"), log=event["log"], text=event["line"])
-                click.echo(event_text(line))
+            if isinstance(event, NodeSilent):
+                click.echo(f"{name}: not heard for a while, looking for it", err=True)
+            elif isinstance(event, NodeBack):
+                click.echo(f"{name}: heard again", err=True)
+            elif isinstance(event, LogEvent):
+                click.echo(event_text(LogLine(node=name, rank=event.rank, log=event.log, text=event.line)))
             elif _is_end(event, follow=follow):
-                open_nodes.discard(name)
                 watch.ended(name)
-    finally:
-        watch.close()
+    interrupt.check("showing the logs")
 
 
-def _is_end(event: Dict[str, object], *, follow: bool) -> bool:
-    # A heartbeat comes when there is nothing more to read for now.
-    if event["event"] == "heartbeat":
+def _is_end(event: Event, *, follow: bool) -> bool:
+    if isinstance(event, Heartbeat):
         return not follow
-    return event["event"] == "state" and JobState(str(event["state"])).is_terminal
+    return isinstance(event, StateEvent) and event.state.is_terminal

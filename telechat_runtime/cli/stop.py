@@ -102,7 +102,7 @@ def _check(*, force: bool, at_checkpoint: bool) -> None:
 def _document(result: StopResult, saved: Optional[CheckpointStop]) -> Dict[str, Any]:
     document: Dict[str, Any] = {
         "job_id": result.job_id,
-        "nodes": {name: vars(answer) for name, answer in result.answers.items()},
+        "nodes": {name: dataclasses.asdict(answer) for name, answer in result.answers.items()},
         "errors": {name: str(error) for name, error in result.errors.items()},
     }
     return {**document, "checkpoint": saved.checkpoint} if saved else document

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a node is reached, asked and watched.
 
-Imports go downward: connections | fetch | resumed_watch → client | local | logged | ssh → protocol | transport |
-watch.
+Imports go downward: fetch → connections | watch → client | local | logged | ssh → protocol | transport.
 """

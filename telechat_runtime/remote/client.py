@@ -28,8 +28,9 @@ from telechat_runtime.remote.protocol import (
     CheckpointInfo,
     CheckpointJudgement,
     ConversionInfo,
+    Event,
     ExamineAnswer,
-    Failure,
+    FailedAnswer,
     JobOutputAnswer,
     ProbeAnswer,
     RecordAnswer,
@@ -41,9 +42,9 @@ from telechat_runtime.remote.protocol import (
     StopAnswer,
     SweepAnswer,
     check_may_start,
-    is_known_event,
     protocol_error,
     read_answer,
+    read_event,
     speaker,
 )
 from telechat_runtime.remote.transport import Result, Stream, Transport
@@ -120,19 +121,20 @@ class Watch:
         self._stream = stream
         self._explain = explain
 
-    def events(self) -> Iterator[Dict[str, Any]]:
+    def events(self) -> Iterator[Event]:
         """Yield the node's events; a watch that fails raises the reason, one that merely breaks off just ends.
 
         Raises ProtocolError for an event that is not what the protocol says.
         """
         runtime: Optional[Speaker] = None
         for line in self._stream.lines():
-            event = _parse(line)
-            if event is not None and "error" in event:
+            document = _parse(line)
+            if document is not None and "error" in document:
                 raise self._explain(Result(0, line, ""))
-            if event is not None and "event" in event:
-                runtime = runtime or speaker(event)
-                if is_known_event(event, runtime, node=self._node):
+            if document is not None and "event" in document:
+                runtime = runtime or speaker(document)
+                event = read_event(document, runtime, node=self._node)
+                if event is not None:
                     yield event
         result = self._stream.result()
         if result.exit_code > 0:
@@ -311,7 +313,7 @@ class NodeClient:
     def _failure(self, answer: Mapping[str, Any]) -> TelechatError:
         name = self.node.name
         try:
-            error = read_answer(Failure, answer, node=name, command="a command that failed").error
+            error = read_answer(FailedAnswer, answer, node=name, command="a command that failed").error
         except ProtocolError as protocol_fault:
             return protocol_fault
         runtime = speaker(answer)

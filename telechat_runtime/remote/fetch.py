@@ -6,15 +6,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from pathlib import Path
-from typing import Any, BinaryIO, Mapping, Type, TypeVar
+from typing import BinaryIO
 
 from telechat_runtime.errors import InterruptedByUserError, UnreachableError
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.remote.client import NodeClient
-from telechat_runtime.remote.protocol import AnyEvent, FileEnd, FilePiece, read_answer
+from telechat_runtime.remote.protocol import FileEnd, FilePiece
 from telechat_runtime.remote.watch import FleetWatch, NodeLost
 
-T = TypeVar("T")
 _SILENCE_SECONDS = 60.0
 
 
@@ -45,35 +44,20 @@ class JobFiles:
     def _receive(self, name: str, file: BinaryIO) -> None:
         node = self._client.node.name
         digest = hashlib.sha256()
-        watch = FleetWatch(
-            {node: lambda: self._client.read(self._job_id, self._job_root, name)}, heartbeat_timeout=_SILENCE_SECONDS
-        )
-        try:
-            while not self._interrupt.requested:
-                item = watch.poll()
-                if item is None:
-                    continue
-                event = item[1]
-                if isinstance(event, NodeLost) and event.fault is not None:
-                    raise event.fault
+        begin = {node: lambda: self._client.read(self._job_id, self._job_root, name)}
+        with contextlib.closing(FleetWatch(begin, heartbeat_timeout=_SILENCE_SECONDS)) as watch:
+            for _, event in watch.follow(self._interrupt):
                 if isinstance(event, NodeLost):
-                    raise UnreachableError(
+                    raise event.fault or UnreachableError(
                         f"{name} of job {self._job_id} did not come whole: {event.reason}",
                         next_step=f"it is on the node: {self._job_root}/jobs/{self._job_id}/work/{name}",
                         node=node,
                     )
-                if not isinstance(event, dict):
-                    continue
-                if self._read(AnyEvent, event).event == "end":
-                    if self._read(FileEnd, event).sha256 != digest.hexdigest():
+                if isinstance(event, FilePiece):
+                    digest.update(event.base64)
+                    file.write(event.base64)
+                elif isinstance(event, FileEnd):
+                    if event.sha256 != digest.hexdigest():
                         raise UnreachableError(f"{name} came with another sha256 than it was sent with", node=node)
                     return
-                piece = self._read(FilePiece, event).base64
-                digest.update(piece)
-                file.write(piece)
-        finally:
-            watch.close()
         raise InterruptedByUserError(f"interrupted while fetching {name} of job {self._job_id}")
-
-    def _read(self, cls: Type[T], event: Mapping[str, Any]) -> T:
-        return read_answer(cls, event, node=self._client.node.name, command="read")

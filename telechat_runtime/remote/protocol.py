@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field
-from typing import Any, Dict, Mapping, Optional, Tuple, Type, TypeVar
+from typing import Any, Dict, Mapping, Optional, Protocol, Tuple, Type, TypeVar, Union, cast
 
 from telechat_runtime import PROTOCOL, __version__
 from telechat_runtime.errors import ProtocolError
-from telechat_runtime.job.failure import failure_of
+from telechat_runtime.job.failure import Failure, failure_of
 from telechat_runtime.job.options import JobOptions, job_options_of
 from telechat_runtime.job.state import JobState
-from telechat_runtime.typed_json import WHOLE_DOCUMENT, DocumentError, parse, read_by
+from telechat_runtime.typed_json import WHOLE_DOCUMENT, DocumentError, parse, read_by, read_whole_by
 from telechat_runtime.versions.matrix import Versions
 
 T = TypeVar("T")
@@ -84,22 +84,49 @@ class NodeError:
 
 
 @dataclass(frozen=True)
-class Failure:
+class FailedAnswer:
     """The answer of a command that failed."""
 
     error: NodeError
 
 
-def _cause(value: Any) -> Any:
+def _failure_in(document: Mapping[str, Any]) -> Optional[Failure]:
     try:
-        failure_of({"failure": value})
+        return failure_of(document)
     except ValueError as error:
         raise DocumentError(str(error)) from error
-    return value
 
 
-_CAUSE = read_by(_cause)
-"""Metadata of `failure`, the cause of an end as data: null without one, empty from 0.1 (see job.failure.failure_of)."""
+_FAILURE = read_whole_by(_failure_in)
+"""Metadata of `failure`, why a job's part ended: 0.1 says so in other fields (see job.failure.failure_of)."""
+
+
+class End(Protocol):
+    """How a job's part ended on a node, in whichever answer or event that is; `cause` as in JobPart."""
+
+    @property
+    def state(self) -> JobState:
+        """The last state."""
+
+    @property
+    def exit_code(self) -> Optional[int]:
+        """The exit code of msrun, or of the only worker."""
+
+    @property
+    def reason(self) -> str:
+        """Why, for people."""
+
+    @property
+    def failed_rank(self) -> Optional[int]:
+        """The rank that failed."""
+
+    @property
+    def cause(self) -> str:
+        """The node whose end has ended this one's part, if another one did."""
+
+    @property
+    def failure(self) -> Optional[Failure]:
+        """Why, as a value."""
 
 
 # probe, status, service
@@ -268,7 +295,7 @@ class JobPart:
     reason: str
     failed_rank: Optional[int]
     cause: str
-    failure: Optional[Mapping[str, Any]] = field(default_factory=dict, metadata=_CAUSE)
+    failure: Optional[Failure] = field(default=None, metadata=_FAILURE)
 
 
 @dataclass(frozen=True)
@@ -306,7 +333,7 @@ class StopAnswer:
     ended: Tuple[int, ...]
     left: Tuple[int, ...]
     event: str = "stopped"
-    failure: Optional[Mapping[str, Any]] = field(default_factory=dict, metadata=_CAUSE)
+    failure: Optional[Failure] = field(default=None, metadata=_FAILURE)
 
 
 @dataclass(frozen=True)
@@ -646,7 +673,7 @@ class StateEvent:
     reason: str
     failed_rank: Optional[int]
     cause: str = ""
-    failure: Optional[Mapping[str, Any]] = field(default_factory=dict, metadata=_CAUSE)
+    failure: Optional[Failure] = field(default=None, metadata=_FAILURE)
 
 
 def _decoded(value: Any) -> bytes:
@@ -657,10 +684,8 @@ def _decoded(value: Any) -> bytes:
 
 
 @dataclass(frozen=True)
-class AnyEvent:
-    """What every event has: its name."""
-
-    event: str
+class Heartbeat:
+    """A sign of life, when there is nothing more to read for now."""
 
 
 @dataclass(frozen=True)
@@ -681,19 +706,22 @@ _EVENTS: Dict[str, Type[Any]] = {
     "begin": BeginEvent,
     "log": LogEvent,
     "state": StateEvent,
-    "heartbeat": AnyEvent,
+    "heartbeat": Heartbeat,
     "data": FilePiece,
     "end": FileEnd,
 }
 
 
-def is_known_event(event: Mapping[str, Any], runtime: Speaker, *, node: str) -> bool:
-    """Return whether an event of a watch or read is one that this telechat-run knows; a newer runtime may have more.
+Event = Union[BeginEvent, LogEvent, StateEvent, Heartbeat, FilePiece, FileEnd]
+
+
+def read_event(event: Mapping[str, Any], runtime: Speaker, *, node: str) -> Optional[Event]:
+    """Return an event of a watch or read; None for one that only a newer runtime knows.
 
     Raises ProtocolError for a known one that is not what the protocol says.
     """
     cls = _EVENTS.get(str(event["event"]))
     try:
-        return cls is not None and bool(parse(cls, event))
+        return None if cls is None else cast("Event", parse(cls, event))
     except DocumentError as error:
         raise protocol_error(node, f"of the event {event['event']}, {error}", runtime) from error

@@ -1,22 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Watches a job on many nodes at once, a thread for each, and notices a node that has fallen silent."""
+"""Watches a job: on one node over as many connections as it takes, and on many nodes at once, a thread for each."""
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Protocol, Set, Tuple, Union
+from typing import Callable, Dict, Iterator, List, Mapping, Optional, Protocol, Sequence, Set, Tuple, Union
 
-from telechat_runtime.errors import ContainerStoppedError, ProtocolError, TelechatError
+from telechat_runtime import wire_log
+from telechat_runtime.errors import (
+    ContainerStoppedError,
+    ProtocolError,
+    TelechatError,
+    UnreachableError,
+    UntrustedHostError,
+)
+from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job.failure import Failure, FailureKind
+from telechat_runtime.remote.client import NodeClient, Watch
+from telechat_runtime.remote.protocol import BeginEvent, Event, LogEvent, StateEvent
 
 HEARTBEAT_SECONDS = 15.0
 """How long a node may be silent before that is told; a living watch has a heartbeat every two seconds."""
 RECONNECT_SECONDS = 600.0
 """How long a job that needs no control side is looked for while none of its nodes is heard."""
 _POLL_SECONDS = 0.1
+_FIRST_PAUSE_SECONDS = 0.2
+_LONGEST_PAUSE_SECONDS = 3.0
 _SILENT = Failure(FailureKind.NODE_LOST)
 
 
@@ -51,17 +64,85 @@ class NodeBack:
     """A node that was silent is heard again."""
 
 
-NodeEvent = Union[Dict[str, Any], NodeLost, NodeSilent, NodeBack]
+NodeEvent = Union[Event, NodeLost, NodeSilent, NodeBack]
 
 
 class EventStream(Protocol):
     """The events of one node: a `Watch`, or one that begins again when it breaks off."""
 
-    def events(self) -> Iterator[Dict[str, Any]]:
+    def events(self) -> Iterator[Event]:
         """Yield the node's events."""
 
     def close(self) -> None:
         """End them; may be called from any thread."""
+
+
+class ResumedWatch:
+    """The events of a job on one node; a watch that breaks off goes on at its last byte of each log.
+
+    `begin` opens a watch from byte offsets on, by log name, and gets None until there was an event. After `patience`
+    seconds without one it gives up. A node whose container has stopped, or whose key has changed, is not asked again:
+    its job is gone, or it is not that node; nor one whose runtime this telechat-run does not understand.
+    """
+
+    def __init__(self, begin: Callable[[Optional[Mapping[str, int]]], Watch], *, patience: float) -> None:
+        self._begin = begin
+        self._patience = patience
+        self._offsets: Optional[Dict[str, int]] = None
+        self._watch: Optional[Watch] = None
+        self._closed = threading.Event()
+        self._lock = threading.Lock()
+
+    def events(self) -> Iterator[Event]:
+        """Yield events up to the job's last state. Raises UnreachableError when the node stays out of reach."""
+        last_sign = time.monotonic()
+        pause = _FIRST_PAUSE_SECONDS
+        while not self._closed.is_set():
+            failure: Optional[UnreachableError] = None
+            try:
+                for event in self._open().events():
+                    self._note_offset(event)
+                    yield event
+                    if isinstance(event, StateEvent) and event.state.is_terminal:
+                        return
+                    last_sign = time.monotonic()
+                    pause = _FIRST_PAUSE_SECONDS
+            except (UntrustedHostError, ProtocolError):
+                raise
+            except UnreachableError as error:
+                failure = error
+            wire_log.note("watch", "it broke off (%s); again in %.1f s", failure or "no reason given", pause)
+            if time.monotonic() + pause - last_sign > self._patience:
+                if failure is not None:
+                    raise failure
+                return
+            self._closed.wait(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+    def close(self) -> None:
+        """End the watch; may be called from any thread."""
+        self._closed.set()
+        with self._lock:
+            if self._watch is not None:
+                self._watch.close()
+
+    def _open(self) -> Watch:
+        watch = self._begin(None if self._offsets is None else dict(self._offsets))
+        with self._lock:
+            if self._watch is not None:
+                self._watch.close()
+            self._watch = watch
+            if self._closed.is_set():
+                watch.close()
+        return watch
+
+    def _note_offset(self, event: Event) -> None:
+        offsets = self._offsets or {}
+        if isinstance(event, LogEvent):
+            offsets[event.log] = event.offset
+        elif isinstance(event, BeginEvent):
+            offsets.update(event.offsets)
+        self._offsets = offsets
 
 
 class FleetWatch:
@@ -90,6 +171,14 @@ class FleetWatch:
         for name, begin in open_watch.items():
             threading.Thread(target=self._follow, args=(name, begin), daemon=True).start()
 
+    def follow(self, interrupt: Interrupt, *, seconds: float = math.inf) -> Iterator[Tuple[str, NodeEvent]]:
+        """Yield events by node while one is expected to have more, up to Ctrl-C or for so many seconds."""
+        deadline = time.monotonic() + seconds
+        while self._last_sign and not interrupt.requested and time.monotonic() < deadline:
+            item = self.poll()
+            if item is not None:
+                yield item
+
     def poll(self) -> Optional[Tuple[str, NodeEvent]]:
         """Wait a moment for the next event; a node without a sign of life for too long is an event too."""
         # Looked for first: while other nodes are talkative the queue is never empty.
@@ -97,9 +186,10 @@ class FleetWatch:
         if silent is not None:
             return silent
         try:
-            return self._events.get(timeout=_POLL_SECONDS)
+            name, event = self._events.get(timeout=_POLL_SECONDS)
         except queue.Empty:
             return None
+        return (name, event) if name in self._last_sign else None
 
     def ended(self, name: str) -> None:
         """Note that nothing more is expected of a node."""
@@ -153,3 +243,23 @@ class FleetWatch:
         except TelechatError as error:
             reason, failure = str(error), failure_to_reach(error)
         self._events.put((name, NodeLost(reason, failure, fault=fault)))
+
+
+def watch_job(
+    client: NodeClient,
+    job_id: str,
+    job_root: str,
+    *,
+    ranks: Optional[Sequence[int]],
+    patience: float,
+    tail: Optional[int] = None,
+    since: Optional[float] = None,
+) -> ResumedWatch:
+    """Return a watch of a job on one node; see NodeClient.watch for what it brings and where its logs begin."""
+
+    def begin(offsets: Optional[Mapping[str, int]]) -> Watch:
+        if offsets is None:
+            return client.watch(job_id, job_root, ranks=ranks, tail=tail, since=since)
+        return client.watch(job_id, job_root, ranks=ranks, offsets=offsets)
+
+    return ResumedWatch(begin, patience=patience)

@@ -43,22 +43,14 @@ def attach(
     silence = plan.options.heartbeat_timeout if heartbeat_timeout is None else heartbeat_timeout
     ended = _ended_parts(job)
     for name, part in ended:
-        view.take(name, {"event": "state", **vars(part)})
+        view.take_end(name, part)
     watch = view.watch(all_ranks=all_ranks, silence=silence, tail=_TAIL_LINES)
-    try:
-        while view.running():
-            if interrupt.requested:
-                raise InterruptedByUserError(
-                    f"job {job.job_id} runs on; nobody watches it any more",
-                    next_step=f"`telechat-run stop {job.job_id}` ends it",
-                )
-            item = watch.poll()
-            if item is not None:
-                view.take(*item)
-                if view.outcomes[item[0]].state.is_terminal:
-                    watch.ended(item[0])
-    finally:
-        watch.close()
+    view.follow(watch, interrupt, to_first_failure=False)
+    if view.running():
+        raise InterruptedByUserError(
+            f"job {job.job_id} runs on; nobody watches it any more",
+            next_step=f"`telechat-run stop {job.job_id}` ends it",
+        )
     if len(ended) == len(plan.nodes):
         view.add_last_steps()
     view.add_last_lines()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import Any, List, Mapping, Optional, Sequence
+from typing import List, Mapping, Optional, Sequence
 
 from telechat_runtime.errors import InterruptedByUserError, UnreachableError
 from telechat_runtime.fanout import FleetError, call_on_all, gather
@@ -22,7 +22,7 @@ from telechat_runtime.job.report import Report
 from telechat_runtime.job.state import JobState
 from telechat_runtime.plan.plan import JobPlan
 from telechat_runtime.remote.client import NodeClient
-from telechat_runtime.remote.protocol import StopAnswer
+from telechat_runtime.remote.protocol import End, StateEvent, StopAnswer
 from telechat_runtime.remote.watch import failure_to_reach
 from telechat_runtime.run.monitor import JobView
 
@@ -112,15 +112,7 @@ class _Run:
         """Follow the job to its end, or to the first failure, or to Ctrl-C; then stop what still runs."""
         view = self._view
         watch = view.watch(all_ranks=all_ranks, silence=self._silence)
-        try:
-            while view.running() and view.first_failure is None and not self._interrupt.requested:
-                item = watch.poll()
-                if item is not None:
-                    view.take(*item)
-                    if view.outcomes[item[0]].state.is_terminal:
-                        watch.ended(item[0])
-        finally:
-            watch.close()
+        view.follow(watch, self._interrupt, to_first_failure=True)
         if view.first_failure is not None:
             self._fail(view.first_failure)
         elif view.running():
@@ -167,16 +159,14 @@ class _Run:
             raise InterruptedByUserError("interrupted while stopping the job")
         answers, errors = gather(names, stop, doing="stopping the job", interrupt=interrupt, finish=True)
         for name, answer in answers.items():
-            self._note_stop(name, answer.state, vars(answer))
+            self._note_stop(name, answer)
+            self._view.note_left(name, answer.left)
         for name, failure in errors.items():
             again = f"telechat-run stop {self._plan.job_id}"
             self._tell(Notice(f"{failure.message}\n  {name} may still run the job; when it is back: {again}"))
-            self._note_stop(
-                name, JobState.LOST, {"reason": failure.message, "failure": failure_to_reach(failure).as_dict()}
-            )
+            lost = StateEvent(JobState.LOST, None, failure.message, None, failure=failure_to_reach(failure))
+            self._note_stop(name, lost)
 
-    def _note_stop(self, name: str, state: JobState, answer: Mapping[str, Any]) -> None:
-        is_known = self._view.outcomes[name].state.is_terminal
-        if not is_known:
-            self._view.note_end(name, state, answer)
-        self._view.note_left(name, tuple(answer.get("left", ())))
+    def _note_stop(self, name: str, end: End) -> None:
+        if not self._view.outcomes[name].state.is_terminal:
+            self._view.note_end(name, end)

@@ -3,23 +3,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
-import time
 from collections import deque
-from typing import Any, Callable, Deque, Dict, List, Mapping, Optional, Tuple, Union
+from typing import Callable, Deque, Dict, List, Mapping, Optional, Tuple, Union
 
 from telechat_runtime.errors import UnreachableError
+from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job.events import LogLine, NodeOutcome, NodeState, Notice, Observer, Training
-from telechat_runtime.job.failure import failure_of
 from telechat_runtime.job.known_errors import known_error
 from telechat_runtime.job.report import Report
 from telechat_runtime.job.state import JobState
 from telechat_runtime.job.training_log import Speed, Step, parse_line
 from telechat_runtime.plan.plan import JobPlan, NodePlan
 from telechat_runtime.remote.client import NodeClient
-from telechat_runtime.remote.resumed_watch import ResumedWatch, watch_job
-from telechat_runtime.remote.watch import RECONNECT_SECONDS, FleetWatch, NodeBack, NodeEvent, NodeLost, NodeSilent
+from telechat_runtime.remote.protocol import End, LogEvent, StateEvent
+from telechat_runtime.remote.watch import (
+    RECONNECT_SECONDS,
+    FleetWatch,
+    NodeBack,
+    NodeEvent,
+    NodeLost,
+    NodeSilent,
+    ResumedWatch,
+    watch_job,
+)
 
 _LAST_LINES = 20
 # More than what a worker writes between its newest step and its end, a traceback included.
@@ -82,6 +91,19 @@ class JobView:
             patience=RECONNECT_SECONDS if endless else None,
         )
 
+    def follow(self, watch: FleetWatch, interrupt: Interrupt, *, to_first_failure: bool) -> None:
+        """Take the nodes' events until all parts have ended, up to Ctrl-C, or up to the first failure.
+
+        Raises what `take` raises. Closes the watch.
+        """
+        with contextlib.closing(watch):
+            for name, event in watch.follow(interrupt):
+                self.take(name, event)
+                if self.outcomes[name].state.is_terminal:
+                    watch.ended(name)
+                if to_first_failure and self.first_failure is not None:
+                    return
+
     def take(self, name: str, event: NodeEvent) -> None:
         """Take an event of a node's watch. Raises UnreachableError when no node of the job can be found any more.
 
@@ -97,31 +119,36 @@ class JobView:
                     f"no node of job {self.plan.job_id} has been heard for {RECONNECT_SECONDS:g} s; it may still run",
                     next_step=f"when they can be reached again: `telechat-run attach {self.plan.job_id}`",
                 )
-            self._take_end(name, JobState.LOST, {"reason": event.reason, "failure": event.failure.as_dict()})
+            self.take_end(name, StateEvent(JobState.LOST, None, event.reason, None, failure=event.failure))
         elif isinstance(event, NodeSilent):
             self.tell(Notice(f"{name} has not been heard for {event.seconds:g} s; the job goes on, looking for it"))
         elif isinstance(event, NodeBack):
             self.tell(Notice(f"{name} is heard again"))
-        elif event["event"] == "log":
+        elif isinstance(event, LogEvent):
             self._take_line(name, event)
-        elif event["event"] == "state":
-            state = JobState(event["state"])
-            if state.is_terminal:
-                self._take_end(name, state, event)
+        elif isinstance(event, StateEvent) and event.state.is_terminal:
+            self.take_end(name, event)
 
-    def note_end(self, name: str, state: JobState, event: Mapping[str, Any]) -> None:
+    def take_end(self, name: str, end: End) -> None:
+        """Note how a node's part has ended, and which node failed first if none had yet."""
+        self.note_end(name, end)
+        if end.state is not JobState.SUCCEEDED and self._first_heard is None:
+            # A node that ends with another one is not the first, even if it is the first to say so.
+            self._first_heard = end.cause if end.cause in self.nodes else name
+
+    def note_end(self, name: str, end: End) -> None:
         """Note how a node's part has ended."""
         self.outcomes[name] = dataclasses.replace(
             self.outcomes[name],
-            state=state,
-            exit_code=event.get("exit_code"),
-            reason=event.get("reason") or "",
-            failed_rank=event.get("failed_rank"),
-            failure=failure_of(event),
+            state=end.state,
+            exit_code=end.exit_code,
+            reason=end.reason,
+            failed_rank=end.failed_rank,
+            failure=end.failure,
         )
-        if state in (JobState.FAILED, JobState.LOST):
+        if end.state in (JobState.FAILED, JobState.LOST):
             self._failed.append(name)
-        self.tell(NodeState(name, state, self.outcomes[name].reason))
+        self.tell(NodeState(name, end.state, end.reason))
 
     def note_left(self, name: str, left: Tuple[int, ...]) -> None:
         """Note which processes outlived a stop."""
@@ -158,22 +185,14 @@ class JobView:
             speed=self._speed,
         )
 
-    def _take_end(self, name: str, state: JobState, event: Mapping[str, Any]) -> None:
-        self.note_end(name, state, event)
-        if state is not JobState.SUCCEEDED and self._first_heard is None:
-            # A node that ends with another one is not the first, even if it is the first to say so.
-            cause = event.get("cause")
-            self._first_heard = cause if cause in self.nodes else name
-
     def _is_secondary(self, name: str) -> bool:
         known = known_error(self.outcomes[name].failure)
         return known is not None and known.is_secondary
 
-    def _take_line(self, name: str, event: Mapping[str, Any]) -> None:
-        line, rank = event["line"], event.get("rank")
-        self.tell(LogLine(node=name, rank=rank, log=event["log"], text=line))
-        if rank == self.plan.metric_rank:
-            found = self._note_progress(line)
+    def _take_line(self, name: str, event: LogEvent) -> None:
+        self.tell(LogLine(node=name, rank=event.rank, log=event.log, text=event.line))
+        if event.rank == self.plan.metric_rank:
+            found = self._note_progress(event.line)
             if found is not None:
                 self.tell(Training(found))
 
@@ -189,22 +208,12 @@ class JobView:
     def _read_last_lines(self, node: NodePlan, rank: int, count: int = _LAST_LINES) -> Tuple[str, ...]:
         name = node.node.name
         client, job_id, job_root = self.clients[name], self.plan.job_id, node.paths.job_root
-        watch = FleetWatch(
-            {name: lambda: client.watch(job_id, job_root, ranks=[rank], tail=count)},
-            heartbeat_timeout=_LAST_LINES_SECONDS,
-        )
+        begin = {name: lambda: client.watch(job_id, job_root, ranks=[rank], tail=count)}
         lines: Deque[str] = deque(maxlen=count)
-        deadline = time.monotonic() + _LAST_LINES_SECONDS
-        try:
-            while time.monotonic() < deadline:
-                item = watch.poll()
-                if item is None:
-                    continue
-                event = item[1]
-                if not isinstance(event, dict) or (event["event"] == "state" and JobState(event["state"]).is_terminal):
+        with contextlib.closing(FleetWatch(begin, heartbeat_timeout=_LAST_LINES_SECONDS)) as watch:
+            for _, event in watch.follow(Interrupt(), seconds=_LAST_LINES_SECONDS):
+                if isinstance(event, LogEvent):
+                    lines.append(event.line)
+                elif isinstance(event, NodeLost) or (isinstance(event, StateEvent) and event.state.is_terminal):
                     break
-                if event["event"] == "log":
-                    lines.append(event["line"])
-        finally:
-            watch.close()
         return tuple(lines)

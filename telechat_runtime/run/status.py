@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from telechat_runtime.errors import ProtocolError, SpecError, TelechatError
@@ -115,7 +115,7 @@ class FleetJob:
             "owner": self.owner,
             "state": str(self.state),
             "started": self.started,
-            "nodes": {name: vars(part) for name, part in self.nodes.items()},
+            "nodes": {name: asdict(part) for name, part in self.nodes.items()},
         }
 
 

@@ -15,6 +15,7 @@ from telechat_runtime import PROTOCOL, __version__
 from telechat_runtime.cluster.topology import Node
 from telechat_runtime.errors import TelechatError
 from telechat_runtime.remote.client import NodeClient
+from telechat_runtime.remote.protocol import Event, Speaker, read_event
 from telechat_runtime.remote.transport import Result
 
 Answer = Union[Mapping[str, Any], TelechatError, Result, Callable[[Dict[str, Any]], Any]]
@@ -102,6 +103,13 @@ def log(text: str, rank: int = 0) -> Dict[str, Any]:
 def state(name: str, exit_code: Optional[int] = None, reason: str = "", rank: Optional[int] = None) -> Dict[str, Any]:
     """Return the event of a state."""
     return {"event": "state", "state": name, "exit_code": exit_code, "reason": reason, "failed_rank": rank}
+
+
+def event_of(document: Mapping[str, Any]) -> Event:
+    """Return an event of a script as a watch yields it."""
+    event = read_event(document, Speaker(), node="node0")
+    assert event is not None
+    return event
 
 
 def clients(nodes: Sequence[Node], transports: Mapping[str, ScriptedTransport]) -> Dict[str, NodeClient]:

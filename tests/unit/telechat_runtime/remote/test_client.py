@@ -11,7 +11,7 @@ from telechat_runtime.remote.client import NodeClient
 from telechat_runtime.remote.transport import Result
 from tests.support.clusters import two_nodes
 from tests.support.node_answers import job_part, probe_answer, status_answer, stop_answer
-from tests.support.scripted_transport import ScriptedTransport, log, state
+from tests.support.scripted_transport import ScriptedTransport, event_of, log, state
 
 NODE = two_nodes().master
 
@@ -87,7 +87,7 @@ def test_what_stands_before_the_answer_is_passed_over() -> None:
 def test_watch_yields_events_and_passes_over_other_lines() -> None:
     transport = ScriptedTransport({}, ["a banner", "[1]", log("x"), state("SUCCEEDED", 0)])
     watch = NodeClient(NODE, transport).watch("finetune-1", "/root", ranks=[0], offsets={"worker_0.log": 7}, tail=3)
-    assert list(watch.events()) == [log("x"), state("SUCCEEDED", 0)]
+    assert list(watch.events()) == [event_of(log("x")), event_of(state("SUCCEEDED", 0))]
     assert transport.asked == [
         (
             "watch",

@@ -7,9 +7,9 @@ import pytest
 
 from telechat_runtime.errors import ContainerError, TelechatError, UnreachableError, UntrustedHostError
 from telechat_runtime.remote.client import NodeClient, Watch
-from telechat_runtime.remote.resumed_watch import ResumedWatch
+from telechat_runtime.remote.watch import ResumedWatch
 from tests.support.clusters import two_nodes
-from tests.support.scripted_transport import HANG, ScriptedTransport, log, state
+from tests.support.scripted_transport import HANG, ScriptedTransport, event_of, log, state
 
 NODE = two_nodes().master
 END = state("SUCCEEDED", 0)
@@ -39,7 +39,7 @@ def test_a_watch_that_breaks_off_goes_on_after_its_last_line_of_each_log() -> No
         [line("one", 4), line("other", 6, rank=1)], UnreachableError("can't connect"), [line("two", 8), END]
     )
     found = list(ResumedWatch(node.begin, patience=30).events())
-    assert [event.get("line") for event in found] == ["one", "other", "two", None]
+    assert [getattr(event, "line", None) for event in found] == ["one", "other", "two", None]
     known = {"worker_0.log": 4, "worker_1.log": 6}
     assert node.asked == [None, known, known]
 
@@ -68,7 +68,7 @@ def test_a_node_whose_job_is_gone_or_that_is_another_is_not_asked_again(reason: 
 
 def test_nothing_is_asked_after_the_jobs_last_state() -> None:
     node = Connections([END])
-    assert list(ResumedWatch(node.begin, patience=30).events()) == [END]
+    assert list(ResumedWatch(node.begin, patience=30).events()) == [event_of(END)]
     assert len(node.asked) == 1
 
 

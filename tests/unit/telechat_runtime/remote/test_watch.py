@@ -5,12 +5,14 @@ import time
 from typing import Any, List, Tuple
 
 from telechat_runtime.errors import UnreachableError
+from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job.failure import Failure, FailureKind
 from telechat_runtime.remote.client import NodeClient, Watch
+from telechat_runtime.remote.protocol import Heartbeat
 from telechat_runtime.remote.transport import Result
 from telechat_runtime.remote.watch import FleetWatch, NodeBack, NodeEvent, NodeLost, NodeSilent
 from tests.support.clusters import two_nodes
-from tests.support.scripted_transport import HANG, ScriptedTransport, log
+from tests.support.scripted_transport import HANG, ScriptedTransport, event_of, log
 
 NODE = two_nodes().master
 UNREACHABLE = Failure(FailureKind.UNREACHABLE)
@@ -39,7 +41,7 @@ def test_the_events_of_all_nodes_come_together_each_in_its_order() -> None:
     found = collect(watch, 4)
     watch.close()
     for name in ("a", "b"):
-        assert [event for who, event in found if who == name] == [log("one"), log("two")]
+        assert [event for who, event in found if who == name] == [event_of(log("one")), event_of(log("two"))]
 
 
 def test_a_watch_that_ends_or_cannot_begin_is_a_lost_node() -> None:
@@ -80,7 +82,7 @@ def test_with_patience_a_silent_node_is_told_and_told_again_when_it_is_back() ->
     )
     of_b = [event for name, event in collect(watch, 60) if name == "b"]
     watch.close()
-    assert of_b[:4] == [BEAT, NodeSilent(0.2), NodeBack(), BEAT]
+    assert of_b[:4] == [Heartbeat(), NodeSilent(0.2), NodeBack(), Heartbeat()]
     assert not any(isinstance(event, NodeLost) for event in of_b)
 
 
@@ -94,7 +96,7 @@ def test_nodes_are_lost_when_none_is_heard_for_so_long() -> None:
 
 def test_a_node_that_has_ended_owes_no_sign_of_life() -> None:
     watch = FleetWatch({"a": lambda: watch_of(BEAT, HANG)}, heartbeat_timeout=0.1)
-    assert collect(watch, 1) == [("a", BEAT)]
+    assert collect(watch, 1) == [("a", Heartbeat())]
     watch.ended("a")
     time.sleep(0.2)
     assert watch.poll() is None
@@ -113,3 +115,24 @@ def test_a_watch_that_begins_after_the_end_is_closed() -> None:
     watch.close()
     assert collect(watch, 1) == [("a", NodeLost("its watch ended before the job did", UNREACHABLE))]
     assert transport.streams[0].closed.is_set()
+
+
+def test_following_ends_when_no_node_is_expected_to_say_more() -> None:
+    talk = [log(str(number)) for number in range(50)]
+    watch = FleetWatch({name: lambda: watch_of(*talk, HANG) for name in ("a", "b")}, heartbeat_timeout=30)
+    found: List[str] = []
+    for name, _ in watch.follow(Interrupt()):
+        found.append(name)
+        watch.ended(name)
+    watch.close()
+    assert sorted(found) == ["a", "b"], "what a node says after its end does not count"
+
+
+def test_following_ends_with_ctrl_c_and_in_time() -> None:
+    interrupt = Interrupt()
+    watch = FleetWatch({"a": lambda: watch_of(log("one"), log("two"), HANG)}, heartbeat_timeout=30)
+    for _, event in watch.follow(interrupt):
+        assert event == event_of(log("one"))
+        interrupt.request()
+    assert list(watch.follow(Interrupt(), seconds=0)) == []
+    watch.close()

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -19,6 +19,8 @@ from telechat_runtime.plan.program import WORK, Entry, Program
 from telechat_runtime.remote.watch import NodeLost
 from telechat_runtime.run.monitor import JobView
 from tests.support.clusters import node_probe, two_nodes
+from tests.support.scripted_transport import event_of
+from tests.support.scripted_transport import state as state_event
 
 PLAN: JobPlan = plan_job(
     program=Program(kind="finetune", own=Entry(words=(f"{WORK}/train.py",))),
@@ -64,10 +66,9 @@ def decided(ends: List[End], sentences: List[str]) -> Tuple[Any, ...]:
         if state is JobState.LOST:
             view.take(node, NodeLost(sentence, failure or Failure(FailureKind.NODE_LOST)))
             continue
-        event: Dict[str, Any] = {"event": "state", "state": str(state), "exit_code": 1, "reason": sentence}
         values = failure.as_dict() if failure else None
         cause = (failure.node if failure else None) or ""
-        view.take(node, {**event, "failure": values, "cause": cause})
+        view.take(node, event_of({**state_event(str(state), 1, sentence), "failure": values, "cause": cause}))
     report: Report = view.report(1.0, interrupted=False)
     known = report.as_dict()["known_error"]
     return report.first_failure, report.state, report.exit_code, report.is_transient, known
