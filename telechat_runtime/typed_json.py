@@ -53,8 +53,8 @@ def _object(cls: Type[Any], value: Any, where: str) -> Any:
         if field.metadata.get(_WHOLE):
             values[field.name] = reader(value) if reader else value
         elif field.name in value:
-            read = functools.partial(_read_by, reader) if reader else functools.partial(_value, hints[field.name])
-            values[field.name] = read(value[field.name], path)
+            found = value[field.name]
+            values[field.name] = _read_by(reader, found, path) if reader else _value(hints[field.name], found, path)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise DocumentError(f"{where or 'it'} lacks {field.name}")
     return cls(**values)

@@ -57,6 +57,11 @@ class Failure:
         return {**vars(self), "kind": str(self.kind)}
 
 
+def failure_data(failure: Optional[Failure]) -> Optional[Dict[str, Any]]:
+    """Return a failure as the data that `failure_of` reads; None when nothing failed."""
+    return failure.as_dict() if failure else None
+
+
 def failure_of(document: Mapping[str, Any]) -> Optional[Failure]:
     """Return the failure in a state, an event, a stop answer or a peer's message; None when nothing failed.
 

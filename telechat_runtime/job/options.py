@@ -130,7 +130,7 @@ class JobOptions:
         Flag(
             "--hang-factor",
             Group.HANGS,
-            "Stop the job as hanging when no step comes for so many times the usual one. 0 disables hang detection.",
+            "Stop the job as hanging when no step comes for NUMBER times as long as usual. 0 disables hang detection.",
             kind=float,
             least=0,
             variable="TELECHAT_HANG_FACTOR",

@@ -5,10 +5,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from telechat_runtime.ascend import lease_file, service_file
+from telechat_runtime.errors import UsageError
 
 JOB_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+def checked_job_id(value: Any, *, option: str = "") -> str:
+    """Return the value if it is a job id. Raises UsageError that names the option it came by."""
+    if isinstance(value, str) and JOB_ID.fullmatch(value):
+        return value
+    raise UsageError(f"{option}{' ' if option else ''}{value!r} is no job id (small letters, digits and -, at most 63)")
 
 
 @dataclass(frozen=True)

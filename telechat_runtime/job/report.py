@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from telechat_runtime.errors import ExitCode
 from telechat_runtime.job.events import NodeOutcome
+from telechat_runtime.job.failure import failure_data
 from telechat_runtime.job.known_errors import KnownError, known_error
 from telechat_runtime.job.state import JobState
 from telechat_runtime.job.training_log import Speed, Step
@@ -92,7 +93,7 @@ class Report:
                     "exit_code": outcome.exit_code,
                     "reason": outcome.reason,
                     "failed_rank": outcome.failed_rank,
-                    "failure": outcome.failure.as_dict() if outcome.failure else None,
+                    "failure": failure_data(outcome.failure),
                     "left": list(outcome.left),
                     "last_lines": list(outcome.last_lines),
                 }

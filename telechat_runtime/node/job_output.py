@@ -8,8 +8,7 @@ import os
 import re
 from typing import Any, Callable, Dict, List, Optional
 
-from telechat_runtime.errors import UsageError
-from telechat_runtime.job.paths import JOB_ID, JobPaths
+from telechat_runtime.job.paths import JobPaths, checked_job_id
 from telechat_runtime.node.programs.checkpoints.strategy import StrategyError, strategy_files
 from telechat_runtime.node.supervision.state import job_paths, read_state
 
@@ -30,10 +29,7 @@ def look(request: Dict[str, Any]) -> Dict[str, Any]:
 
     Raises PreflightError for a job whose state can't be read, UsageError for a request without a job.
     """
-    job_id = request.get("job_id")
-    if not isinstance(job_id, str) or not JOB_ID.fullmatch(job_id):
-        raise UsageError(f"{job_id!r} is no job id (small letters, digits and -, at most 63)")
-    paths = job_paths(request, job_id)
+    paths = job_paths(request, checked_job_id(request.get("job_id")))
     if not os.path.exists(paths.state):
         return {"state": None, "config": None, "output": None, "strategy": {}, "checkpoints": {}}
     output = output_folder(paths)

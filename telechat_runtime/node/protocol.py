@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Dict, NamedTuple, Optional, Sequence
 
 from telechat_runtime import PROTOCOL, __version__
 from telechat_runtime.errors import ExitCode, TelechatError, UsageError
-from telechat_runtime.job.paths import JOB_ID
+from telechat_runtime.job.paths import checked_job_id
 
 
 class _Command(NamedTuple):
@@ -96,9 +96,7 @@ def _request(name: str, job_id: Optional[str]) -> Dict[str, Any]:
         _end_with(stdin)
     if job_id is None:
         return request
-    if not JOB_ID.fullmatch(job_id):
-        raise UsageError(f"--job {job_id!r} is no job id (small letters, digits and -, at most 63)")
-    return {**request, "job_id": job_id}
+    return {**request, "job_id": checked_job_id(job_id, option="--job")}
 
 
 def _parse(text: bytes) -> Dict[str, Any]:

@@ -11,8 +11,9 @@ import os
 from typing import Any, Callable, Dict, Optional
 
 from telechat_runtime.ascend.atomic_file import replace_file
-from telechat_runtime.errors import PreflightError, UsageError
-from telechat_runtime.job.paths import JOB_ID, JobPaths
+from telechat_runtime.errors import PreflightError
+from telechat_runtime.job.failure import failure_data
+from telechat_runtime.job.paths import JobPaths, checked_job_id
 from telechat_runtime.node import versions
 from telechat_runtime.node.facts.fingerprint import fingerprint
 from telechat_runtime.node.supervision.state import job_paths, read_state, utc_now
@@ -46,10 +47,7 @@ def run(request: Dict[str, Any], out: Callable[[Dict[str, Any]], None]) -> int:
 
     With `replay` also what `node start` was given, secrets and all, and the inputs as they are now.
     """
-    job_id = request.get("job_id")
-    if not isinstance(job_id, str) or not JOB_ID.fullmatch(job_id):
-        raise UsageError(f"{job_id!r} is no job id (small letters, digits and -, at most 63)")
-    paths = job_paths(request, job_id)
+    paths = job_paths(request, checked_job_id(request.get("job_id")))
     record = _document(paths.record)
     answer: Dict[str, Any] = {"record": record, "outcome": _outcome(paths), "config": _text(paths.config)}
     if request.get("replay"):
@@ -75,8 +73,8 @@ def _outcome(paths: JobPaths) -> Optional[Dict[str, Any]]:
     if not os.path.exists(paths.state):
         return None
     job = read_state(paths)
-    failure = job.failure.as_dict() if job.failure else None
-    return {"state": str(job.state), **{name: getattr(job, name) for name in _OUTCOME}, "failure": failure}
+    known = {name: getattr(job, name) for name in _OUTCOME}
+    return {"state": str(job.state), **known, "failure": failure_data(job.failure)}
 
 
 def _document(path: str) -> Optional[Dict[str, Any]]:

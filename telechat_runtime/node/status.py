@@ -7,7 +7,7 @@ import os
 from typing import Any, Callable, Dict, List
 
 from telechat_runtime.errors import PreflightError
-from telechat_runtime.job.failure import Failure, FailureKind
+from telechat_runtime.job.failure import Failure, FailureKind, failure_data
 from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.job.state import JobState
 from telechat_runtime.node import service
@@ -64,5 +64,5 @@ def _jobs(job_root: str) -> List[NodeJob]:
 
 
 def _shown(job: NodeJob) -> Dict[str, Any]:
-    failure = job.failure.as_dict() if job.failure else None
-    return {"state": str(job.state), **{name: getattr(job, name) for name in _SHOWN}, "failure": failure}
+    shown = {name: getattr(job, name) for name in _SHOWN}
+    return {"state": str(job.state), **shown, "failure": failure_data(job.failure)}

@@ -12,6 +12,7 @@ import posixpath
 import shlex
 from typing import Dict, List, Mapping, Optional, Sequence
 
+from telechat_runtime.cluster.contract import ON_NPU
 from telechat_runtime.errors import SpecError
 
 # MindFormers' tuning for the 115B model, from the TeleChat2 tree's own documentation.
@@ -86,7 +87,7 @@ def worker_env(
 ) -> Dict[str, Optional[str]]:
     """Return the environment of a node's workers; None unsets a variable. `extra` (telechat_env) has the last word."""
     job: Dict[str, Optional[str]] = {}
-    if device_target == "Ascend":
+    if device_target == ON_NPU:
         job.update(MODEL_ENV.get(model_name, {}))
         # Where CANN's own logs go (CANN's list of environment variables); else all jobs' are mixed in ~/ascend.
         job["ASCEND_PROCESS_LOG_PATH"] = posixpath.join(log_dir, "ascend")

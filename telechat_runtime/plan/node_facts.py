@@ -63,7 +63,7 @@ def probe_request(
     }
 
 
-def node_facts(answer: ProbeAnswer, *, with_data: bool = False) -> NodeProbe:
+def node_facts(answer: ProbeAnswer) -> NodeProbe:
     """Return what a plan takes of a node's answer."""
     return NodeProbe(
         job_root=answer.job_root,
@@ -77,7 +77,7 @@ def node_facts(answer: ProbeAnswer, *, with_data: bool = False) -> NodeProbe:
         read=tuple(answer.read.items()),
         python=answer.python.path if answer.python else None,
         free_bytes=answer.free_bytes,
-        data=data_facts(answer) if with_data else NO_DATA,
+        data=data_facts(answer),
         chips=answer.chips,
         service=answer.service.as_text() if answer.service else "",
     )

@@ -18,10 +18,9 @@ from telechat_runtime.errors import (
     PreflightError,
     ProtocolError,
     TelechatError,
-    UsageError,
     from_exit_code,
 )
-from telechat_runtime.job.paths import JOB_ID
+from telechat_runtime.job.paths import checked_job_id
 from telechat_runtime.remote.protocol import (
     SEEN_OR_NOTHING,
     UPGRADE_NODE,
@@ -255,9 +254,7 @@ class NodeClient:
     def _ask(
         self, cls: Type[T], command: str, request: Mapping[str, Any], *, timeout: float, job_id: Optional[str] = None
     ) -> T:
-        if job_id is not None and not JOB_ID.fullmatch(job_id):
-            raise UsageError(f"{job_id!r} is not a job id (small letters, digits and -, at most 63)")
-        words = [command, *(["--job", job_id] if job_id is not None else [])]
+        words = [command, *(["--job", checked_job_id(job_id)] if job_id is not None else [])]
         return self._read(cls, self._call(node_argv(self.node, *words), request, timeout=timeout), command)
 
     def _examine(self, argv: Sequence[str], request: Mapping[str, Any]) -> ExamineAnswer:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field
-from typing import Any, Dict, Mapping, Optional, Protocol, Tuple, Type, TypeVar, Union, cast
+from typing import Any, Dict, Mapping, Optional, Tuple, Type, TypeVar, Union, cast
 
 from telechat_runtime import PROTOCOL, __version__
 from telechat_runtime.errors import ProtocolError
@@ -101,32 +101,19 @@ _FAILURE = read_whole_by(_failure_in)
 """Metadata of `failure`, why a job's part ended: 0.1 says so in other fields (see job.failure.failure_of)."""
 
 
-class End(Protocol):
-    """How a job's part ended on a node, in whichever answer or event that is; `cause` as in JobPart."""
+@dataclass(frozen=True)
+class PartState:
+    """How a node's part of a job stands: `failure` says why it ended, `reason` says so to people.
 
-    @property
-    def state(self) -> JobState:
-        """The last state."""
+    `cause` is the node whose end has ended this one's part, if another one did.
+    """
 
-    @property
-    def exit_code(self) -> Optional[int]:
-        """The exit code of msrun, or of the only worker."""
-
-    @property
-    def reason(self) -> str:
-        """Why, for people."""
-
-    @property
-    def failed_rank(self) -> Optional[int]:
-        """The rank that failed."""
-
-    @property
-    def cause(self) -> str:
-        """The node whose end has ended this one's part, if another one did."""
-
-    @property
-    def failure(self) -> Optional[Failure]:
-        """Why, as a value."""
+    state: JobState
+    exit_code: Optional[int]
+    reason: str
+    failed_rank: Optional[int]
+    cause: str
+    failure: Optional[Failure] = field(metadata=_FAILURE)
 
 
 # probe, status, service
@@ -282,20 +269,14 @@ class ProbeAnswer:
 
 
 @dataclass(frozen=True)
-class JobPart:
-    """A job on one node; `cause` is the node whose end has ended this one's part, if another one did."""
+class JobPart(PartState):
+    """A job on one node."""
 
-    state: JobState
     job_id: str
     kind: str
     owner: str
     started: str
     ended: Optional[str]
-    exit_code: Optional[int]
-    reason: str
-    failed_rank: Optional[int]
-    cause: str
-    failure: Optional[Failure] = field(default=None, metadata=_FAILURE)
 
 
 @dataclass(frozen=True)
@@ -321,19 +302,13 @@ class StartAnswer:
 
 
 @dataclass(frozen=True)
-class StopAnswer:
+class StopAnswer(PartState):
     """A job after its stop: its last state, which processes were ended, and which outlived it."""
 
-    state: JobState
-    exit_code: Optional[int]
-    reason: str
-    failed_rank: Optional[int]
-    cause: str
     job_id: str
     ended: Tuple[int, ...]
     left: Tuple[int, ...]
     event: str = "stopped"
-    failure: Optional[Failure] = field(default=None, metadata=_FAILURE)
 
 
 @dataclass(frozen=True)
@@ -665,15 +640,8 @@ class LogEvent:
 
 
 @dataclass(frozen=True)
-class StateEvent:
-    """A new state of the job on the node; `cause` as in JobPart."""
-
-    state: JobState
-    exit_code: Optional[int]
-    reason: str
-    failed_rank: Optional[int]
-    cause: str = ""
-    failure: Optional[Failure] = field(default=None, metadata=_FAILURE)
+class StateEvent(PartState):
+    """A new state of the job on the node."""
 
 
 def _decoded(value: Any) -> bytes:

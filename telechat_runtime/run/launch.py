@@ -22,7 +22,7 @@ from telechat_runtime.job.report import Report
 from telechat_runtime.job.state import JobState
 from telechat_runtime.plan.plan import JobPlan
 from telechat_runtime.remote.client import NodeClient
-from telechat_runtime.remote.protocol import End, StateEvent, StopAnswer
+from telechat_runtime.remote.protocol import PartState, StopAnswer
 from telechat_runtime.remote.watch import failure_to_reach
 from telechat_runtime.run.monitor import JobView
 
@@ -164,9 +164,9 @@ class _Run:
         for name, failure in errors.items():
             again = f"telechat-run stop {self._plan.job_id}"
             self._tell(Notice(f"{failure.message}\n  {name} may still run the job; when it is back: {again}"))
-            lost = StateEvent(JobState.LOST, None, failure.message, None, failure=failure_to_reach(failure))
+            lost = PartState(JobState.LOST, None, failure.message, None, "", failure_to_reach(failure))
             self._note_stop(name, lost)
 
-    def _note_stop(self, name: str, end: End) -> None:
+    def _note_stop(self, name: str, end: PartState) -> None:
         if not self._view.outcomes[name].state.is_terminal:
             self._view.note_end(name, end)

@@ -18,7 +18,7 @@ from telechat_runtime.job.state import JobState
 from telechat_runtime.job.training_log import Speed, Step, parse_line
 from telechat_runtime.plan.plan import JobPlan, NodePlan
 from telechat_runtime.remote.client import NodeClient
-from telechat_runtime.remote.protocol import End, LogEvent, StateEvent
+from telechat_runtime.remote.protocol import LogEvent, PartState, StateEvent
 from telechat_runtime.remote.watch import (
     RECONNECT_SECONDS,
     FleetWatch,
@@ -119,7 +119,7 @@ class JobView:
                     f"no node of job {self.plan.job_id} has been heard for {RECONNECT_SECONDS:g} s; it may still run",
                     next_step=f"when they can be reached again: `telechat-run attach {self.plan.job_id}`",
                 )
-            self.take_end(name, StateEvent(JobState.LOST, None, event.reason, None, failure=event.failure))
+            self.take_end(name, PartState(JobState.LOST, None, event.reason, None, "", event.failure))
         elif isinstance(event, NodeSilent):
             self.tell(Notice(f"{name} has not been heard for {event.seconds:g} s; the job goes on, looking for it"))
         elif isinstance(event, NodeBack):
@@ -129,14 +129,14 @@ class JobView:
         elif isinstance(event, StateEvent) and event.state.is_terminal:
             self.take_end(name, event)
 
-    def take_end(self, name: str, end: End) -> None:
+    def take_end(self, name: str, end: PartState) -> None:
         """Note how a node's part has ended, and which node failed first if none had yet."""
         self.note_end(name, end)
         if end.state is not JobState.SUCCEEDED and self._first_heard is None:
             # A node that ends with another one is not the first, even if it is the first to say so.
             self._first_heard = end.cause if end.cause in self.nodes else name
 
-    def note_end(self, name: str, end: End) -> None:
+    def note_end(self, name: str, end: PartState) -> None:
         """Note how a node's part has ended."""
         self.outcomes[name] = dataclasses.replace(
             self.outcomes[name],

@@ -65,7 +65,7 @@ def place(
         message = "\n".join([f"--nodes {options.nodes}: {len(fit)} nodes are fit for the job", *left_out])
         if faults:
             raise ProtocolError(message, next_step=faults[0].next_step)
-        raise PreflightError(message, next_step="ask for fewer, or mend these; nothing was started")
+        raise PreflightError(message, next_step="ask for fewer, or fix these; nothing was started")
     return Placement(cluster.reordered(_chosen(fit, list(first)[: options.nodes], options.nodes)), tuple(left_out))
 
 

@@ -53,7 +53,7 @@ class Preflight:
             asked = read if is_master else ()
             chips = bool(self._npus)
             request = probe_request(client.node, paths=paths, port=port, read=asked, data=data, chips=chips)
-            return node_facts(client.probe(request), with_data=data is not None)
+            return node_facts(client.probe(request))
 
         probes = call_on_all(names, probe, doing="looking at the nodes", interrupt=self._interrupt)
         check_probes(

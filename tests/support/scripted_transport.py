@@ -102,7 +102,8 @@ def log(text: str, rank: int = 0) -> Dict[str, Any]:
 
 def state(name: str, exit_code: Optional[int] = None, reason: str = "", rank: Optional[int] = None) -> Dict[str, Any]:
     """Return the event of a state."""
-    return {"event": "state", "state": name, "exit_code": exit_code, "reason": reason, "failed_rank": rank}
+    found = {"state": name, "exit_code": exit_code, "reason": reason, "failed_rank": rank, "cause": ""}
+    return {"event": "state", **found}
 
 
 def event_of(document: Mapping[str, Any]) -> Event:

@@ -48,9 +48,9 @@ def of_worker(paths: JobPaths, rank: int, exit_code: int) -> Diagnosis:
 
 def of_scheduler(paths: JobPaths, exit_code: int) -> Diagnosis:
     """Return why the scheduler failed; what it logged says more than the signal by which msrun ended it then."""
-    error = reason_in(tail(_scheduler_log(paths)))
-    if error:
-        return Diagnosis(Failure(FailureKind.SCHEDULER_EXIT, error=error), f"the scheduler: {error}")
+    logged = _logged_by_scheduler(paths)
+    if logged is not None:
+        return logged
     if exit_code < 0:
         name = _signal_name(-exit_code)
         return Diagnosis(Failure(FailureKind.SCHEDULER_SIGNAL, signal=name), f"the scheduler: killed by {name}")
@@ -60,9 +60,9 @@ def of_scheduler(paths: JobPaths, exit_code: int) -> Diagnosis:
 
 def of_job(paths: JobPaths, exit_code: Optional[int]) -> Diagnosis:
     """Return why the job failed when no process of it was seen to fail: whoever complains, from the top down."""
-    error = reason_in(tail(_scheduler_log(paths)))
-    if error:
-        return Diagnosis(Failure(FailureKind.SCHEDULER_EXIT, error=error), f"the scheduler: {error}")
+    logged = _logged_by_scheduler(paths)
+    if logged is not None:
+        return logged
     for rank in ranks_with_logs(paths):
         error = reason_in(tail(paths.worker_log(rank)))
         if error:
@@ -73,6 +73,11 @@ def of_job(paths: JobPaths, exit_code: Optional[int]) -> Diagnosis:
         name = _signal_name(-killed)
         return Diagnosis(Failure(FailureKind.WORKER_SIGNAL, signal=name), f"a worker was killed by {name}")
     return _of_msrun(paths, exit_code)
+
+
+def _logged_by_scheduler(paths: JobPaths) -> Optional[Diagnosis]:
+    error = reason_in(tail(_scheduler_log(paths)))
+    return Diagnosis(Failure(FailureKind.SCHEDULER_EXIT, error=error), f"the scheduler: {error}") if error else None
 
 
 def _of_msrun(paths: JobPaths, exit_code: Optional[int]) -> Diagnosis:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Coroutine, Dict, List, Mapping, Optional, Set, Tuple
 
 from telechat_runtime.errors import PreflightError
-from telechat_runtime.job.failure import Failure, FailureKind, failure_of
+from telechat_runtime.job.failure import Failure, FailureKind, failure_data, failure_of
 from telechat_runtime.job.state import JobState
 
 _SIGN_SECONDS = 1.0
@@ -272,7 +272,7 @@ class Peers:
 
     @staticmethod
     def _document(rank: int, state: JobState, reason: str, failure: Optional[Failure]) -> Dict[str, Any]:
-        found = failure.as_dict() if failure else None
+        found = failure_data(failure)
         return {"rank": rank, "state": str(state), "reason": reason, "failure": found}
 
 

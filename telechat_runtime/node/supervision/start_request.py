@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Tuple, Type, Union
 
 from telechat_runtime import PROTOCOL, __version__
 from telechat_runtime.errors import ProtocolError, UsageError
-from telechat_runtime.job.paths import JOB_ID, JobPaths
+from telechat_runtime.job.paths import JobPaths, checked_job_id
 from telechat_runtime.node.supervision.state import job_paths
 
 _Kind = Union[Type[Any], Tuple[Type[Any], ...]]
@@ -46,9 +46,7 @@ def checked_paths(request: Dict[str, Any]) -> JobPaths:
     wrong = [name for name, kind in _NEEDED.items() if not isinstance(request[name], kind)]
     if wrong:
         raise UsageError(f"the request to start has values of a wrong type: {', '.join(wrong)}")
-    if not JOB_ID.fullmatch(request["job_id"]):
-        raise UsageError(f"{request['job_id']!r} is no job id (small letters, digits and -, at most 63)")
-    paths = job_paths(request, request["job_id"])
+    paths = job_paths(request, checked_job_id(request["job_id"]))
     problems = [*_wrong_command(request), *_wrong_files(paths, request), *_wrong_links(paths, request)]
     problems += _wrong_peers(request)
     if problems:

@@ -13,7 +13,7 @@ from typing import Any, Dict, Optional, Tuple
 from telechat_runtime.ascend.atomic_file import replace_file
 from telechat_runtime.ascend.processes import Identity
 from telechat_runtime.errors import PreflightError, UsageError
-from telechat_runtime.job.failure import Failure, FailureKind, failure_of
+from telechat_runtime.job.failure import Failure, FailureKind, failure_data, failure_of
 from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.job.state import JobState
 from telechat_runtime.node.supervision import lease
@@ -70,7 +70,7 @@ class NodeJob:
             "reason": self.reason,
             "failed_rank": self.failed_rank,
             "cause": self.cause,
-            "failure": self.failure.as_dict() if self.failure else None,
+            "failure": failure_data(self.failure),
         }
 
 
@@ -92,7 +92,7 @@ def write_state(paths: JobPaths, job: NodeJob) -> None:
     document = dict(vars(job))
     document["state"] = str(job.state)
     document["supervisor"] = job.supervisor.as_dict() if job.supervisor else None
-    document["failure"] = job.failure.as_dict() if job.failure else None
+    document["failure"] = failure_data(job.failure)
     text = json.dumps(document)
     try:
         replace_file(paths.state, text)
