@@ -24,8 +24,8 @@ from telechat_runtime.job.options import JobOptions, Override
 from telechat_runtime.plan.payload import node_package
 from telechat_runtime.plan.plan import JobPlan, plan_job
 from telechat_runtime.plan.program import WORK, Entry, Processes, Program
+from telechat_runtime.remote.answers.checkpoints import JobOutputAnswer
 from telechat_runtime.remote.client import NodeClient
-from telechat_runtime.remote.protocol import JobOutputAnswer
 from telechat_runtime.run.preflight import Preflight
 from telechat_runtime.training.document import Document
 from telechat_runtime.training.parallel_mode import is_model_cut

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional, Tuple
 
 from telechat_runtime.errors import ConfigError, PreflightError
-from telechat_runtime.remote.protocol import JobOutputAnswer
+from telechat_runtime.remote.answers.checkpoints import JobOutputAnswer
 from telechat_runtime.training.config import ONLY_TRAINABLE
 from telechat_runtime.training.document import Document
 from telechat_runtime.training.parallel_mode import is_model_cut

@@ -21,7 +21,7 @@ from telechat_runtime.job.events import LogLine
 from telechat_runtime.job.identity import whoami
 from telechat_runtime.remote.client import NodeClient
 from telechat_runtime.remote.connections import open_fleet
-from telechat_runtime.remote.protocol import Event, Heartbeat, LogEvent, StateEvent
+from telechat_runtime.remote.events import Event, Heartbeat, LogEvent, StateEvent
 from telechat_runtime.remote.watch import (
     HEARTBEAT_SECONDS,
     RECONNECT_SECONDS,

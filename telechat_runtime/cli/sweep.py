@@ -15,8 +15,8 @@ from telechat_runtime.errors import UsageError
 from telechat_runtime.fleet.sweep import SweepResult, SweepWishes
 from telechat_runtime.fleet.sweep import sweep as sweep_nodes
 from telechat_runtime.job.identity import whoami
+from telechat_runtime.remote.answers.jobs import SweepFinding
 from telechat_runtime.remote.connections import open_fleet
-from telechat_runtime.remote.protocol import SweepFinding
 
 _HEADER = ["NODE", "WHAT", "JOB", "DETAIL", "DONE"]
 

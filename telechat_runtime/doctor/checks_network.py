@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 from telechat_runtime.doctor.facts import CPU, Finding, NodeFacts, Ping, Status, not_seen, numbered
-from telechat_runtime.remote.protocol import Hccn, HccnDevice
+from telechat_runtime.remote.answers.examine import Hccn, HccnDevice
 
 _SWITCH = {"0": "off", "1": "on"}
 _NAMED_PINGS = 4

@@ -20,8 +20,8 @@ from telechat_runtime.errors import NodeRuntimeError, PreflightError, ProtocolEr
 from telechat_runtime.fanout import call_on_all
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.local_folders import cache_folder
+from telechat_runtime.remote.answers.examine import ExamineAnswer
 from telechat_runtime.remote.client import NodeClient
-from telechat_runtime.remote.protocol import ExamineAnswer
 from telechat_runtime.zipapp import build
 
 # Of the server itself; the rest only makes sense where jobs run.

@@ -9,7 +9,8 @@ from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
 from telechat_runtime.cluster.topology import Cluster, Node
 from telechat_runtime.errors import NodeRuntimeError, ProtocolError, TelechatError, UnreachableError
-from telechat_runtime.remote.protocol import Chips, ExamineAnswer, Hccn, SharedFolder
+from telechat_runtime.remote.answers.examine import ExamineAnswer, Hccn, SharedFolder
+from telechat_runtime.remote.answers.probe import Chips
 from telechat_runtime.versions.matrix import Versions
 
 CPU = "CPU"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from telechat_runtime.errors import PreflightError, SpecError
-from telechat_runtime.remote.protocol import SavedStepsAnswer
+from telechat_runtime.remote.answers.checkpoints import SavedStepsAnswer
 
 LINKS = "resume"
 """Folder in a job's work/ with a link rank_N/<name> for each rank of the node."""

@@ -11,8 +11,8 @@ from telechat_runtime.cluster.topology import Cluster
 from telechat_runtime.errors import TelechatError
 from telechat_runtime.fanout import gather
 from telechat_runtime.interrupt import Interrupt
+from telechat_runtime.remote.answers.jobs import SweepFinding
 from telechat_runtime.remote.client import NodeClient
-from telechat_runtime.remote.protocol import SweepFinding
 
 _LEFT = 1
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, Optional, Tuple
 
-from telechat_runtime.remote.protocol import CheckpointFacts, DatasetFacts, FolderFacts, ProbeAnswer
+from telechat_runtime.remote.answers.probe import CheckpointFacts, DatasetFacts, FolderFacts, ProbeAnswer
 
 
 @dataclass(frozen=True)

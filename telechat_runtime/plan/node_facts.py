@@ -10,7 +10,7 @@ from telechat_runtime.cluster.argv import job_python
 from telechat_runtime.cluster.topology import Cluster, Node
 from telechat_runtime.errors import PreflightError
 from telechat_runtime.plan.data_facts import NO_DATA, DataLook, DataQuestion, data_facts
-from telechat_runtime.remote.protocol import Chips, Lease, ProbeAnswer
+from telechat_runtime.remote.answers.probe import Chips, Lease, ProbeAnswer
 
 # A job folder holds logs, and by default the checkpoints: with less than this not even the logs are safe.
 MIN_FREE_BYTES = 1 << 30

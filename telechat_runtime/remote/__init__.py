@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a node is reached, asked and watched.
 
-Imports go downward: fetch → connections | watch → client | local | logged | ssh → protocol | transport.
+Imports go downward: fetch → connections | watch → client → events | local | logged | ssh → answers | protocol |
+transport.
 """

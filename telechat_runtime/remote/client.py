@@ -21,29 +21,25 @@ from telechat_runtime.errors import (
     from_exit_code,
 )
 from telechat_runtime.job.paths import checked_job_id
-from telechat_runtime.remote.protocol import (
-    SEEN_OR_NOTHING,
-    UPGRADE_NODE,
+from telechat_runtime.remote.answers.checkpoints import (
     CheckpointInfo,
     CheckpointJudgement,
     ConversionInfo,
-    Event,
-    ExamineAnswer,
-    FailedAnswer,
     JobOutputAnswer,
-    ProbeAnswer,
-    RecordAnswer,
     SavedStepsAnswer,
-    ServiceAnswer,
+)
+from telechat_runtime.remote.answers.examine import SEEN_OR_NOTHING, ExamineAnswer
+from telechat_runtime.remote.answers.jobs import StartAnswer, StatusAnswer, StopAnswer, SweepAnswer
+from telechat_runtime.remote.answers.probe import ProbeAnswer, ServiceAnswer
+from telechat_runtime.remote.answers.record import RecordAnswer
+from telechat_runtime.remote.events import Event, read_event
+from telechat_runtime.remote.protocol import (
+    UPGRADE_NODE,
+    FailedAnswer,
     Speaker,
-    StartAnswer,
-    StatusAnswer,
-    StopAnswer,
-    SweepAnswer,
     check_may_start,
     protocol_error,
     read_answer,
-    read_event,
     speaker,
 )
 from telechat_runtime.remote.transport import Result, Stream, Transport

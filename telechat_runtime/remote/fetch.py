@@ -11,7 +11,7 @@ from typing import BinaryIO
 from telechat_runtime.errors import InterruptedByUserError, UnreachableError
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.remote.client import NodeClient
-from telechat_runtime.remote.protocol import FileEnd, FilePiece
+from telechat_runtime.remote.events import FileEnd, FilePiece
 from telechat_runtime.remote.watch import FleetWatch, NodeLost
 
 _SILENCE_SECONDS = 60.0

@@ -21,7 +21,7 @@ from telechat_runtime.errors import (
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job.failure import Failure, FailureKind
 from telechat_runtime.remote.client import NodeClient, Watch
-from telechat_runtime.remote.protocol import BeginEvent, Event, LogEvent, StateEvent
+from telechat_runtime.remote.events import BeginEvent, Event, LogEvent, StateEvent
 
 HEARTBEAT_SECONDS = 15.0
 """How long a node may be silent before that is told; a living watch has a heartbeat every two seconds."""

@@ -15,8 +15,9 @@ from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.job.report import Report
 from telechat_runtime.job.state import JobState
 from telechat_runtime.plan.plan import JobPlan, NodePlan
+from telechat_runtime.remote.answers.jobs import JobPart
+from telechat_runtime.remote.answers.record import RecordedJob
 from telechat_runtime.remote.client import NodeClient
-from telechat_runtime.remote.protocol import JobPart, RecordedJob
 from telechat_runtime.run.monitor import JobView
 from telechat_runtime.run.record import job_record
 from telechat_runtime.run.status import FleetJob, FleetStatus

@@ -21,8 +21,8 @@ from telechat_runtime.job.events import NodeState, Notice, Observer
 from telechat_runtime.job.report import Report
 from telechat_runtime.job.state import JobState
 from telechat_runtime.plan.plan import JobPlan
+from telechat_runtime.remote.answers.jobs import PartState, StopAnswer
 from telechat_runtime.remote.client import NodeClient
-from telechat_runtime.remote.protocol import PartState, StopAnswer
 from telechat_runtime.remote.watch import failure_to_reach
 from telechat_runtime.run.monitor import JobView
 

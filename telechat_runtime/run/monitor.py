@@ -17,8 +17,9 @@ from telechat_runtime.job.report import Report
 from telechat_runtime.job.state import JobState
 from telechat_runtime.job.training_log import Speed, Step, parse_line
 from telechat_runtime.plan.plan import JobPlan, NodePlan
+from telechat_runtime.remote.answers.jobs import PartState
 from telechat_runtime.remote.client import NodeClient
-from telechat_runtime.remote.protocol import LogEvent, PartState, StateEvent
+from telechat_runtime.remote.events import LogEvent, StateEvent
 from telechat_runtime.remote.watch import (
     RECONNECT_SECONDS,
     FleetWatch,

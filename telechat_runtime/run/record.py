@@ -13,8 +13,8 @@ from telechat_runtime.fanout import FleetError, gather
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job.options import JobOptions
 from telechat_runtime.redaction import command_text
+from telechat_runtime.remote.answers.record import Fingerprint, Outcome, RecordAnswer, RecordedJob
 from telechat_runtime.remote.client import NodeClient
-from telechat_runtime.remote.protocol import Fingerprint, Outcome, RecordAnswer, RecordedJob
 
 _JOB = "{job}"
 _HASH_SHOWN = 12

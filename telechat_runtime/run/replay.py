@@ -11,8 +11,8 @@ from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job.identity import new_job_id, whoami
 from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.plan.plan import JobPlan, NodePlan, job_peers, node_identity
+from telechat_runtime.remote.answers.record import StartedWith
 from telechat_runtime.remote.client import NodeClient
-from telechat_runtime.remote.protocol import StartedWith
 from telechat_runtime.run.preflight import Preflight
 from telechat_runtime.run.record import JobRecord, changed_inputs, make_record, record_answers
 

@@ -10,8 +10,9 @@ from telechat_runtime.errors import ProtocolError, SpecError, TelechatError
 from telechat_runtime.fanout import FleetError, gather
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job.state import JobState
+from telechat_runtime.remote.answers.jobs import JobPart, StatusAnswer, StopAnswer
+from telechat_runtime.remote.answers.probe import Lease
 from telechat_runtime.remote.client import NodeClient
-from telechat_runtime.remote.protocol import JobPart, Lease, StatusAnswer, StopAnswer
 
 
 @dataclass(frozen=True)

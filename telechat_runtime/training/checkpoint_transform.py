@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 from telechat_runtime.errors import PreflightError
-from telechat_runtime.remote.protocol import CheckpointFacts
+from telechat_runtime.remote.answers.probe import CheckpointFacts
 from telechat_runtime.training.config import TrainingConfig
 from telechat_runtime.training.data_checks import shard_problem
 from telechat_runtime.training.document import Setting

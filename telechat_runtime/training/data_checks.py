@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
 from telechat_runtime.plan.data_facts import DataLook
-from telechat_runtime.remote.protocol import CheckpointFacts, FolderFacts
+from telechat_runtime.remote.answers.probe import CheckpointFacts, FolderFacts
 from telechat_runtime.training.config import TrainingConfig
 from telechat_runtime.training.layout import Layout
 from telechat_runtime.training.memory import GIB, checkpoint_bytes

@@ -12,8 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from telechat_runtime import PROTOCOL
 from telechat_runtime.errors import ExitCode
-from telechat_runtime.remote import protocol
+from telechat_runtime.remote.answers.checkpoints import CheckpointInfo, JobOutputAnswer, SavedStepsAnswer
+from telechat_runtime.remote.answers.examine import SEEN_OR_NOTHING, ExamineAnswer
+from telechat_runtime.remote.answers.jobs import StatusAnswer, StopAnswer, SweepAnswer
+from telechat_runtime.remote.answers.probe import ProbeAnswer, ServiceAnswer
+from telechat_runtime.remote.answers.record import RecordAnswer
 from telechat_runtime.typed_json import DocumentError, parse
 from tests.support.node_answers import (
     checkpoint_answer,
@@ -33,16 +38,16 @@ from tests.support.scripted_transport import state
 SENTENCE = "{}: its runtime (telechat-run 0.1.0, protocol 2) does not fit this telechat-run (0.1.0, protocol 2): "
 NEXT_STEP = "playbooks/runtime.yml"
 ANSWERS: Dict[str, Type[Any]] = {
-    "probe": protocol.ProbeAnswer,
-    "status": protocol.StatusAnswer,
-    "service": protocol.ServiceAnswer,
-    "stop": protocol.StopAnswer,
-    "sweep": protocol.SweepAnswer,
-    "examine": protocol.ExamineAnswer,
-    "checkpoint-info": protocol.CheckpointInfo,
-    "job-output": protocol.JobOutputAnswer,
-    "saved-steps": protocol.SavedStepsAnswer,
-    "record": protocol.RecordAnswer,
+    "probe": ProbeAnswer,
+    "status": StatusAnswer,
+    "service": ServiceAnswer,
+    "stop": StopAnswer,
+    "sweep": SweepAnswer,
+    "examine": ExamineAnswer,
+    "checkpoint-info": CheckpointInfo,
+    "job-output": JobOutputAnswer,
+    "saved-steps": SavedStepsAnswer,
+    "record": RecordAnswer,
 }
 CONVERT = ("convert", "--checkpoint", "/mnt/model.ckpt", "--output", "/out", "--dry-run")
 FINETUNE = ("finetune", "--config", "CONFIG", "--dataset", "/data/rows", "--npus-per-node", "8", "--dry-run")
@@ -275,7 +280,7 @@ def is_faulty(command: str, document: Any, example: Any) -> bool:
     if command == "checkpoint-info" and document.get("problem", "") is not None:
         return not isinstance(document.get("problem"), str)
     if command == "examine":
-        needed = [name for name in example if name not in protocol.SEEN_OR_NOTHING]
+        needed = [name for name in example if name not in SEEN_OR_NOTHING]
         if any(document.get(name) is None for name in needed) or not set(example) <= set(document):
             return True
     try:
@@ -308,7 +313,7 @@ def test_an_event_that_lacks_a_field_or_has_a_wrong_one(
     job.transports["node0"].events = [state("SUCCEEDED", 0)]
     faulty = copy.deepcopy(EVENTS[event])
     spoil(faulty, where, value)
-    envelope = {"protocol": protocol.PROTOCOL, "version": "0.1.0"}
+    envelope = {"protocol": PROTOCOL, "version": "0.1.0"}
     job.transports["node1"].events = [{**EVENTS["log"], **envelope}, faulty]
     use_fleet(monkeypatch, job.cluster, job.clients)
     ended = run(*words)

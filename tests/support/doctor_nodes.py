@@ -7,7 +7,7 @@ import dataclasses
 from typing import Any
 
 from telechat_runtime.doctor.facts import Agreed, ClockOffset, NodeFacts, Ping
-from telechat_runtime.remote.protocol import ExamineAnswer
+from telechat_runtime.remote.answers.examine import ExamineAnswer
 from telechat_runtime.typed_json import parse
 from tests.support.clusters import two_nodes
 from tests.support.node_answers import IMAGE, inside, server

@@ -15,7 +15,8 @@ from telechat_runtime import PROTOCOL, __version__
 from telechat_runtime.cluster.topology import Node
 from telechat_runtime.errors import TelechatError
 from telechat_runtime.remote.client import NodeClient
-from telechat_runtime.remote.protocol import Event, Speaker, read_event
+from telechat_runtime.remote.events import Event, read_event
+from telechat_runtime.remote.protocol import Speaker
 from telechat_runtime.remote.transport import Result
 
 Answer = Union[Mapping[str, Any], TelechatError, Result, Callable[[Dict[str, Any]], Any]]

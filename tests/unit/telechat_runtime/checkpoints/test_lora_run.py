@@ -9,7 +9,7 @@ import yaml
 from telechat_runtime.checkpoints.lora_run import gathered_strategy, lora_run
 from telechat_runtime.errors import ConfigError, PreflightError, TelechatError
 from telechat_runtime.job.state import JobState
-from telechat_runtime.remote.protocol import JobOutputAnswer
+from telechat_runtime.remote.answers.checkpoints import JobOutputAnswer
 
 FOLDER = "/var/lib/telechat/jobs/lora-1/work/output"
 

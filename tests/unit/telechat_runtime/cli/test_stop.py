@@ -14,7 +14,7 @@ from telechat_runtime.cli.main import cli
 from telechat_runtime.errors import UsageError
 from telechat_runtime.finetune.checkpoint_stop import CheckpointStop, Stopping
 from telechat_runtime.finetune.latest_checkpoint import Resume
-from telechat_runtime.remote.protocol import StopAnswer
+from telechat_runtime.remote.answers.jobs import StopAnswer
 from telechat_runtime.run.status import FleetStatus, StopResult
 from telechat_runtime.typed_json import parse
 from tests.support.node_answers import stop_answer

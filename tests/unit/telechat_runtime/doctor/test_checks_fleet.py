@@ -16,7 +16,7 @@ from telechat_runtime.doctor.checks_fleet import (
     shared_paths,
 )
 from telechat_runtime.doctor.facts import ClockOffset, Finding, NodeFacts, Status
-from telechat_runtime.remote.protocol import SharedFolder
+from telechat_runtime.remote.answers.examine import SharedFolder
 from tests.support.doctor_nodes import healthy
 from tests.support.node_answers import inside, server
 

@@ -14,7 +14,7 @@ from telechat_runtime.finetune import checkpoint_stop as module
 from telechat_runtime.finetune.checkpoint_stop import CheckpointStop, Stopping, stop_at_checkpoint
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job.events import Event, Notice
-from telechat_runtime.remote.protocol import JobPart
+from telechat_runtime.remote.answers.jobs import JobPart
 from telechat_runtime.run.status import FleetJob
 from telechat_runtime.typed_json import parse
 from tests.support.clusters import two_nodes

@@ -14,7 +14,7 @@ from telechat_runtime.finetune.config import FinetuneConfig, Workers, finetune_c
 from telechat_runtime.finetune.spec import FinetuneSpec
 from telechat_runtime.job.options import parse_override
 from telechat_runtime.plan.data_facts import DataLook
-from telechat_runtime.remote.protocol import CheckpointFacts, DatasetFacts
+from telechat_runtime.remote.answers.probe import CheckpointFacts, DatasetFacts
 from telechat_runtime.training.checkpoint_transform import Start, choose_transform
 from telechat_runtime.training.data_checks import reads_mindrecord, row_problems, saving
 from telechat_runtime.training.document import Setting

@@ -16,7 +16,7 @@ from telechat_runtime.finetune.latest_checkpoint import (
     choose_step,
     node_steps,
 )
-from telechat_runtime.remote.protocol import SavedStepsAnswer
+from telechat_runtime.remote.answers.checkpoints import SavedStepsAnswer
 from telechat_runtime.typed_json import parse
 
 FOLDER = "/out/checkpoint"

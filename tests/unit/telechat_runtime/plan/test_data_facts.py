@@ -7,7 +7,7 @@ from typing import Any, Dict
 import pytest
 
 from telechat_runtime.plan.data_facts import DataQuestion, data_facts
-from telechat_runtime.remote.protocol import CheckpointFacts, DatasetFacts, FolderFacts, ProbeAnswer
+from telechat_runtime.remote.answers.probe import CheckpointFacts, DatasetFacts, FolderFacts, ProbeAnswer
 from telechat_runtime.typed_json import parse
 from tests.support.node_answers import probe_answer
 

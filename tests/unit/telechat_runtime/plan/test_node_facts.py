@@ -7,7 +7,7 @@ import pytest
 
 from telechat_runtime.errors import PreflightError
 from telechat_runtime.plan.node_facts import check_probes, node_facts, probe_request
-from telechat_runtime.remote.protocol import Lease, ProbeAnswer
+from telechat_runtime.remote.answers.probe import Lease, ProbeAnswer
 from telechat_runtime.typed_json import parse
 from tests.support.clusters import node_probe, two_nodes
 

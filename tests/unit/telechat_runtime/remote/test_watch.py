@@ -8,7 +8,7 @@ from telechat_runtime.errors import UnreachableError
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job.failure import Failure, FailureKind
 from telechat_runtime.remote.client import NodeClient, Watch
-from telechat_runtime.remote.protocol import Heartbeat
+from telechat_runtime.remote.events import Heartbeat
 from telechat_runtime.remote.transport import Result
 from telechat_runtime.remote.watch import FleetWatch, NodeBack, NodeEvent, NodeLost, NodeSilent
 from tests.support.clusters import two_nodes

@@ -8,7 +8,7 @@ import pytest
 from telechat_runtime.errors import SpecError, UnreachableError
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job.state import JobState
-from telechat_runtime.remote.protocol import Lease
+from telechat_runtime.remote.answers.probe import Lease
 from telechat_runtime.run.status import FleetStatus, choose_job, fleet_status, stop_job
 from tests.support.clusters import two_nodes
 from tests.support.node_answers import job_part as job

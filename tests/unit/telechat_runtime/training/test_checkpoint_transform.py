@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from telechat_runtime.errors import PreflightError
-from telechat_runtime.remote.protocol import CheckpointFacts
+from telechat_runtime.remote.answers.probe import CheckpointFacts
 from telechat_runtime.training.checkpoint_transform import Start, choose_transform
 from telechat_runtime.training.config import read_training_config
 from telechat_runtime.training.document import Setting

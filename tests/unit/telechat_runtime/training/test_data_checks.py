@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from telechat_runtime.plan.data_facts import DataLook
-from telechat_runtime.remote.protocol import CheckpointFacts, DatasetFacts, FolderFacts
+from telechat_runtime.remote.answers.probe import CheckpointFacts, DatasetFacts, FolderFacts
 from telechat_runtime.training.config import read_training_config
 from telechat_runtime.training.data_checks import (
     Saving,
