@@ -37,6 +37,7 @@ def main() -> int:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(worker.pid, signal.SIGKILL)
     if scheduler is not None and scheduler.wait():
+        print(f"Scheduler process {scheduler.pid} exit with exception.", flush=True)
         failed = True
     if failed:
         print("RuntimeError: Distributed job exited with exception. Please check logs.", flush=True)

@@ -14,11 +14,10 @@ from telechat_runtime.job.paths import JobPaths
 _TAIL_BYTES = 64 * 1024
 _REASON_LENGTH = 400
 # msrun's own words (mindspore/parallel/cluster/process_entity/_api.py, 2.4 to 2.7).
-_NAMED_BY_MSRUN = re.compile(r"Worker process (\d+) exit with exception(?:\. Error code: (-?\d+))?")
+_NAMED_BY_MSRUN = re.compile(r"(?:Worker|Scheduler) process (\d+) exit with exception(?:\. Error code: (-?\d+))?")
 # A Python exception's last line.
 _EXCEPTION = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit)\b.*")
 _LOGGED_ERROR = re.compile(r"\b(?:ERROR|CRITICAL)\b|: error: ")
-_UNKNOWN_EXIT_CODE = 1
 
 
 class Diagnosis(NamedTuple):
@@ -28,11 +27,11 @@ class Diagnosis(NamedTuple):
     reason: str
 
 
-def of_worker(paths: JobPaths, rank: int, exit_code: int) -> Diagnosis:
-    """Return why this worker failed; a negative exit code is a signal's number."""
+def of_worker(paths: JobPaths, rank: int, exit_code: Optional[int]) -> Diagnosis:
+    """Return why this worker failed; a negative exit code is a signal's number, None an unknown one."""
     lines = tail(paths.worker_log(rank))
     error = reason_in(lines)
-    if exit_code < 0:
+    if exit_code is not None and exit_code < 0:
         name = _signal_name(-exit_code)
         last = f"; the last error in its log: {error}" if error else ""
         failure = Failure(FailureKind.WORKER_SIGNAL, rank=rank, signal=name, error=error)
@@ -43,19 +42,22 @@ def of_worker(paths: JobPaths, rank: int, exit_code: int) -> Diagnosis:
     last = last_line(lines)
     end = f"its log ends with: {last}" if last else "its log is empty"
     failure = Failure(FailureKind.WORKER_EXIT, rank=rank, exit_code=exit_code, error=last)
-    return Diagnosis(failure, f"rank {rank} ended with exit code {exit_code}; {end}")
+    return Diagnosis(failure, f"rank {rank} {_ended_with(exit_code)}; {end}")
 
 
-def of_scheduler(paths: JobPaths, exit_code: int) -> Diagnosis:
-    """Return why the scheduler failed; what it logged says more than the signal by which msrun ended it then."""
+def of_scheduler(paths: JobPaths, exit_code: Optional[int]) -> Diagnosis:
+    """Return why the scheduler failed; what it logged says more than the signal by which msrun ended it then.
+
+    A negative exit code is a signal's number, None an unknown one.
+    """
     logged = _logged_by_scheduler(paths)
     if logged is not None:
         return logged
-    if exit_code < 0:
+    if exit_code is not None and exit_code < 0:
         name = _signal_name(-exit_code)
         return Diagnosis(Failure(FailureKind.SCHEDULER_SIGNAL, signal=name), f"the scheduler: killed by {name}")
     failure = Failure(FailureKind.SCHEDULER_EXIT, exit_code=exit_code)
-    return Diagnosis(failure, f"the scheduler: ended with exit code {exit_code}")
+    return Diagnosis(failure, f"the scheduler: {_ended_with(exit_code)}")
 
 
 def of_job(paths: JobPaths, exit_code: Optional[int]) -> Diagnosis:
@@ -68,7 +70,7 @@ def of_job(paths: JobPaths, exit_code: Optional[int]) -> Diagnosis:
         if error:
             return Diagnosis(Failure(FailureKind.WORKER_EXIT, rank=rank, error=error), f"rank {rank}: {error}")
     # A worker that was over before anybody looked: msrun logs its exit code, but not its rank.
-    killed = next((code for code in named_by_msrun(paths).values() if code < 0), None)
+    killed = next((code for code in named_by_msrun(paths).values() if code is not None and code < 0), None)
     if killed is not None:
         name = _signal_name(-killed)
         return Diagnosis(Failure(FailureKind.WORKER_SIGNAL, signal=name), f"a worker was killed by {name}")
@@ -116,10 +118,13 @@ def last_line(lines: Iterable[str]) -> str:
     return next((line.strip()[:_REASON_LENGTH] for line in reversed(list(lines)) if line.strip()), "")
 
 
-def named_by_msrun(paths: JobPaths) -> Dict[int, int]:
-    """Return the exit codes, by pid, of the workers that msrun saw fail; 1 where it tells none."""
+def named_by_msrun(paths: JobPaths) -> Dict[int, Optional[int]]:
+    """Return the exit codes, by pid, of the workers and the scheduler that msrun saw fail; None where it logs none.
+
+    It logs none of a scheduler, and in older releases none of a worker.
+    """
     named = (_NAMED_BY_MSRUN.search(line) for line in tail(_msrun_log(paths)))
-    return {int(match[1]): int(match[2] or _UNKNOWN_EXIT_CODE) for match in named if match}
+    return {int(match[1]): int(match[2]) if match[2] else None for match in named if match}
 
 
 def ranks_with_logs(paths: JobPaths) -> List[int]:
@@ -145,6 +150,10 @@ def _scheduler_log(paths: JobPaths) -> str:
 
 def _msrun_log(paths: JobPaths) -> str:
     return os.path.join(paths.logs, "msrun.log")
+
+
+def _ended_with(exit_code: Optional[int]) -> str:
+    return "failed" if exit_code is None else f"ended with exit code {exit_code}"
 
 
 def _signal_name(number: int) -> str:

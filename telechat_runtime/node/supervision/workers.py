@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import signal
 import time
-from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Container, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
 from telechat_runtime.ascend.processes import Identity, is_alive
 from telechat_runtime.job.paths import JobPaths
@@ -22,14 +22,36 @@ _MSRUN_COMPLAINS_SECONDS = 3.0
 
 
 class Crash(NamedTuple):
-    """A process that ended badly; a negative exit code is a signal's number.
+    """A process that ended badly; a negative exit code is a signal's number, None one that msrun keeps to itself.
 
     `role` is msrun's MS_ROLE; None, and no rank, for a worker that was over before anybody looked.
     """
 
     role: Optional[str]
     rank: Optional[int]
-    exit_code: int
+    exit_code: Optional[int]
+
+
+class _End(NamedTuple):
+    exit_code: Optional[int]
+
+
+def first_of(crashes: Iterable[Tuple[int, Crash]], *, named: Container[int]) -> Crash:
+    """Return the crash that brought on the others, which were all noticed at once; `named` are the pids msrun names.
+
+    msrun names the first worker that it sees fail, and then ends the other workers by SIGKILL. MindSpore ends a worker
+    by SIGTERM when it has lost the scheduler or a rank. A scheduler takes up to 35 s to miss a worker: one that has
+    ended as well was there first, unless a worker failed by itself.
+    """
+
+    def rank_as_cause(pid: int, crash: Crash) -> int:
+        if crash.role == SCHEDULER:
+            return 1
+        if pid in named:
+            return 2 if crash.exit_code == -signal.SIGTERM else 0
+        return 4 if crash.exit_code == -signal.SIGKILL else 3
+
+    return min(crashes, key=lambda pid_and_crash: rank_as_cause(*pid_and_crash))[1]
 
 
 class Workers:
@@ -71,26 +93,21 @@ class Workers:
         for identity, process in self._known.items():
             if identity in self._ended or is_alive(identity):
                 continue
-            exit_code = self._exit_code(identity)
-            if exit_code is None:
+            end = self._end_of(identity)
+            if end is None:
                 continue
             self._ended.add(identity)
-            if exit_code != 0:
-                crashes.append((identity.pid, Crash(role=process.role, rank=process.rank, exit_code=exit_code)))
+            if end.exit_code != 0:
+                crashes.append((identity.pid, Crash(role=process.role, rank=process.rank, exit_code=end.exit_code)))
         if not self.complete:
             crashes += self._crashes_unseen()
         if crashes and self.crash is None:
-            self.crash = self._first(crashes)
+            self.crash = first_of(crashes, named=failure.named_by_msrun(self._paths))
 
     def as_data(self) -> Tuple[Dict[str, Any], ...]:
         """Return the processes for the state file."""
         alive = [process for identity, process in self._known.items() if identity not in self._ended]
         return tuple(process.as_dict() for process in (*alive, *self._others))
-
-    def _first(self, crashes: List[Tuple[int, Crash]]) -> Crash:
-        """Return the one of several crashes that came first: msrun names one, and then kills the others."""
-        named = failure.named_by_msrun(self._paths)
-        return min(crashes, key=lambda crash: (crash[0] not in named, crash[1].exit_code == -signal.SIGKILL))[1]
 
     def _crashes_unseen(self) -> List[Tuple[int, Crash]]:
         dead = processes.dead_session_leaders(self._msrun)
@@ -100,13 +117,14 @@ class Workers:
             if exit_code != 0 and identity not in self._known
         ]
 
-    def _exit_code(self, identity: Identity) -> Optional[int]:
-        """Return how a process that lives no more has ended; None while that can't be told yet."""
+    def _end_of(self, identity: Identity) -> Optional[_End]:
+        """Return how a process that lives no more has ended; None while nobody can tell yet."""
         exit_code = processes.zombie_exit_code(identity)
-        if exit_code is None:
-            exit_code = failure.named_by_msrun(self._paths).get(identity.pid)
         if exit_code is not None:
-            return exit_code
-        # msrun has collected its exit code, and says nothing when that is 0.
+            return _End(exit_code)
+        named = failure.named_by_msrun(self._paths)
+        if identity.pid in named:
+            return _End(named[identity.pid])
+        # msrun has collected its exit code, and logs nothing when that is 0.
         vanished = self._vanished.setdefault(identity, time.monotonic())
-        return 0 if time.monotonic() - vanished > _MSRUN_COMPLAINS_SECONDS else None
+        return _End(0) if time.monotonic() - vanished > _MSRUN_COMPLAINS_SECONDS else None

@@ -83,6 +83,12 @@ def write(paths: JobPaths, logs: Dict[str, str]) -> None:
             "rank 3 ended with exit code 7; its log is empty",
         ),
         (
+            "",
+            None,
+            Failure(FailureKind.WORKER_EXIT, rank=3),
+            "rank 3 failed; its log is empty",
+        ),
+        (
             "loss 2.0\n",
             -9,
             Failure(FailureKind.WORKER_SIGNAL, rank=3, signal="SIGKILL"),
@@ -102,7 +108,7 @@ def write(paths: JobPaths, logs: Dict[str, str]) -> None:
         ),
     ],
 )
-def test_of_worker(paths: JobPaths, log: str, exit_code: int, found: Failure, reason: str) -> None:
+def test_of_worker(paths: JobPaths, log: str, exit_code: Optional[int], found: Failure, reason: str) -> None:
     write(paths, {"worker_3.log": log})
     assert failure.of_worker(paths, 3, exit_code) == (found, reason)
 
@@ -112,11 +118,12 @@ def test_of_worker(paths: JobPaths, log: str, exit_code: int, found: Failure, re
     [
         ("", -9, Failure(FailureKind.SCHEDULER_SIGNAL, signal="SIGKILL")),
         ("", 3, Failure(FailureKind.SCHEDULER_EXIT, exit_code=3)),
+        ("", None, Failure(FailureKind.SCHEDULER_EXIT)),
         # msrun kills a scheduler that has reported its error.
         ("RuntimeError: bind\n", -9, Failure(FailureKind.SCHEDULER_EXIT, error="RuntimeError: bind")),
     ],
 )
-def test_of_scheduler(paths: JobPaths, log: str, exit_code: int, found: Failure) -> None:
+def test_of_scheduler(paths: JobPaths, log: str, exit_code: Optional[int], found: Failure) -> None:
     write(paths, {"scheduler.log": log})
     assert failure.of_scheduler(paths, exit_code).failure == found
 
@@ -178,8 +185,9 @@ def test_of_job_asks_from_the_top_down(
 
 def test_named_by_msrun(paths: JobPaths) -> None:
     line = "[ERROR] ME(1:2,MainProcess):2026-01-01 [_api.py:262] Worker process {} exit with exception.{}\n"
-    write(paths, {"msrun.log": line.format(41, " Error code: -9.") + line.format(42, "")})
-    assert failure.named_by_msrun(paths) == {41: -9, 42: 1}
+    scheduler = "[ERROR] ME(1:2,MainProcess):2026-01-01 [_api.py:382] Scheduler process 43 exit with exception.\n"
+    write(paths, {"msrun.log": line.format(41, " Error code: -9.") + line.format(42, "") + scheduler})
+    assert failure.named_by_msrun(paths) == {41: -9, 42: None, 43: None}
 
 
 def test_tail_reads_the_end_of_a_log_only(paths: JobPaths) -> None:

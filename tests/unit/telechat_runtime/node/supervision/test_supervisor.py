@@ -15,8 +15,10 @@ import pytest
 from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.job.state import JobState
 from telechat_runtime.node.supervision import lease, processes, supervisor
+from telechat_runtime.node.supervision.failure import named_by_msrun
 from telechat_runtime.node.supervision.peers import PeerGroup, Peers
 from telechat_runtime.node.supervision.state import NodeJob
+from telechat_runtime.node.supervision.workers import SCHEDULER
 from tests.support.local_node import LocalNode, is_running, wait_until
 from tests.support.this_machine import free_port
 
@@ -119,6 +121,23 @@ def test_a_scheduler_that_fails_is_the_reason(node: LocalNode) -> None:
     assert (state["state"], state["failed_rank"]) == ("FAILED", None)
     assert state["reason"] == "the scheduler: RuntimeError: Failed to call bind: Address already in use"
     assert all_processes(job_id) == []
+
+
+def test_a_killed_scheduler_is_the_reason_even_if_its_worker_has_ended_before_anybody_looks(node: LocalNode) -> None:
+    job_id = node.start(RUN_ON, env={"MSRUN_SCHEDULER": "sleep 600"})
+    node.wait_for_log(job_id, "ready")
+    seen = wait_until(lambda: [seen for seen in node.state(job_id)["processes"] if seen["role"] == SCHEDULER])
+    supervisor_pid = node.state(job_id)["supervisor"]["pid"]
+    os.kill(supervisor_pid, signal.SIGSTOP)
+    try:
+        os.kill(seen[0]["pid"], signal.SIGKILL)
+        ended = node.worker_pid(job_id, 0)
+        os.kill(ended, signal.SIGTERM)
+        wait_until(lambda: ended in named_by_msrun(node.paths(job_id)))
+    finally:
+        os.kill(supervisor_pid, signal.SIGCONT)
+    state = node.wait_for_end(job_id)
+    assert (state["state"], state["failed_rank"], state["reason"]) == ("FAILED", None, "the scheduler: failed")
 
 
 def test_an_msrun_that_is_killed_leaves_no_worker(node: LocalNode) -> None:
