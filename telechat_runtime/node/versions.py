@@ -25,7 +25,8 @@ from telechat_runtime.versions.judge import ASCEND
 from telechat_runtime.versions.matrix import Versions
 
 HDK_FOLDER = "/usr/local/Ascend"
-_TOOLKIT = "/usr/local/Ascend/ascend-toolkit/latest"
+# The folders that CANN is installed in: until 8.3, and since 8.5.
+_TOOLKITS = ("ascend-toolkit/latest", "cann")
 _TOOLKIT_INFO = "*-linux/ascend_toolkit_install.info"
 # Before 2.0 the wheel for Ascend had a name of its own.
 _MINDSPORE_NAMES = ("mindspore", "mindspore-ascend")
@@ -56,7 +57,7 @@ def look(request: Dict[str, Any]) -> Dict[str, Any]:
         firmware_release=firmware.get("package_version"),
         driver_accepts=driver.get("compatible_version_fw"),
         firmware_accepts=firmware.get("compatible_version_drv"),
-        cann=_cann(request.get("env_script")),
+        cann=_cann(folder, request.get("env_script")),
         mindspore=next(filter(None, map(_package, _MINDSPORE_NAMES)), None),
         mindformers=_tree(request.get("tree")) or _package("mindformers"),
     )
@@ -70,10 +71,11 @@ def look(request: Dict[str, Any]) -> Dict[str, Any]:
     }
 
 
-def _cann(env_script: Optional[str]) -> Optional[str]:
-    folders = [os.environ.get("ASCEND_TOOLKIT_HOME"), _TOOLKIT]
+def _cann(hdk_folder: str, env_script: Optional[str]) -> Optional[str]:
+    folders = [os.environ.get("ASCEND_TOOLKIT_HOME"), *(os.path.join(hdk_folder, folder) for folder in _TOOLKITS)]
     if env_script:
-        folders.insert(1, os.path.join(os.path.dirname(env_script), "latest"))
+        beside = os.path.dirname(env_script)
+        folders[1:1] = [os.path.join(beside, "latest"), beside]
     for folder in filter(None, folders):
         for path in sorted(glob.glob(os.path.join(glob.escape(folder), _TOOLKIT_INFO))):
             version = _pairs(_text(path)).get("version")

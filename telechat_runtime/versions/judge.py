@@ -12,9 +12,9 @@ import enum
 from dataclasses import dataclass
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from telechat_runtime.ascend.version import ascend_key
+from telechat_runtime.ascend.version import ascend_key, is_preview
 from telechat_runtime.versions.matrix import HdkRelease, Matrix, Outcome, Versions
-from telechat_runtime.versions.order import in_ranges, is_patch_of, package_key
+from telechat_runtime.versions.order import covers, in_ranges, is_patch_of, lowest_key, package_key
 
 ASCEND = "Ascend"
 KEYS = {
@@ -123,7 +123,7 @@ def _hdk_pair(found: Versions, matrix: Matrix) -> Optional[Finding]:
 
 
 def _goes_with(row: HdkRelease, firmware: str) -> bool:
-    if row.firmware and same("firmware", row.firmware, firmware):
+    if any(same("firmware", other, firmware) for other in (row.firmware, *row.firmware_also) if other):
         return True
     if row.firmware_minimum is None:
         return False
@@ -150,8 +150,9 @@ def _said_of_each_other(found: Versions, row: Optional[HdkRelease], matrix: Matr
 
 
 def hdk_release(driver: str, matrix: Matrix) -> Optional[HdkRelease]:
-    """Return what is known of the HDK release of a driver."""
-    return next((row for row in matrix.hdk if same("driver", row.driver, driver)), None)
+    """Return what is known of the HDK release of a driver, which may be a patch of it."""
+    own = next((row for row in matrix.hdk if same("driver", row.driver, driver)), None)
+    return own or next((row for row in matrix.hdk if is_patch_of(driver, row.driver)), None)
 
 
 def _driver_cann(found: Versions, matrix: Matrix) -> Optional[Finding]:
@@ -164,8 +165,11 @@ def _driver_cann(found: Versions, matrix: Matrix) -> Optional[Finding]:
         return _driver_alone(found.driver, matrix)
     accepted = _accepted(cann, matrix)
     if not accepted:
-        return Finding(Verdict.OFF, f"the matrix has no CANN {cann}")
-    if any(is_patch_of(found.driver, driver) for driver in accepted):
+        unknown = (
+            "no source says which drivers this preview takes" if is_preview(cann) else "the matrix does not have it"
+        )
+        return Finding(Verdict.OFF, f"CANN {cann}: {unknown}")
+    if any(covers(driver, found.driver) for driver in accepted):
         return _ON
     finding = _outside(found.driver, cann, accepted, matrix)
     return _softened(finding, {"driver": found.driver, "cann": cann}, matrix)
@@ -173,7 +177,7 @@ def _driver_cann(found: Versions, matrix: Matrix) -> Optional[Finding]:
 
 def _driver_alone(driver: str, matrix: Matrix) -> Finding:
     rows = {row.driver for row in matrix.stacks} | {other for window in matrix.windows for other in window.drivers}
-    if any(is_patch_of(driver, other) for other in rows):
+    if any(covers(other, driver) for other in rows):
         return _ON
     return Finding(Verdict.OFF, f"no MindSpore release was made for driver {driver}")
 
@@ -181,19 +185,19 @@ def _driver_alone(driver: str, matrix: Matrix) -> Finding:
 def _accepted(cann: str, matrix: Matrix) -> List[str]:
     """Return the drivers that a CANN release was made for or accepts."""
     own = [row.driver for row in matrix.stacks if same("cann", row.cann, cann)]
-    return own + [driver for window in matrix.windows if same("cann", window.cann, cann) for driver in window.drivers]
+    return own + [driver for window in matrix.windows if covers(window.cann, cann) for driver in window.drivers]
 
 
 def _outside(driver: str, cann: str, accepted: Sequence[str], matrix: Matrix) -> Finding:
-    oldest, newest = min(accepted, key=ascend_key), max(accepted, key=ascend_key)
-    if ascend_key(driver) > ascend_key(oldest):
+    oldest, newest = min(accepted, key=lowest_key), max(accepted, key=lowest_key)
+    if ascend_key(driver) > lowest_key(oldest):
         middle = f"CANN {cann} was made for driver {newest}; {driver} is not on its list"
         return Finding(Verdict.OFF, middle)
     # A window moves on: no CANN accepts a driver that an older CANN has already left behind.
-    windows = [window for window in matrix.windows if ascend_key(window.cann) <= ascend_key(cann)]
+    windows = [window for window in matrix.windows if lowest_key(window.cann) <= ascend_key(cann)]
     for window in windows:
-        limit = min(window.drivers, key=ascend_key)
-        if ascend_key(driver) < ascend_key(limit):
+        limit = min(window.drivers, key=lowest_key)
+        if ascend_key(driver) < lowest_key(limit):
             reason = f"driver {driver} is too old for CANN {cann}: CANN {window.cann} takes none older than {limit}"
             return Finding(Verdict.BROKEN, reason)
     return Finding(Verdict.OFF, f"driver {driver} is older than {newest}, for which CANN {cann} was made")

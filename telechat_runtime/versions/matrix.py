@@ -33,11 +33,15 @@ class Versions:
 
 @dataclass(frozen=True)
 class HdkRelease:
-    """A driver and the firmware released with it; None where no source names it."""
+    """A driver and the firmware released with it; None where no source names it.
+
+    `firmware_also` are those that its builds for other chips or its patches came with.
+    """
 
     driver: str
     source: str
     firmware: Optional[str] = None
+    firmware_also: Tuple[str, ...] = ()
     firmware_minimum: Optional[str] = None
     driver_accepts: Optional[str] = None
     firmware_accepts: Optional[str] = None
@@ -56,7 +60,10 @@ class Stack:
 
 @dataclass(frozen=True)
 class Window:
-    """The drivers that a CANN release officially accepts, oldest first: most are older than itself."""
+    """The drivers that a CANN release officially accepts, oldest first: most are older than itself.
+
+    Both may be a line of releases, such as 25.0.x.
+    """
 
     cann: str
     drivers: Tuple[str, ...]
@@ -107,7 +114,7 @@ def parse_matrix(document: Mapping[str, Any]) -> Matrix:
     """Read the document of matrix.json. Raises TypeError or KeyError for a field that is missing or unknown."""
     lists: Dict[str, Any] = {name: document[name] for name in Matrix.__dataclass_fields__}
     return Matrix(
-        hdk=tuple(HdkRelease(**row) for row in lists["hdk"]),
+        hdk=tuple(HdkRelease(**{**row, "firmware_also": tuple(row.get("firmware_also", ()))}) for row in lists["hdk"]),
         stacks=tuple(
             Stack(**{**row, "mindspore": tuple(row["mindspore"]), "mindformers": tuple(row["mindformers"])})
             for row in lists["stacks"]

@@ -42,7 +42,6 @@ def packages(monkeypatch: pytest.MonkeyPatch) -> Dict[str, str]:
         return installed[name]
 
     monkeypatch.setattr(importlib.metadata, "version", version)
-    monkeypatch.setattr(versions, "_TOOLKIT", "/nonexistent")
     monkeypatch.delenv("ASCEND_TOOLKIT_HOME", raising=False)
     return installed
 
@@ -75,6 +74,18 @@ def test_cann_beside_its_environment_script_or_where_the_environment_says(
     assert look(hdk_folder="/nonexistent", env_script=str(tmp_path / "toolkit" / "set_env.sh")) == {"cann": "8.0.RC3"}
     monkeypatch.setenv("ASCEND_TOOLKIT_HOME", str(tmp_path / "toolkit" / "latest"))
     assert look(hdk_folder="/nonexistent") == {"cann": "8.0.RC3"}
+
+
+@pytest.mark.parametrize("folder", ["ascend-toolkit/latest", "cann"])
+def test_cann_where_it_is_installed_when_nobody_says(tmp_path: Path, folder: str) -> None:
+    put(tmp_path / folder / "aarch64-linux" / "ascend_toolkit_install.info", CANN)
+    assert look(hdk_folder=str(tmp_path)) == {"cann": "8.0.RC3"}
+
+
+@pytest.mark.parametrize("folder", ["cann", "cann-8.5.0"])
+def test_cann_in_the_folder_of_its_environment_script_since_8_5(tmp_path: Path, folder: str) -> None:
+    put(tmp_path / folder / "aarch64-linux" / "ascend_toolkit_install.info", CANN)
+    assert look(hdk_folder="/nonexistent", env_script=str(tmp_path / folder / "set_env.sh")) == {"cann": "8.0.RC3"}
 
 
 def test_packages_by_their_metadata(packages: Dict[str, str]) -> None:

@@ -15,9 +15,14 @@ from telechat_runtime.versions.matrix import Versions, load_matrix
 
 MATRIX = load_matrix()
 GUIDE = Versions(driver="23.0.3", firmware="7.1.0.5.220", cann="8.0.RC3", mindspore="2.4.0", mindformers="1.4.0.beta1")
-DRIVERS = [*(row.driver for row in MATRIX.hdk), "22.0.4", "25.0.rc1_sph001", "99.1"]
-FIRMWARES = [*(row.firmware for row in MATRIX.hdk if row.firmware), "1.0", "99.1"]
-CANNS = [*(row.cann for row in MATRIX.stacks), "7.0", "99.1", "NA"]
+DRIVERS = [*(row.driver for row in MATRIX.hdk), "22.0.4", "24.1.0.3", "25.0.rc1_sph001", "99.1"]
+FIRMWARES = [
+    *(row.firmware for row in MATRIX.hdk if row.firmware),
+    *(firmware for row in MATRIX.hdk for firmware in row.firmware_also),
+    "1.0",
+    "99.1",
+]
+CANNS = [*(row.cann for row in MATRIX.stacks), "7.0", "8.5.2", "9.0.0-beta.1", "99.1", "NA"]
 MINDSPORES = [*(version for row in MATRIX.stacks for version in row.mindspore), "2.8.0", "1.0"]
 MINDFORMERS = [*(version for row in MATRIX.stacks for version in row.mindformers), "1.0", "9.0"]
 
@@ -41,10 +46,14 @@ ANY = st.builds(
     ("versions", "texts"),
     [
         (GUIDE, ("HDK 23.0.3 -> 24.1.rc3 (firmware 7.5.0.1.129)",)),
-        (Versions(driver="23.0.3", firmware="7.1.0.5.220"), ("HDK 23.0.3 -> 24.1.rc3 (firmware 7.5.0.1.129)",)),
+        (Versions(driver="23.0.3", firmware="7.1.0.5.220"), ("HDK 23.0.3 -> 24.1.rc2 (firmware 7.3.0.1.231)",)),
         (Versions(driver="24.1.rc3", firmware="7.1.0.5.220"), ("firmware 7.1.0.5.220 -> 7.5.0.1.129",)),
-        (Versions(driver="25.5.0", firmware="7.1.0.5.220"), ("firmware 7.1.0.5.220 -> the one of HDK 25.5.0",)),
-        (Versions(driver="24.1.rc3", cann="8.5.0", mindspore="2.7.2"), ("HDK 24.1.rc3 -> 25.5.0",)),
+        (Versions(driver="26.0.rc1", firmware="7.1.0.5.220"), ("firmware 7.1.0.5.220 -> the one of HDK 26.0.rc1",)),
+        (
+            # CANN 8.5.0 was made for 25.5 and takes 25.0 as well.
+            Versions(driver="24.1.rc3", cann="8.5.0", mindspore="2.7.2"),
+            ("HDK 24.1.rc3 -> 25.0.rc1 (firmware 7.7.0.1.231)",),
+        ),
         (Versions(mindspore="2.9.0", mindformers="1.3.0"), ("MindFormers 1.3.0 -> 1.9.0",)),
         (
             # Not an older HDK, which the chips' flash may refuse: the image can change.

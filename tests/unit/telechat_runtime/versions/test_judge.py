@@ -64,7 +64,27 @@ BAD: Dict[str, tuple[Versions, Verdict, str]] = {
         Verdict.OFF,
         "no MindSpore release was made",
     ),
-    "a CANN nobody knows": (Versions(driver="24.1.rc3", cann="7.0"), Verdict.OFF, "the matrix has no CANN 7.0"),
+    "a CANN nobody knows": (Versions(driver="24.1.rc3", cann="7.0"), Verdict.OFF, "CANN 7.0: the matrix does not"),
+    "a preview of a CANN": (
+        Versions(driver="25.5.2", cann="9.0.0-beta.1"),
+        Verdict.OFF,
+        "CANN 9.0.0-beta.1: no source says which drivers this preview takes",
+    ),
+    "a driver that the next CANN has left behind": (
+        Versions(driver="25.0.rc1", cann="9.1.0"),
+        Verdict.BROKEN,
+        "CANN 9.1.x takes none older than 25.2.x",
+    ),
+    "24.1 under CANN 8.5": (
+        Versions(driver="24.1.0", cann="8.5.0"),
+        Verdict.BROKEN,
+        "CANN 8.5.x takes none older than 25.0.x",
+    ),
+    "the firmware of the patch before": (
+        Versions(driver="25.5.2", firmware="7.8.0.6.201"),
+        Verdict.OFF,
+        "firmware 7.8.0.6.201 was not released with driver 25.5.2 (7.8.0.7.220 is)",
+    ),
     "a firmware of another release": (
         Versions(driver="24.1.rc3", firmware="7.1.0.5.220"),
         Verdict.OFF,
@@ -123,6 +143,14 @@ def test_what_is_off_the_matrix(versions: Versions, verdict: Verdict, words: str
 GOOD = {
     "the window of CANN 8.2": Versions(driver="24.1.rc3", cann="8.2.RC1", mindspore="2.7.0", mindformers="1.6.0"),
     "a patch of the row's driver": Versions(driver="25.0.rc1.1", firmware="7.7.0.1.231", cann="8.1.RC1"),
+    "a patch of a final release": Versions(
+        driver="24.1.0.3", firmware="7.5.0.2.220", cann="8.0.0", mindspore="2.4.10", mindformers="1.3.2"
+    ),
+    "24.1.0 on the 910B": Versions(driver="24.1.0", firmware="7.5.0.3.220", cann="8.0.0"),
+    "a community edition of CANN": Versions(driver="24.1.rc2", firmware="7.3.0.1.231", cann="8.0.RC2.beta1"),
+    "a later release of a line": Versions(driver="25.5.2", firmware="7.8.0.7.220", cann="8.5.0", mindspore="2.7.2"),
+    "an older line of the window": Versions(driver="25.2.3", firmware="7.7.0.10.220", cann="8.5.1"),
+    "a CANN newer than the row's": Versions(driver="25.5.1", firmware="7.8.0.6.201", cann="9.1.0"),
     "the firmware's own word": Versions(driver="25.5.0", firmware="7.9.9", firmware_release="25.5.0", cann="8.5.0"),
     "at least the minimum": Versions(driver="25.2.0", firmware="7.7.0.2.220", cann="8.2.RC1"),
     "other spellings": Versions(driver="24.1.RC3", cann="8.0.rc3", mindspore="2.4.0", mindformers="1.3.0"),
@@ -146,7 +174,7 @@ def test_a_text_that_is_no_version_counts_as_not_seen() -> None:
     judgement = judge(Versions(driver="NA", mindspore="2.7.2", mindformers="1.8.0"), MATRIX)
     assert judgement.verdict is Verdict.ON
     assert judgement.reasons == (
-        "driver: 'NA' is no Ascend version: expected numbers and rc1, sph001 or b062, joined by dots",
+        "driver: 'NA' is no Ascend version: expected numbers and rc1, alpha001, sph001 or b062, joined by dots",
     )
     assert "driver" in judgement.not_seen
 

@@ -10,11 +10,12 @@ import pytest
 import telechat_runtime
 from telechat_runtime.ascend.version import ascend_key
 from telechat_runtime.versions.matrix import load_matrix, parse_matrix
-from telechat_runtime.versions.order import package_key
+from telechat_runtime.versions.order import covers, lowest_key, package_key
 
 FILE = Path(telechat_runtime.__file__).with_name("versions") / "matrix.json"
 DOCUMENT: Dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
-ASCEND = {"driver", "firmware", "firmware_minimum", "cann", "below"}
+ASCEND = {"driver", "drivers", "firmware", "firmware_also", "firmware_minimum", "cann", "below"}
+PACKAGES = {"mindspore", "mindformers"}
 
 
 def test_the_matrix_has_every_list_and_is_read_whole() -> None:
@@ -28,11 +29,10 @@ def test_the_matrix_has_every_list_and_is_read_whole() -> None:
 def test_a_row_has_its_source_and_nothing_but_versions(row: Dict[str, Any]) -> None:
     assert len(row["source"]) > 5
     for name, value in row.items():
-        if name in ASCEND:
-            ascend_key(value)
-        for text in value if name == "drivers" else []:
-            ascend_key(text)
-        for text in value if isinstance(value, list) and name != "drivers" else []:
+        texts = value if isinstance(value, list) else [value]
+        for text in texts if name in ASCEND else []:
+            lowest_key(text)
+        for text in texts if name in PACKAGES else []:
             package_key(text)
 
 
@@ -41,7 +41,7 @@ def test_an_hdk_release_stands_for_every_driver_of_the_stacks() -> None:
     hdk = {ascend_key(row.driver) for row in matrix.hdk}
     assert len(hdk) == len(matrix.hdk)
     drivers = {row.driver for row in matrix.stacks} | {driver for item in matrix.windows for driver in item.drivers}
-    assert {driver for driver in drivers if ascend_key(driver) not in hdk} == set()
+    assert {entry for entry in drivers if not any(covers(entry, row.driver) for row in matrix.hdk)} == set()
 
 
 def test_a_field_that_is_misspelt_is_an_error() -> None:

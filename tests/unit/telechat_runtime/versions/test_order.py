@@ -6,7 +6,8 @@ from typing import List
 
 import pytest
 
-from telechat_runtime.versions.order import in_ranges, is_patch_of, package_key
+from telechat_runtime.ascend.version import ascend_key
+from telechat_runtime.versions.order import covers, in_ranges, is_patch_of, lowest_key, package_key
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,9 @@ def test_what_is_no_package_version_is_named(text: str) -> None:
         ("25.0.rc1.1", "25.0.rc1", True),
         ("25.0.RC1_sph001", "25.0.rc1", True),
         ("24.1.0.b062", "24.1.0", True),
+        ("24.1.0.3", "24.1.0", True),
+        ("24.1.0", "24.1.0.3", False),
+        ("8.1.RC1.alpha001", "8.1.RC1", False),
         ("25.0.rc1", "25.0.rc1.1", False),
         ("25.0.rc2", "25.0.rc1", False),
         ("25.0.0", "25.0.rc1", False),
@@ -46,6 +50,29 @@ def test_what_is_no_package_version_is_named(text: str) -> None:
 )
 def test_patches(version: str, base: str, is_patch: bool) -> None:
     assert is_patch_of(version, base) is is_patch
+
+
+@pytest.mark.parametrize(
+    ("entry", "version", "covered"),
+    [
+        ("25.5.x", "25.5.0", True),
+        ("25.5.x", "25.5.2", True),
+        ("25.0.x", "25.0.rc1.1", True),
+        ("9.0.x", "9.0.0", True),
+        ("9.0.x", "9.0.0-beta.1", False),
+        ("25.5.x", "25.2.3", False),
+        ("25.0.rc1", "25.0.rc1.1", True),
+        ("25.5.0", "25.5.1", False),
+    ],
+)
+def test_entries_of_the_matrix(entry: str, version: str, covered: bool) -> None:
+    assert covers(entry, version) is covered
+
+
+@pytest.mark.parametrize("entry", ["25.0.x", "25.0.rc1", "9.0.x"])
+@pytest.mark.parametrize("version", ["25.0.rc1", "25.0.rc1.1", "25.0.0", "25.0.3", "9.0.0", "9.0.2", "24.1.0"])
+def test_no_covered_version_is_below_its_entry(entry: str, version: str) -> None:
+    assert not covers(entry, version) or lowest_key(entry) <= ascend_key(version)
 
 
 @pytest.mark.parametrize(
