@@ -125,12 +125,12 @@ def test_packages_that_cannot_be_used(site, spoil, words):
 
 
 def test_a_release_off_the_version_matrix_is_refused_before_anything_is_touched_where_the_site_wants_it(site):
-    site.variables["preflight_stack"] = {"cann": "8.5.0", "mindspore": "2.7.2", "mindformers": "1.8.0"}
+    site.variables["preflight_stack"] = {"cann": "8.1.rc1", "mindspore": "2.6.0", "mindformers": "1.5.0"}
     site.variables["ascend_hdk_off_matrix"] = "refuse"
     outcome = site.play("playbooks/hdk.yml")
     assert outcome.rc != 0
-    assert f"control side: version_matrix: driver {RELEASE} is older than 25.5.0" in outcome.text
-    assert f"(rule: preflight_off_matrix: refuse) -> HDK {RELEASE} -> 25.5.0" in outcome.text
+    assert f"control side: version_matrix: driver {RELEASE} is older than 25.0.rc1" in outcome.text
+    assert f"(rule: preflight_off_matrix: refuse) -> HDK {RELEASE} -> 25.0.rc1" in outcome.text
 
 
 def test_the_inventory_alone_is_checked_without_contacting_a_host(site):
