@@ -147,11 +147,16 @@ def history_of(events: Iterable[Event]) -> History:
     """Return what the events make together."""
     history = History()
     for event in events:
-        handler = _HANDLERS.get(event["event"])
-        if handler is not None:
-            handler(history, event)
-            _count(history, event["at"])
+        add_event(history, event)
     return history
+
+
+def add_event(history: History, event: Event) -> None:
+    """Add what an event says to the history of those before it."""
+    handler = _HANDLERS.get(event["event"])
+    if handler is not None:
+        handler(history, event)
+        _count(history, event["at"])
 
 
 def _count(history: History, at: str) -> None:

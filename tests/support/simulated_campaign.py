@@ -16,7 +16,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Set,
 
 from ansible.errors import AnsibleConnectionFailure
 
-from telechat_runtime.upgrade.history import DONE, FAILURES, Event, History, history_of
+from telechat_runtime.upgrade.history import DONE, FAILURES, Event, History, add_event, history_of
 from telechat_runtime.upgrade.plan import Settings
 from tests.support.upgrade_events import CAMPAIGN, OLD, RELEASE
 
@@ -117,19 +117,25 @@ class Node:
 
 
 class MemoryRecord:
-    """A record as the plugins use it; the control side may be killed before and after each event."""
+    """A record as the plugins use it; the control side may be killed before and after each event.
+
+    `so_far` is the history of its events for those who look at every moment and change nothing in it.
+    """
 
     folder = "/upgrades/record"
     campaign = CAMPAIGN
 
     def __init__(self, moment: Moment, judge: Callable[[str, Dict[str, Any]], None]) -> None:
         self._events: List[Event] = []
+        self.so_far = History()
         self._moment, self._judge = moment, judge
 
     def add(self, event: str, **values: Any) -> None:
         self._moment()
         self._judge(event, values)
-        self._events.append({"at": str(len(self._events)), "event": event, **json.loads(json.dumps(values))})
+        written = {"at": str(len(self._events)), "event": event, **json.loads(json.dumps(values))}
+        self._events.append(written)
+        add_event(self.so_far, written)
         self._moment()
 
     def events(self) -> List[Event]:
@@ -172,7 +178,7 @@ class Campaign:
 
     @property
     def has_ended(self) -> bool:
-        return self.record.history().ended is not None
+        return self.record.so_far.ended is not None
 
     def run(self, kill: Optional[Tuple[int, int]] = None) -> None:
         """Run the playbook once. `kill` says after how many moments it dies, and how many each other fork lives on."""
@@ -347,7 +353,7 @@ class Campaign:
         """Compare what the record says with the truth."""
         out = self._out()
         assert len(out) <= self.most_allowed, "the campaign takes out as many as may be"
-        assert out - self.unseen <= self.record.history().unavailable(), "the record has all that are out"
+        assert out - self.unseen <= self.record.so_far.unavailable(), "the record has all that are out"
         self.most_out = max(self.most_out, len(out - self.unseen))
 
     def _out(self) -> Set[str]:
@@ -355,7 +361,7 @@ class Campaign:
 
     def _judge(self, event: str, values: Dict[str, Any]) -> None:
         """Look at an event that is about to be written."""
-        history = self.record.history()
+        history = self.record.so_far
         if event in ("out", "outcome"):
             ended = [host.name for host in history.hosts.values() if host.outcome in (DONE, *FAILURES)]
             assert values["host"] not in ended, "a host is upgraded once in a campaign"
