@@ -10,16 +10,15 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any, Dict, List
 
 import pytest
 
+from tests.support.control_side import control_python, telechat_run
 from tests.support.this_machine import write_inventory
 
-PROGRAM = [sys.executable, "-m", "telechat_runtime"]
 TREE_PROGRAM = """\
 import os, sys, time
 steps = int(os.environ.get("STEPS", "3"))
@@ -50,7 +49,7 @@ class Machine:
         write_inventory(self.folder, telechat_tree=str(self.folder / "tree"), telechat_env=env)
 
     def command(self, name: str, *words: str) -> List[str]:
-        return [*PROGRAM, name, "-i", str(self.folder / "hosts.yml"), *words]
+        return [*telechat_run(), name, "-i", str(self.folder / "hosts.yml"), *words]
 
     def finetune(self, *words: str) -> List[str]:
         data = str(self.folder / "data")
@@ -114,10 +113,10 @@ def test_a_job_from_plan_to_report(machine: Machine) -> None:
 def test_a_dry_run_shows_the_exact_command_and_changes_nothing(machine: Machine) -> None:
     done = machine.run(machine.finetune("--dry-run"))
     assert done.returncode == 0
-    assert f"{sys.executable} {machine.folder}/tree/run_mindformer.py --config {machine.jobs}/" in done.stdout
+    assert f"{control_python()} {machine.folder}/tree/run_mindformer.py --config {machine.jobs}/" in done.stdout
     assert not machine.jobs.parent.exists()
     plan = json.loads(machine.run(machine.finetune("--dry-run", "--json")).stdout)
-    assert plan["nodes"][0]["argv"][0] == sys.executable
+    assert plan["nodes"][0]["argv"][0] == str(control_python())
 
 
 def test_a_job_that_fails_says_why_and_ends_with_1(machine: Machine) -> None:

@@ -20,12 +20,12 @@ from typing import Any, Dict, Iterator, List
 import asyncssh
 import pytest
 
+from tests.support.control_side import telechat_run
 from tests.support.ssh_server import Server
 from tests.support.this_machine import free_port
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="PID namespaces need root")
 ROOT = Path(__file__).parents[2]
-PROGRAM = [sys.executable, "-m", "telechat_runtime"]
 WORKER = """\
 import os, time
 rank = os.environ["RANK_ID"]
@@ -63,7 +63,7 @@ class Cluster:
         (self.folder / "tree" / "run_mindformer.py").write_text(WORKER)
         (self.folder / "config.yaml").write_text("train_dataset: {data_loader: {dataset_dir: ''}}\n")
         (self.folder / "runtime.py").write_text(
-            f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom telechat_runtime.cli.main import main\nmain()\n"
+            f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom telechat_runtime.__main__ import main\nmain()\n"
         )
         stand_in = (ROOT / "tests/support/msrun_stand_in.py").read_text()
         (self.folder / "bin" / "msrun").write_text(f"#!{sys.executable}\n{stand_in}")
@@ -81,7 +81,7 @@ class Cluster:
         document = {"ascend": {"hosts": hosts, "vars": {**self.variables, "telechat_env": env}}}
         (self.folder / "hosts.yml").write_text(json.dumps(document))
         return subprocess.Popen(
-            [*PROGRAM, command, "-i", str(self.folder / "hosts.yml"), *words],
+            [*telechat_run(), command, "-i", str(self.folder / "hosts.yml"), *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

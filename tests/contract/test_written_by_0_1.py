@@ -18,11 +18,11 @@ import pytest
 
 from telechat_runtime.upgrade.record import Record, unfinished
 from tests.support.checkpoint_files import Tensor, floats, write_checkpoint
+from tests.support.control_side import telechat_run
 from tests.support.this_machine import free_port
 
 ROOT = Path(__file__).parents[2]
 FILES = Path(__file__).parent / "written_by_0_1"
-PROGRAM = [sys.executable, "-m", "telechat_runtime"]
 GOOD, FAILED, STOPPED, RUNNING = (
     f"{name}-20260115-080000-00000{number}" for number, name in enumerate(("good", "failed", "stopped", "running"), 1)
 )
@@ -48,7 +48,7 @@ class Site:
 
     def run(self, command: str, *words: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [*PROGRAM, command, "-i", str(self.folder / "hosts.yml"), *words],
+            [*telechat_run(), command, "-i", str(self.folder / "hosts.yml"), *words],
             capture_output=True,
             text=True,
             timeout=120,

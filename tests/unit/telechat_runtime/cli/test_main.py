@@ -4,7 +4,6 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import List
@@ -14,20 +13,20 @@ from click.testing import CliRunner
 
 from telechat_runtime import __version__
 from telechat_runtime.cli.main import cli
+from tests.support.control_side import telechat_run
 
-PROGRAM = [sys.executable, "-m", "telechat_runtime"]
-HOSTS = "ascend: {hosts: {node0: {ansible_host: 192.0.2.10, ascend_npu_count: 8}, node1: {ascend_npu_count: 8}}}\n"
+HOSTS = {"node0": {"ansible_host": "192.0.2.10", "ascend_npu_count": 8}, "node1": {"ascend_npu_count": 8}}
 
 
 @pytest.fixture
 def inventory(tmp_path: Path) -> str:
     path = tmp_path / "hosts.yml"
-    path.write_text(HOSTS)
+    path.write_text(json.dumps({"ascend": {"hosts": HOSTS}}))
     return str(path)
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*PROGRAM, *words], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run([*telechat_run(), *words], capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_help_lists_the_commands_in_the_order_of_their_use() -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import Dict, List, Optional
@@ -11,14 +12,14 @@ from click.testing import CliRunner, Result
 from telechat_runtime import wire_log
 from telechat_runtime.cli.main import cli
 
-HOSTS = "ascend: {hosts: {node0: {ansible_host: 192.0.2.10, ascend_npu_count: 8}}}\n"
+HOSTS = {"node0": {"ansible_host": "192.0.2.10", "ascend_npu_count": 8}}
 READS = "telechat-run.inventory: run "
 
 
 @pytest.fixture
 def inventory(tmp_path: Path) -> str:
     path = tmp_path / "hosts.yml"
-    path.write_text(HOSTS)
+    path.write_text(json.dumps({"ascend": {"hosts": HOSTS}}))
     return str(path)
 
 
@@ -29,7 +30,7 @@ def run(words: List[str], env: Optional[Dict[str, str]] = None) -> Result:
 @pytest.mark.parametrize("before", [["-v"], ["--verbose"], []])
 @pytest.mark.parametrize("after", [["-v"], []])
 def test_it_stands_before_or_after_the_command(inventory: str, before: List[str], after: List[str]) -> None:
-    result = run([*before, "status", "-i", inventory, "--limit", "nobody", *after])
+    result = run([*before, "status", "-i", inventory, "--group", "nobody", *after])
     assert (READS in result.stderr) == bool(before or after)
     assert READS not in result.stdout
 
@@ -37,7 +38,7 @@ def test_it_stands_before_or_after_the_command(inventory: str, before: List[str]
 def test_a_file_gets_the_same_and_is_appended_to(inventory: str, tmp_path: Path) -> None:
     log = tmp_path / "run.log"
     for _ in range(2):
-        result = run(["status", "-i", inventory, "--limit", "nobody", "--log-file", str(log)])
+        result = run(["status", "-i", inventory, "--group", "nobody", "--log-file", str(log)])
         assert READS not in result.stderr
     text = log.read_text()
     assert text.count("telechat-run.control: telechat-run ") == 2
@@ -47,7 +48,7 @@ def test_a_file_gets_the_same_and_is_appended_to(inventory: str, tmp_path: Path)
 
 def test_a_variable_names_the_file_too(inventory: str, tmp_path: Path) -> None:
     log = tmp_path / "run.log"
-    run(["status", "-i", inventory, "--limit", "nobody"], env={"TELECHAT_LOG_FILE": str(log)})
+    run(["status", "-i", inventory, "--group", "nobody"], env={"TELECHAT_LOG_FILE": str(log)})
     assert log.read_text().count("telechat-run.control: telechat-run ") == 1
 
 
@@ -58,7 +59,7 @@ def test_a_file_that_cannot_be_written_ends_the_command(tmp_path: Path) -> None:
 
 
 def test_nothing_of_it_is_left_after_the_command(inventory: str) -> None:
-    run(["-vv", "status", "-i", inventory, "--limit", "nobody"])
+    run(["-vv", "status", "-i", inventory, "--group", "nobody"])
     assert not wire_log.is_on()
     assert [type(handler) for handler in logging.getLogger("telechat-run").handlers] == [logging.NullHandler]
 
