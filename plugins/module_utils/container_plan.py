@@ -11,11 +11,11 @@ import ipaddress
 import json
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
+from ansible.module_utils.ascend.docker_inspect import PARAMETERS_LABEL
 from ansible.module_utils.docker_objects import Container, Image
 from ansible.module_utils.host_problem import Problem
 
 SPEC_LABEL = "telechat.spec"
-PARAMETERS_LABEL = "telechat.parameters"
 
 Kind = Callable[[str], Optional[str]]
 Difference = Tuple[str, Any, Any]
@@ -135,9 +135,12 @@ def spec_hash(settled: Dict[str, Any]) -> str:
     return hashlib.sha256(_canonical(settled).encode("utf-8")).hexdigest()
 
 
-def run_argv(cli: str, name: str, settled: Dict[str, Any]) -> List[str]:
-    """Return the argv that makes the container; ``--pull=never``: an air-gapped site wants a plain error at once."""
-    argv = [cli, "run", "--pull=never", "-itd", "--name", name, "-u", settled["user"]]
+def run_argv(cli: str, name: str, settled: Dict[str, Any], image_id: Optional[str]) -> List[str]:
+    """Return the argv that makes the container from an image by its id, by its name when the id is not known yet.
+
+    Docker never pulls an id, and an air-gapped site wants a plain error at once; Docker 18.09 has no ``--pull=never``.
+    """
+    argv = [cli, "run", "-itd", "--name", name, "-u", settled["user"]]
     argv += ["--ipc", settled["ipc"], "--network", settled["network"], "--restart", settled["restart"]]
     argv += ["--privileged"] if settled["privileged"] else []
     for option, value in (("--stop-signal", settled["stop_signal"]), ("--shm-size", settled["shm_size"])):
@@ -153,7 +156,7 @@ def run_argv(cli: str, name: str, settled: Dict[str, Any]) -> List[str]:
             argv += [option, value]
     argv += ["--label", f"{SPEC_LABEL}={spec_hash(settled)}"]
     argv += ["--label", f"{PARAMETERS_LABEL}={_canonical(settled)}"]
-    return [*argv, settled["image"], *settled["command"]]
+    return [*argv, image_id or settled["image"], *settled["command"]]
 
 
 def decide(

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 from ansible.module_utils.docker_objects import Image
 
@@ -29,6 +29,15 @@ def mismatch(wish: Dict[str, Any], image: Optional[Image]) -> Optional[str]:
     if digest and not any(item.endswith("@" + digest) for item in image.digests):
         return "image {} has another digest".format(wish["name"])
     return None
+
+
+def build_words(wish: Dict[str, Any]) -> List[str]:
+    """Return the words of ``docker build`` for a wish with its context, Dockerfile and arguments."""
+    words = ["build", "--tag", wish["name"], "--file", "{context}/{dockerfile}".format(**wish)]
+    words += ["--pull"] if wish["pull_base"] else []
+    for name, value in sorted(wish["build_args"].items()):
+        words += ["--build-arg", f"{name}={value}"]
+    return [*words, "--label", "{}={}".format(BUILD_LABEL, wish["fingerprint"]), wish["context"]]
 
 
 def short(image_id: str) -> str:

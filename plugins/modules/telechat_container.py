@@ -111,7 +111,8 @@ def main() -> None:
         "reason": decision.reason,
     }
     if decision.action in ("create", "recreate"):
-        result["argv"] = container_plan.run_argv(module.params["cli"], name, settled)
+        image_id = inspected.image.id if inspected.image else None
+        result["argv"] = container_plan.run_argv(module.params["cli"], name, settled, image_id)
         check_sources(module, wish)
     if decision.action != "nothing":
         result["diff"] = diff(name, decision, settled)

@@ -160,12 +160,7 @@ def load(module: AnsibleModule, wish: t.Dict[str, t.Any]) -> None:
 
 
 def build(module: AnsibleModule, wish: t.Dict[str, t.Any]) -> None:
-    argv = ["build", "--tag", wish["name"], "--file", f"{wish['context']}/{wish['dockerfile']}"]
-    argv += ["--pull"] if wish["pull_base"] else []
-    for name, value in sorted(wish["build_args"].items()):
-        argv += ["--build-arg", f"{name}={value}"]
-    argv += ["--label", f"{image_plan.BUILD_LABEL}={wish['fingerprint']}", wish["context"]]
-    docker(module, argv)
+    docker(module, image_plan.build_words(wish))
 
 
 def pull(module: AnsibleModule, wish: t.Dict[str, t.Any]) -> None:

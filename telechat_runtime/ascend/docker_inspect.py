@@ -6,6 +6,9 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, List, Optional
 
+# The container's label with the parameters that it was made with, as JSON.
+PARAMETERS_LABEL = "telechat.parameters"
+
 
 def found_objects(exit_code: int, stdout: str, stderr: str) -> Optional[List[Dict[str, Any]]]:
     """Return the containers and images that exist; None when the engine gives no answer.

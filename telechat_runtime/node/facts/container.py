@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from typing import Any, Dict, List, Optional
 
-from telechat_runtime.ascend.docker_inspect import found_objects
+from telechat_runtime.ascend.docker_inspect import PARAMETERS_LABEL, found_objects
 from telechat_runtime.node.tool import ask_tool
 
 _SECONDS = 60
@@ -24,7 +25,7 @@ def look(name: Optional[str]) -> Optional[Dict[str, Any]]:
         return None
     if not found:
         return {"state": "missing", "image": None, "image_id": None, "wanted_id": None}
-    image = str(found.get("Config", {}).get("Image", ""))
+    image = _image_name(found.get("Config") or {})
     wanted = _inspect(["image", "inspect", image])
     return {
         "state": str(found.get("State", {}).get("Status", "")),
@@ -32,6 +33,14 @@ def look(name: Optional[str]) -> Optional[Dict[str, Any]]:
         "image_id": found.get("Image"),
         "wanted_id": wanted.get("Id") if wanted else None,
     }
+
+
+def _image_name(config: Dict[str, Any]) -> str:
+    """Return the name that a container was asked to be made from: the role runs the image by its id."""
+    try:
+        return str(json.loads((config.get("Labels") or {})[PARAMETERS_LABEL])["image"])
+    except (KeyError, TypeError, ValueError):
+        return str(config.get("Image", ""))
 
 
 def _inspect(words: List[str]) -> Optional[Dict[str, Any]]:

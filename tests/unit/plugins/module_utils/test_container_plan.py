@@ -60,10 +60,10 @@ def decide(parameters, found, *, image=IMAGE, replace_unmanaged=False):
 
 
 def test_argv_of_a_node():
-    argv = container_plan.run_argv("/usr/bin/docker", "telechat", settled())
+    argv = container_plan.run_argv("/usr/bin/docker", "telechat", settled(), IMAGE.id)
     labels, plain = argv[-6:-2], argv[:-6] + argv[-2:]
     assert plain == [
-        "/usr/bin/docker", "run", "--pull=never", "-itd", "--name", "telechat", "-u", "0",
+        "/usr/bin/docker", "run", "-itd", "--name", "telechat", "-u", "0",
         "--ipc", "host", "--network", "host", "--restart", "unless-stopped", "--stop-signal", "SIGHUP",
         "--device", "/dev/davinci0", "--device", "/dev/davinci_manager",
         "--mount", "type=bind,source=/usr/local/Ascend/driver,target=/usr/local/Ascend/driver,readonly",
@@ -71,7 +71,7 @@ def test_argv_of_a_node():
         "--mount", "type=bind,source=/etc/hccn.conf,target=/etc/hccn.conf,readonly",
         "--mount", "type=bind,source=/data03,target=/mnt/model",
         "--add-host", "node-0:192.0.2.11", "--add-host", "store:192.0.2.50",
-        "telechat-ms:1.0", "/bin/bash",
+        IMAGE.id, "/bin/bash",
     ]  # fmt: skip
     assert labels[0::2] == ["--label", "--label"]
     assert labels[1] == f"telechat.spec={container_plan.spec_hash(settled())}"
@@ -89,7 +89,9 @@ def test_argv_with_everything_optional():
             env={"B": 2, "A": "x y"},
             address="",
         ),
+        None,
     )
+    assert argv[-2:] == ["telechat-ms:1.0", "/bin/bash"]
     assert argv[argv.index("--restart") + 2 : argv.index("--device")] == [
         "--privileged", "--stop-signal", "SIGHUP", "--shm-size", "500g",
         "--ulimit", "memlock=-1:-1", "--ulimit", "nofile=9",
