@@ -73,6 +73,8 @@ def test_container_has_the_chips_and_no_privileges(site: Site) -> None:
     devices = site.on(HOST, "docker", "exec", "telechat", "sh", "-c", "ls /dev/davinci[0-9]* /dev/davinci_manager")
     assert devices.split() == ["/dev/davinci0", "/dev/davinci1", "/dev/davinci_manager"]
     assert site.on(HOST, "docker", "inspect", "--format", "{{.HostConfig.Privileged}}", "telechat").strip() == "false"
+    limits = json.loads(site.on(HOST, "docker", "inspect", "--format", "{{json .HostConfig.Ulimits}}", "telechat"))
+    assert {limit["Name"]: limit["Hard"] for limit in limits} == {"memlock": -1, "nofile": 1048576}
     assert "2 chips OK" in site.on(HOST, "cat", "/var/lib/telechat/verified.json")
 
 

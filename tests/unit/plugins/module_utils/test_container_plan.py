@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
+from pathlib import Path
 
 import pytest
+import yaml
 from ansible.module_utils import container_plan
 from ansible.module_utils.docker_objects import Container, Image
 
+ROOT = Path(__file__).parents[4]
 KINDS = {
     "/dev/davinci0": "device",
     "/dev/davinci_manager": "device",
@@ -76,6 +79,14 @@ def test_argv_of_a_node():
     assert labels[0::2] == ["--label", "--label"]
     assert labels[1] == f"telechat.spec={container_plan.spec_hash(settled())}"
     assert json.loads(labels[3].split("=", 1)[1]) == settled()
+
+
+def test_too_many_open_files_is_no_matter_of_the_engines_limits():
+    defaults = yaml.safe_load((ROOT / "roles/telechat_container/defaults/main.yml").read_text())
+    ulimits = defaults["telechat_container_ulimits"]
+    argv = container_plan.run_argv("docker", "t", settled(ulimits=ulimits), IMAGE.id)
+    given = [argv[i + 1] for i, word in enumerate(argv) if word == "--ulimit"]
+    assert given == ["memlock=-1:-1", "nofile=1048576:1048576"]
 
 
 def test_argv_with_everything_optional():
