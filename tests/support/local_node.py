@@ -19,6 +19,17 @@ from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.node.supervision import processes
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+_PROGRAM = [sys.executable, "-m", "telechat_runtime"]
+# A node command in whose process constants have other values: how long it waits is not what its test is about.
+_CHANGED = """\
+import importlib, json, sys
+for name, value in json.loads(sys.argv.pop(1)).items():
+    module, constant = name.rsplit(".", 1)
+    module = importlib.import_module(f"telechat_runtime.node.{module}")
+    assert hasattr(module, constant), name
+    setattr(module, constant, value)
+importlib.import_module("telechat_runtime.__main__").main()
+"""
 _SECONDS = 60.0
 _POLL_SECONDS = 0.05
 _numbers = itertools.count()
@@ -48,6 +59,8 @@ class LocalNode:
         msrun.write_text(f"#!{sys.executable} -SE\n{text}", encoding="utf-8")
         msrun.chmod(0o755)
         self.jobs: List[str] = []
+        # Values for constants of telechat_runtime.node, as "supervision.peers._SIGN_SECONDS", in what is called next.
+        self.constants: Dict[str, float] = {}
 
     def paths(self, job_id: str) -> JobPaths:
         return JobPaths(str(self.job_root), job_id)
@@ -79,8 +92,10 @@ class LocalNode:
 
     def call(self, *words: str, **request: Any) -> Answer:
         """Run a node command to its end."""
+        changed = [sys.executable, "-c", _CHANGED, json.dumps(self.constants)]
+        program = changed if self.constants else _PROGRAM
         done = subprocess.run(
-            [sys.executable, "-m", "telechat_runtime", "node", *words],
+            [*program, "node", *words],
             input=json.dumps(request),
             cwd=CHECKOUT,
             capture_output=True,
@@ -143,7 +158,7 @@ class LocalNode:
 
     def clean_up(self) -> None:
         for job_id in self.jobs:
-            if Path(self.paths(job_id).state).exists():
+            if Path(self.paths(job_id).state).exists() and self.state(job_id)["state"] in ("STARTING", "RUNNING"):
                 assert self.stop(job_id, grace_seconds=0).document["left"] == []
             left = processes.of_job(job_id)
             if left:

@@ -21,7 +21,7 @@ import sys
 import time
 from pathlib import Path
 
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.05
 
 
 def main() -> int:

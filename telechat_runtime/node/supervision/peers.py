@@ -15,7 +15,7 @@ import math
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any, Coroutine, Dict, List, Mapping, Optional, Set, Tuple
+from typing import Any, Callable, Coroutine, Dict, List, Mapping, Optional, Set, Tuple
 
 from telechat_runtime.errors import PreflightError
 from telechat_runtime.job.failure import Failure, FailureKind, failure_data, failure_of
@@ -89,12 +89,13 @@ class Peers:
     `end` is the first bad end of another node. Raises PreflightError when rank 0 can't listen.
     """
 
-    def __init__(self, group: PeerGroup) -> None:
+    def __init__(self, group: PeerGroup, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.end: Optional[PeerEnd] = None
         self._group = group
+        self._clock = clock
         others = range(1, len(group.names)) if group.rank == 0 else (0,)
         self._last_sign: Dict[int, Optional[float]] = dict.fromkeys(others)
-        self._began = time.monotonic()
+        self._began = clock()
         self._writers: Dict[int, asyncio.StreamWriter] = {}
         self._said: List[Dict[str, Any]] = []
         self._told: Set[int] = set()  # who was told all that was said, whatever became of the connection then
@@ -119,7 +120,7 @@ class Peers:
         """Return the node that has given no sign of life for the longest time; None while all are heard."""
         signs = [(last, rank) for rank, last in list(self._last_sign.items()) if last is not None]
         last, rank = min(signs, default=(math.inf, 0))
-        seconds = time.monotonic() - last
+        seconds = self._clock() - last
         if seconds < _LONG_SILENCE_SECONDS:
             return None
         return PeerEnd(
@@ -177,7 +178,7 @@ class Peers:
     async def _notice_silence(self) -> None:
         group = self._group
         while True:
-            now = time.monotonic()
+            now = self._clock()
             for rank, last in list(self._last_sign.items()):
                 if last is None and now - self._began > group.join_seconds:
                     self._note_lost(rank, f"has not joined the job for {group.join_seconds:g} s")
@@ -240,7 +241,7 @@ class Peers:
 
     def _take(self, rank: int, document: Mapping[str, Any]) -> None:
         if rank in self._last_sign:
-            self._last_sign[rank] = time.monotonic()
+            self._last_sign[rank] = self._clock()
         if "state" in document:
             state, reason = JobState(document["state"]), str(document["reason"])
             self._note_end(int(document["rank"]), state, reason, failure_of(document))

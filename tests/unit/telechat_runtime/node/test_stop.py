@@ -144,7 +144,7 @@ def test_a_supervisor_that_hangs_is_killed(node: LocalNode, monkeypatch: pytest.
     node.wait_for_log(job_id, "up")
     supervisor = node.state(job_id)["supervisor"]["pid"]
     os.kill(supervisor, signal.SIGSTOP)
-    monkeypatch.setattr(stop, "_SUPERVISOR_SECONDS", 5)
+    monkeypatch.setattr(stop, "wait_gone", lambda supervisor, _seconds: processes.wait_gone(supervisor, 0.1))
     answers: List[Dict[str, Any]] = []
     stop.run({"job_root": str(node.job_root), "job_id": job_id, "grace_seconds": 0}, answers.append)
     assert (answers[0]["state"], answers[0]["left"]) == ("STOPPED", [])

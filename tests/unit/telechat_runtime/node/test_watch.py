@@ -8,6 +8,8 @@ import subprocess
 import sys
 from typing import Any, Dict, List
 
+import pytest
+
 from telechat_runtime.node import watch
 from telechat_runtime.node.supervision import processes
 from tests.support.local_node import CHECKOUT, LocalNode, wait_until
@@ -74,7 +76,8 @@ def test_a_failure_is_told_with_rank_and_reason(node: LocalNode) -> None:
     }
 
 
-def test_a_running_job_gives_signs_of_life(node: LocalNode) -> None:
+def test_a_running_job_gives_signs_of_life(node: LocalNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "HEARTBEAT_SECONDS", 0.1)
     job_id = node.start("while [ ! -e go ]; do sleep 0.1; done")
     events: Events = []
 

@@ -31,7 +31,7 @@ def test_a_killed_supervisors_job_ends_as_failed_and_leaves_nothing(node: LocalN
 
 
 def test_the_node_is_taken_until_the_job_has_ended(node: LocalNode) -> None:
-    job_id = node.start("trap '' TERM; echo up; while :; do sleep 1; done", grace_seconds=3)
+    job_id = node.start("trap '' TERM; echo up; while [ ! -e go ]; do sleep 0.05; done", grace_seconds=60)
     node.wait_for_log(job_id, "up")
     os.kill(supervisor(node, job_id), signal.SIGKILL)
     wait_until(lambda: "its supervisor was killed" in Path(node.paths(job_id).supervisor_log).read_text())
@@ -39,6 +39,7 @@ def test_the_node_is_taken_until_the_job_has_ended(node: LocalNode) -> None:
     assert held
     assert held["job_id"] == job_id
     assert node.status()["jobs"][0]["state"] == "RUNNING"
+    (Path(node.paths(job_id).work) / "go").touch()
     assert node.wait_for_end(job_id)["state"] == "FAILED"
 
 
@@ -53,8 +54,11 @@ def test_signals_that_a_supervisor_judges_are_none_to_its_guard(node: LocalNode)
 
 
 def test_a_job_outlives_its_guard(node: LocalNode) -> None:
-    job_id = node.start("echo up; sleep 2")
-    os.kill(node.guard_pid(job_id), signal.SIGKILL)
+    job_id = node.start("while [ ! -e go ]; do sleep 0.05; done")
+    guard = node.guard_pid(job_id)
+    os.kill(guard, signal.SIGKILL)
+    wait_until(lambda: not is_running(guard))
+    (Path(node.paths(job_id).work) / "go").touch()
     assert node.wait_for_end(job_id)["state"] == "SUCCEEDED"
     wait_until(lambda: lease.look(node.paths(job_id)).held is None)
 

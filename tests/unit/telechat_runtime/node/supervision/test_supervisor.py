@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import time
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -22,8 +21,8 @@ from telechat_runtime.node.supervision.workers import SCHEDULER
 from tests.support.local_node import LocalNode, is_running, wait_until
 from tests.support.this_machine import free_port
 
-# Less than MindSpore takes to miss rank 0, more than a busy machine takes to give a sign.
-SILENT_SECONDS = 7.0
+# msrun's own second to notice a crash is not what most tests are about.
+NOTICED_AT_ONCE = {"supervision.supervisor._MSRUN_NOTICES_SECONDS": 0.1}
 RUN_ON = "echo ready; sleep 600"
 RANK_1_FAILS = "if [ $RANK_ID = 1 ]; then echo 'ValueError: no such layer'; exit 3; fi; sleep 600"
 
@@ -80,6 +79,9 @@ def test_a_killed_worker_fails_the_job_by_the_signals_name(node: LocalNode) -> N
 def test_a_worker_that_mindspore_ends_for_want_of_rank_0_is_no_failure_of_its_node(
     node: LocalNode, is_cut_off: bool, state: str, reason: str
 ) -> None:
+    if is_cut_off:
+        # After how many seconds a node counts as silent, test_peers.py tells.
+        node.constants = {"supervision.peers._LONG_SILENCE_SECONDS": 0.0}
     knows = {"token": "t0ken", "addr": "127.0.0.1", "port": free_port(), "join_seconds": 60, "silence_seconds": 15}
     rank_0 = Peers(PeerGroup(names=("node0", "node1"), rank=0, **knows))
     try:
@@ -88,7 +90,6 @@ def test_a_worker_that_mindspore_ends_for_want_of_rank_0_is_no_failure_of_its_no
         wait_until(lambda: rank_0._last_sign[1] is not None)
         if is_cut_off:
             rank_0.close()
-            time.sleep(SILENT_SECONDS)
         os.kill(node.worker_pid(job_id, 0), signal.SIGTERM)
         ended = node.wait_for_end(job_id)
     finally:
@@ -101,6 +102,7 @@ def test_a_worker_that_mindspore_ends_for_want_of_rank_0_is_no_failure_of_its_no
 
 
 def test_an_msrun_that_waits_for_its_scheduler_after_a_crash_is_ended(node: LocalNode) -> None:
+    node.constants = NOTICED_AT_ONCE
     job_id = node.start(RANK_1_FAILS, env={"MSRUN_SCHEDULER": "sleep 600"})
     state = node.wait_for_end(job_id)
     assert (state["state"], state["reason"]) == ("FAILED", "rank 1: ValueError: no such layer")
@@ -108,6 +110,7 @@ def test_an_msrun_that_waits_for_its_scheduler_after_a_crash_is_ended(node: Loca
 
 
 def test_a_crash_is_seen_while_msrun_waits_for_an_earlier_worker(node: LocalNode) -> None:
+    node.constants = NOTICED_AT_ONCE
     job_id = node.start(RANK_1_FAILS, env={"MSRUN_WAITS_IN_ORDER": "1"})
     state = node.wait_for_end(job_id)
     assert (state["state"], state["failed_rank"]) == ("FAILED", 1)
@@ -115,8 +118,11 @@ def test_a_crash_is_seen_while_msrun_waits_for_an_earlier_worker(node: LocalNode
 
 
 def test_a_scheduler_that_fails_is_the_reason(node: LocalNode) -> None:
-    scheduler = "sleep 1; echo 'RuntimeError: Failed to call bind: Address already in use'; exit 1"
-    job_id = node.start(RUN_ON, env={"MSRUN_SCHEDULER": scheduler})
+    node.constants = NOTICED_AT_ONCE
+    fails = "echo 'RuntimeError: Failed to call bind: Address already in use'; exit 1"
+    job_id = node.start(RUN_ON, env={"MSRUN_SCHEDULER": f"while [ ! -e go ]; do sleep 0.05; done; {fails}"})
+    wait_until(lambda: [seen for seen in node.state(job_id)["processes"] if seen["role"] == SCHEDULER])
+    (Path(node.paths(job_id).work) / "go").touch()
     state = node.wait_for_end(job_id)
     assert (state["state"], state["failed_rank"]) == ("FAILED", None)
     assert state["reason"] == "the scheduler: RuntimeError: Failed to call bind: Address already in use"
@@ -152,7 +158,7 @@ def test_an_msrun_that_is_killed_leaves_no_worker(node: LocalNode) -> None:
 
 
 def test_workers_that_ignore_sigterm_are_killed_after_the_grace(node: LocalNode) -> None:
-    job_id = node.start("trap '' TERM; echo ready; while :; do sleep 1; done", grace_seconds=0.5)
+    job_id = node.start("trap '' TERM; echo ready; while :; do sleep 0.1; done", grace_seconds=0.5)
     node.wait_for_log(job_id, "ready")
     workers = [node.worker_pid(job_id, rank) for rank in (0, 1)]
     os.kill(node.state(job_id)["supervisor"]["pid"], signal.SIGTERM)
