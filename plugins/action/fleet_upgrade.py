@@ -43,7 +43,7 @@ class ActionModule(ActionBase):
         except OSError as error:
             raise AnsibleActionFail(f"the record of the upgrade can't be used: {error}") from error
 
-    def _plan(self, *, hosts, release, folder, settings, problems, take_over):
+    def _plan(self, *, hosts, release, folder, settings, problems, take_over, scheduler):
         """Plan the waves; begin a record, or go on with the one that has not ended."""
         where = Path(folder).expanduser()
         check = self._task.check_mode
@@ -61,7 +61,10 @@ class ActionModule(ActionBase):
         plan = plan_upgrade(
             looks,
             settings=Settings(
-                **{**settings, **{name: tuple(check_type_list(settings[name])) for name in ("canaries", "waves")}}
+                **{
+                    **settings,
+                    **{name: tuple(check_type_list(settings[name])) for name in ("canaries", "order", "waves")},
+                }
             ),
             failed=[host.name for host in history.failures],
             waves_before=len(history.waves),
@@ -72,7 +75,7 @@ class ActionModule(ActionBase):
             record.write_report()
         return {
             "changed": False,
-            "lines": plan_lines(plan, looks, release=release, drain=settings["drain"]),
+            "lines": plan_lines(plan, looks, release=release, drain=settings["drain"], scheduler=scheduler),
             "hosts": [name for wave in plan.waves for name in wave.hosts],
             "serial": [len(wave.hosts) for wave in plan.waves] or [1],
             "before": {look.name: dict(look.before) for look in looks},

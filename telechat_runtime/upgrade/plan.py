@@ -51,13 +51,14 @@ class HostLook:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the operator allows and wishes."""
+    """What the operator allows and wishes; hosts that `order` does not name come after those that it does."""
 
     canaries: Tuple[str, ...] = ()
     waves: Tuple[Share, ...] = (1, "10%", "25%")
     max_unavailable: Share = "25%"
     max_fail_percentage: int = 10
     drain: str = WAIT
+    order: Tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,7 @@ def plan_upgrade(
     Raises SpecError for settings that mean nothing.
     """
     _check(settings, looks)
+    looks = _in_order(looks, settings.order)
     limits = _limits(looks, settings, failed)
     ready = tuple(look.name for look in looks if _is_ready(look))
     refused = _refused(looks, settings, limits, failed)
@@ -157,10 +159,19 @@ def _check(settings: Settings, looks: Sequence[HostLook]) -> None:
             f"fleet_upgrade_canaries names {', '.join(strangers)}, which is not among the hosts of this run",
             next_step="name hosts of the inventory's group, within --limit",
         )
+    twice = sorted({name for name in settings.order if settings.order.count(name) > 1})
+    if twice:
+        raise SpecError(f"fleet_upgrade_order names {', '.join(twice)} more than once", next_step="name each host once")
     if settings.drain not in (WAIT, CHECKPOINT, SKIP):
         raise SpecError(f"fleet_upgrade_drain is {settings.drain!r}: wait, checkpoint or skip is needed")
     if not settings.waves or any(share_of(share, _ALL, name="fleet_upgrade_waves") < 1 for share in settings.waves):
         raise SpecError("fleet_upgrade_waves: at least one wave of one host or more is needed")
+
+
+def _in_order(looks: Sequence[HostLook], order: Sequence[str]) -> List[HostLook]:
+    """Return the hosts as they shall go; a name that is none of them is of the fleet outside of --limit."""
+    place = {name: number for number, name in enumerate(order)}
+    return sorted(looks, key=lambda look: place.get(look.name, len(place)))
 
 
 def _limits(looks: Sequence[HostLook], settings: Settings, failed: Sequence[str]) -> Limits:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import List, Mapping, Sequence
 
 from telechat_runtime.upgrade.plan import CHECKPOINT, HostLook, UpgradePlan, Wave
@@ -10,8 +11,13 @@ from telechat_runtime.upgrade.plan import CHECKPOINT, HostLook, UpgradePlan, Wav
 _MINUTE = 60
 
 
-def plan_lines(plan: UpgradePlan, looks: Sequence[HostLook], *, release: str, drain: str) -> List[str]:
-    """Return a line a host: wave, what will happen, how long; the refused with their reasons; the fleet's total."""
+def plan_lines(
+    plan: UpgradePlan, looks: Sequence[HostLook], *, release: str, drain: str, scheduler: Sequence[Sequence[str]] = ()
+) -> List[str]:
+    """Return a line a host: wave, what will happen, how long; the refused with their reasons; the fleet's total.
+
+    `scheduler` are the commands that drain a node in the site's own scheduler and return it there, as for one node.
+    """
     by_name = {look.name: look for look in looks}
     lines = []
     for wave in plan.waves:
@@ -20,6 +26,11 @@ def plan_lines(plan: UpgradePlan, looks: Sequence[HostLook], *, release: str, dr
     lines += [f"refused: {name}: {'; '.join(reasons)}" for name, reasons in plan.refused.items()]
     if plan.ready:
         lines.append(f"nothing to do on {len(plan.ready)} of {plan.limits.hosts} hosts")
+    lines += [
+        f"{when} of each node, as for this one: {shlex.join(command)}"
+        for when, command in zip(("before the work", "after the work"), scheduler)
+        if command and plan.waves
+    ]
     jobs = any(by_name[name].job for wave in plan.waves for name in wave.hosts)
     return [*lines, *_total(plan, release, jobs=jobs)]
 

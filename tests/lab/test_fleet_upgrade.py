@@ -116,7 +116,18 @@ def upgraded(fleet: Fleet, job: str) -> Upgrade:
         fleet_upgrade_drain="checkpoint",
         fleet_upgrade_drain_timeout=300,
         fleet_upgrade_smoke_job=["check"],
+        fleet_upgrade_drain_command=scheduler(fleet, "drain"),
+        fleet_upgrade_return_command=scheduler(fleet, "return"),
     )
+
+
+def scheduler(fleet: Fleet, verb: str, then: str = "") -> list[str]:
+    """Return a command of the site's own scheduler, which writes down what it is told of which node."""
+    return ["sh", "-c", f"echo {verb} >>{fleet.site.state}/scheduler-$0; {then}", "{{ inventory_hostname }}"]
+
+
+def told_to_scheduler(fleet: Fleet, name: str) -> list[str]:
+    return (fleet.site.state / f"scheduler-{name}").read_text().split()
 
 
 def test_check_prints_the_plan_and_changes_nothing(fleet: Fleet, job: str) -> None:
@@ -152,6 +163,11 @@ def test_a_node_that_was_in_maintenance_stays_in_maintenance(fleet: Fleet, upgra
     assert services["node3"]["kind"] == "maintenance"
     assert services["node3"]["reason"] == "its fan is noisy"
     assert [services[name] for name in NAMES[:3]] == [None] * 3
+
+
+def test_a_scheduler_of_the_site_drains_each_node_and_gets_it_back(fleet: Fleet, upgraded: Upgrade) -> None:
+    del upgraded
+    assert [told_to_scheduler(fleet, name) for name in NAMES] == [["drain", "return"]] * 4
 
 
 def test_packages_of_what_ran_before_stay_on_the_host(fleet: Fleet, upgraded: Upgrade) -> None:
@@ -197,6 +213,25 @@ def test_a_canary_that_fails_goes_back_and_nothing_else_is_touched(fleet: Fleet,
     assert failed.exit_code == 2
     assert failed.outcomes["node0"] == "rolled back"
     assert "the installer ended with 137" in failed.said
+    assert fleet.driver("node0") == OLD
+    assert fleet.services()["node0"] is None
+
+
+def test_a_node_that_the_scheduler_does_not_drain_is_returned_and_left_as_it_is(
+    fleet: Fleet, upgraded: Upgrade
+) -> None:
+    del upgraded
+    left = fleet.play(
+        "upgrade",
+        "--limit",
+        "node0",
+        fleet_upgrade_drain_command=scheduler(fleet, "drain", "echo pods of a tenant remain >&2; exit 1"),
+        fleet_upgrade_return_command=scheduler(fleet, "return"),
+    )
+    assert left.exit_code == 2
+    assert left.outcomes == {"node0": "refused"}
+    assert "pods of a tenant remain" in left.said
+    assert told_to_scheduler(fleet, "node0")[-2:] == ["drain", "return"]
     assert fleet.driver("node0") == OLD
     assert fleet.services()["node0"] is None
 

@@ -17,7 +17,14 @@ from telechat_runtime.upgrade.record import Record
 RELEASE = "24.1.rc3"
 HOSTS = ["node0", "node1", "node2", "node3"]
 BEFORE = {"driver": "23.0.3", "firmware": "7.1.0.5.220"}
-SETTINGS = {"canaries": [], "waves": [1, "50%"], "max_unavailable": 2, "max_fail_percentage": 0, "drain": "wait"}
+SETTINGS = {
+    "canaries": [],
+    "order": [],
+    "waves": [1, "50%"],
+    "max_unavailable": 2,
+    "max_fail_percentage": 0,
+    "drain": "wait",
+}
 JOBS = {"group": "ascend", "python": "python3"}
 LINK = {"check": "link", "value": "chip 3 is down", "rule": "every link is up", "next_step": "look at its cable"}
 LEFT = {"state": "rebooting", "operator": "ada@ops2", "since": "10:00", "from": BEFORE}
@@ -61,6 +68,7 @@ class Site:
             settings={**SETTINGS, **settings},
             problems=self.problems,
             take_over=take_over,
+            scheduler=[[], []],
         )
 
     def wave(self, record, *hosts):

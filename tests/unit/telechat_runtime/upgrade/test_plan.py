@@ -43,6 +43,20 @@ def limits(looks: Sequence[HostLook], **more: Any) -> Tuple[int, int, int]:
     return found.allowed_unavailable, found.max_failures, found.batch
 
 
+def test_hosts_go_in_the_order_that_the_operator_names_and_then_in_the_inventorys() -> None:
+    plan = planned(hosts(5), order=("n3", "of-another-rack", "n1"), waves=(2,), max_unavailable=2)
+    assert waves(plan) == [("n3",), ("n1", "n0"), ("n2", "n4")]
+
+
+def test_canaries_go_before_the_order() -> None:
+    assert waves(planned(hosts(3), order=("n2", "n1"), canaries=("n0",)))[0] == ("n0",)
+
+
+def test_a_host_that_the_order_names_twice_is_refused() -> None:
+    with pytest.raises(SpecError, match="fleet_upgrade_order names n1 more than once"):
+        planned(hosts(3), order=("n1", "n0", "n1"))
+
+
 @pytest.mark.parametrize(
     ("share", "count"),
     [(3, 3), ("3", 3), (" 3 ", 3), (0, 0), (99, 99), ("25%", 10), ("100%", 40), ("0%", 0), ("9 %", 3)],

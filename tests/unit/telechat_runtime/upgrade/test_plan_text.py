@@ -47,6 +47,15 @@ def test_what_was_interrupted_and_a_job_that_is_stopped() -> None:
     ]
 
 
+def test_what_a_scheduler_of_the_site_is_told() -> None:
+    looks = [HostLook("n0", WORK), HostLook("n1", WORK)]
+    plan = plan_upgrade(looks, Settings())
+    scheduler = (["kubectl", "drain", "n0", "--timeout=30 m"], [])
+    told = plan_lines(plan, looks, release="24.1.rc3", drain="wait", scheduler=scheduler)
+    assert "before the work of each node, as for this one: kubectl drain n0 '--timeout=30 m'" in told
+    assert not any("after the work" in line for line in told)
+
+
 def test_nothing_to_do_at_all() -> None:
     assert lines(HostLook("n0"), HostLook("n1")) == [
         "nothing to do on 2 of 2 hosts",
