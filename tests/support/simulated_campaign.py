@@ -227,6 +227,7 @@ class Campaign:
             settings=json.loads(json.dumps(vars(self.settings))),
             problems=problems,
             take_over=self.take_over,
+            scheduler=(),
         )
         self._each(plan["hosts"], self._require)
         for hosts in _batches(plan["hosts"], plan["serial"]):
