@@ -14,6 +14,7 @@ import time
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
 from ansible.module_utils.ascend import lease_file, service_file
+from ansible.module_utils.ascend.schema import check_schema
 from ansible.module_utils.ascend.service_file import (
     ACTIVE,
     DONE,
@@ -23,6 +24,7 @@ from ansible.module_utils.ascend.service_file import (
     REQUIRED,
     ROLLED_BACK,
     UPGRADE,
+    UPGRADE_SCHEMA,
     UPGRADING,
     VALIDATING,
 )
@@ -62,11 +64,11 @@ class NodeUpgrade:
 
     def look(self) -> Dict[str, Any]:
         """Return `upgrade` and `service`, null for what there is nothing to say of, and the `job` that runs here."""
-        return {"upgrade": self.record() or None, "service": self._out_of_service(), "job": self._job()}
+        return {"upgrade": read_json(self._record) or None, "service": self._out_of_service(), "job": self._job()}
 
     def record(self) -> Dict[str, Any]:
-        """Return what /etc/telechat/upgrade.json says; empty where it says nothing."""
-        return read_json(self._record)
+        """Return what /etc/telechat/upgrade.json says; empty where it says nothing. Raises NewerSchemaError."""
+        return _read(self._record)
 
     def require(self, campaign: Campaign, before: Dict[str, Any]) -> None:
         """Note that the campaign will come here. Raises ClaimedError."""
@@ -152,7 +154,8 @@ class NodeUpgrade:
         """Write the record with this state, at once: whoever reads a record finds a state in it."""
         entry = {"state": state, "at": _now(), "reason": reason, "operator": record.get("operator")}
         history = [*record.get("history", []), entry][-_HISTORY_ENTRIES:]
-        write_json(self._record, dict(record, state=state, since=entry["at"], reason=reason, history=history))
+        new = dict(record, schema=UPGRADE_SCHEMA, state=state, since=entry["at"], reason=reason, history=history)
+        write_json(self._record, new)
 
     def _is_at_work_for(self, campaign: Campaign) -> bool:
         record = self.record()
@@ -185,15 +188,24 @@ class NodeUpgrade:
 def versions_before(root: str = "/") -> Dict[str, Optional[str]]:
     """Return component → the version to go back to: what ran before the last upgrade that brought anything.
 
-    Empty when no upgrade is noted. A node that went back, or is about to, keeps where it goes.
+    Empty when no upgrade is noted. A node that went back, or is about to, keeps where it goes. Raises NewerSchemaError.
     """
-    return dict(_way_back(read_json(os.path.join(root, RECORD))))
+    return dict(_way_back(_read(os.path.join(root, RECORD))))
 
 
 def noted_versions(root: str = "/") -> List[Optional[str]]:
-    """Return the versions of driver and firmware that the record names, whose packages are still of use."""
-    record = read_json(os.path.join(root, RECORD))
+    """Return the versions of driver and firmware that the record names, whose packages are still of use.
+
+    Raises NewerSchemaError.
+    """
+    record = _read(os.path.join(root, RECORD))
     return [*record.get("from", {}).values(), *record.get("to", {}).values()]
+
+
+def _read(path: str) -> Dict[str, Any]:
+    record = read_json(path)
+    check_schema(record, UPGRADE_SCHEMA, path)
+    return record
 
 
 def _way_back(record: Mapping[str, Any]) -> Mapping[str, Optional[str]]:

@@ -58,10 +58,12 @@ problems:
 import platform
 from dataclasses import asdict
 
+from ansible.module_utils.ascend.schema import UPGRADE_PLAYBOOKS, NewerSchemaError
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.hdk.facts import CHIP_DEVICES
 from ansible.module_utils.hdk.packages_find import PackagesError
 from ansible.module_utils.hdk.packages_kept import kept_packages
+from ansible.module_utils.host_problem import Problem
 from ansible.module_utils.node_upgrade import versions_before
 
 
@@ -80,6 +82,9 @@ def main() -> None:
             chip=module.params["chip"],
             architecture=platform.machine(),
         )
+    except NewerSchemaError as error:
+        problem = Problem("upgrade_record", str(error), "a release that knows its schema", UPGRADE_PLAYBOOKS)
+        module.exit_json(changed=False, packages={}, problems=[asdict(problem)])
     except PackagesError as error:
         module.exit_json(changed=False, packages={}, problems=[asdict(problem) for problem in error.problems])
     module.exit_json(changed=False, packages=packages, problems=[])

@@ -48,6 +48,7 @@ removed:
 
 import os
 
+from ansible.module_utils.ascend.schema import UPGRADE_PLAYBOOKS, NewerSchemaError
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.hdk.packages_kept import packages_of_others
 from ansible.module_utils.node_upgrade import noted_versions
@@ -61,7 +62,11 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    removed = packages_of_others(module.params["staging_dir"], [*module.params["keep"], *noted_versions()])
+    try:
+        noted = noted_versions()
+    except NewerSchemaError as error:
+        module.fail_json(msg=f"{error}; {UPGRADE_PLAYBOOKS}")
+    removed = packages_of_others(module.params["staging_dir"], [*module.params["keep"], *noted])
     if not module.check_mode:
         for path in removed:
             os.unlink(path)

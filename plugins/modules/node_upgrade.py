@@ -101,6 +101,7 @@ untouched:
 
 from typing import Any, Dict
 
+from ansible.module_utils.ascend.schema import UPGRADE_PLAYBOOKS, NewerSchemaError
 from ansible.module_utils.ascend.service_file import DONE, FAILED, REBOOTING, REQUIRED, ROLLED_BACK, VALIDATING
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.node_upgrade import Campaign, ClaimedError, NodeUpgrade
@@ -137,6 +138,8 @@ def main() -> None:
             " over with -e fleet_upgrade_take_over=true",
             claimed=True,
         )
+    except NewerSchemaError as error:
+        module.fail_json(msg=f"{error}; {UPGRADE_PLAYBOOKS}")
     except OSError as error:
         module.fail_json(msg=f"the state of the upgrade can't be written: {error}; look at the disk of the server")
     module.exit_json(changed=True, **answer, **node.look())

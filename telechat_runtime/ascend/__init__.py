@@ -6,5 +6,5 @@ node runtime and the control side as telechat_runtime.ascend. So it keeps to Pyt
 relative imports.
 
 Imports go downward: service_file → atomic_file | docker_inspect | host | kernels | lease_file | listeners | npu_smi
-| processes | run_check | version | version_info.
+| processes | run_check | schema | version | version_info.
 """

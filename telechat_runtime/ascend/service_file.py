@@ -15,6 +15,8 @@ from .atomic_file import read_object, replace_file
 
 NAME = "service.json"
 UPGRADE_RECORD = "/etc/telechat/upgrade.json"
+UPGRADE_SCHEMA = 1
+"""Schema number of upgrade.json (docs/schemas/README.md)."""
 
 # Who took the node out of service: only the same puts it in again.
 MAINTENANCE = "maintenance"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Tuple
 
 from telechat_runtime.errors import ExitCode
+from telechat_runtime.job import schemas
 from telechat_runtime.job.events import NodeOutcome
 from telechat_runtime.job.failure import failure_data
 from telechat_runtime.job.known_errors import KnownError, known_error
@@ -72,6 +73,7 @@ class Report:
         """Return the report as data."""
         known = self._known_error()
         return {
+            "schema": schemas.REPORT,
             "job_id": self.job_id,
             "state": str(self.state),
             "exit_code": self.exit_code,

@@ -11,7 +11,9 @@ import os
 from typing import Any, Callable, Dict, Optional
 
 from telechat_runtime.ascend.atomic_file import replace_file
-from telechat_runtime.errors import PreflightError
+from telechat_runtime.ascend.schema import UPGRADE_RUNTIME, NewerSchemaError, check_schema
+from telechat_runtime.errors import PreflightError, ProtocolError
+from telechat_runtime.job import schemas
 from telechat_runtime.job.failure import failure_data
 from telechat_runtime.job.paths import JobPaths, checked_job_id
 from telechat_runtime.node import versions
@@ -26,6 +28,7 @@ def write(paths: JobPaths, request: Dict[str, Any]) -> None:
     """Write the record of a job that is about to start; secrets of its environment are masked in it."""
     known = request.get("record") or {}
     record = {
+        "schema": schemas.RECORD,
         **{name: value for name, value in request.items() if name not in ("files", "record", "peers")},
         **known,
         "env": masked(request["env"]),
@@ -52,10 +55,17 @@ def run(request: Dict[str, Any], out: Callable[[Dict[str, Any]], None]) -> int:
     answer: Dict[str, Any] = {"record": record, "outcome": _outcome(paths), "config": _text(paths.config)}
     if request.get("replay"):
         answer["start"] = _document(paths.plan)
-        inputs = (record or {}).get("inputs", {})
-        answer["inputs_now"] = {name: fingerprint(then["path"]) for name, then in inputs.items()}
+        answer["inputs_now"] = _inputs_now(paths, record or {})
     out(answer)
     return 0
+
+
+def _inputs_now(paths: JobPaths, record: Dict[str, Any]) -> Dict[str, Any]:
+    try:
+        check_schema(record, schemas.RECORD, paths.record)
+    except NewerSchemaError as error:
+        raise ProtocolError(str(error), next_step=UPGRADE_RUNTIME) from error
+    return {name: fingerprint(then["path"]) for name, then in record.get("inputs", {}).items()}
 
 
 def _versions(request: Dict[str, Any], known: Dict[str, Any]) -> Dict[str, Optional[str]]:

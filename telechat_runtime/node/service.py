@@ -14,8 +14,9 @@ from typing import Any, Callable, Dict, Optional
 
 from telechat_runtime.ascend import service_file
 from telechat_runtime.ascend.atomic_file import read_object
-from telechat_runtime.ascend.service_file import ACTIVE, KINDS, UPGRADE_RECORD
-from telechat_runtime.errors import PreflightError, UsageError
+from telechat_runtime.ascend.schema import UPGRADE_RUNTIME, NewerSchemaError, check_schema
+from telechat_runtime.ascend.service_file import ACTIVE, KINDS, UPGRADE_RECORD, UPGRADE_SCHEMA
+from telechat_runtime.errors import PreflightError, ProtocolError, UsageError
 from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.node.supervision.state import job_paths, utc_now
 
@@ -65,7 +66,7 @@ def _set(paths: JobPaths, wish: Dict[str, Any]) -> None:
     found = out_of_service(paths)
     if found is not None and found["kind"] != kind:
         raise PreflightError(f"it is out of service for another reason: {told(found)}")
-    upgrade = read_object(UPGRADE_RECORD) or {}
+    upgrade = _upgrade()
     if not wish["out"] and upgrade.get("state") in ACTIVE:
         raise PreflightError(
             f"an upgrade to {upgrade.get('release')} has it {upgrade['state']}, since {upgrade.get('since')}",
@@ -81,3 +82,12 @@ def _set(paths: JobPaths, wish: Dict[str, Any]) -> None:
         service_file.take_out_of_service(paths.service, kind=kind, reason=reason, by=by, since=since)
     except OSError as error:
         raise PreflightError(f"{paths.service} can't be written: {error.strerror}") from error
+
+
+def _upgrade() -> Dict[str, Any]:
+    upgrade = read_object(UPGRADE_RECORD) or {}
+    try:
+        check_schema(upgrade, UPGRADE_SCHEMA, UPGRADE_RECORD)
+    except NewerSchemaError as error:
+        raise ProtocolError(str(error), next_step=UPGRADE_RUNTIME) from error
+    return upgrade

@@ -17,6 +17,7 @@ from typing import Any, Callable, Dict, Optional
 from telechat_runtime.ascend.atomic_file import replace_file
 from telechat_runtime.ascend.processes import identify
 from telechat_runtime.errors import PreflightError, TelechatError
+from telechat_runtime.job import schemas
 from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.job.state import JobState
 from telechat_runtime.node import record, service
@@ -105,7 +106,7 @@ def _write_files(paths: JobPaths, request: Dict[str, Any]) -> None:
     for folder in (paths.work, paths.logs):
         os.mkdir(folder)
     lay_reserve(paths)
-    write_private_file(paths.plan, json.dumps(request, indent=1))
+    write_private_file(paths.plan, json.dumps({"schema": schemas.NODE_PLAN, **request}, indent=1))
     for name, text in request["files"].items():
         target = os.path.join(paths.work, name)
         os.makedirs(os.path.dirname(target), exist_ok=True)

@@ -13,6 +13,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 from telechat_runtime import __version__
 from telechat_runtime.cluster.argv import job_python, node_argv
 from telechat_runtime.cluster.topology import Cluster, Node
+from telechat_runtime.job import schemas
 from telechat_runtime.job.options import JobOptions
 from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.job.training_log import metric_rank
@@ -135,6 +136,7 @@ class JobPlan:
     def as_dict(self) -> Dict[str, Any]:
         """Return the plan as data, secrets masked."""
         return {
+            "schema": schemas.PLAN,
             "job_id": self.job_id,
             "owner": self.owner,
             "kind": self.kind,

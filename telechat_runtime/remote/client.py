@@ -8,6 +8,7 @@ import re
 from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Optional, Sequence, Type, TypeVar
 
 from telechat_runtime import PROTOCOL, wire_log
+from telechat_runtime.ascend.schema import NewerSchemaError, check_schema
 from telechat_runtime.cluster.argv import host_argv, node_argv
 from telechat_runtime.cluster.topology import Node
 from telechat_runtime.errors import (
@@ -20,7 +21,8 @@ from telechat_runtime.errors import (
     TelechatError,
     from_exit_code,
 )
-from telechat_runtime.job.paths import checked_job_id
+from telechat_runtime.job import schemas
+from telechat_runtime.job.paths import JobPaths, checked_job_id
 from telechat_runtime.remote.answers.checkpoints import (
     CheckpointInfo,
     CheckpointJudgement,
@@ -34,6 +36,7 @@ from telechat_runtime.remote.answers.probe import ProbeAnswer, ServiceAnswer
 from telechat_runtime.remote.answers.record import RecordAnswer
 from telechat_runtime.remote.events import Event, read_event
 from telechat_runtime.remote.protocol import (
+    UPGRADE_CONTROL,
     UPGRADE_NODE,
     FailedAnswer,
     Speaker,
@@ -207,9 +210,17 @@ class NodeClient:
         return self._ask(SavedStepsAnswer, "saved-steps", request, job_id=job_id, timeout=_HEADERS_SECONDS)
 
     def record(self, job_id: str, job_root: str, *, replay: bool = False) -> RecordAnswer:
-        """Ask for the record of a job; with `replay` also for what is needed to run it again, secrets and all."""
+        """Ask for the record of a job; with `replay` also for what is needed to run it again, secrets and all.
+
+        Raises ProtocolError for one that a newer release wrote.
+        """
+        paths = JobPaths(job_root, checked_job_id(job_id))
         request = {"job_root": job_root, "replay": replay}
-        return self._ask(RecordAnswer, "record", request, job_id=job_id, timeout=_START_SECONDS)
+        argv = node_argv(self.node, "record", "--job", job_id)
+        document = self._call(argv, request, timeout=_START_SECONDS)
+        self._check_schema(document.get("record"), schemas.RECORD, paths.record)
+        self._check_schema(document.get("start"), schemas.NODE_PLAN, paths.plan)
+        return self._read(RecordAnswer, document, "record")
 
     def watch(
         self,
@@ -264,6 +275,12 @@ class NodeClient:
             problem = f"the answer to examine lacks {', '.join(missing)}"
             raise protocol_error(self.node.name, problem, speaker(document))
         return self._read(ExamineAnswer, document, "examine")
+
+    def _check_schema(self, document: Any, known: int, path: str) -> None:
+        try:
+            check_schema(document if isinstance(document, dict) else {}, known, path)
+        except NewerSchemaError as error:
+            raise ProtocolError(str(error), next_step=UPGRADE_CONTROL, node=self.node.name) from error
 
     def _judged(self, cls: Type[T], request: Mapping[str, Any]) -> T:
         document = self._call(node_argv(self.node, "checkpoint-info"), request, timeout=_HEADERS_SECONDS)

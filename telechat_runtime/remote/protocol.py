@@ -13,7 +13,7 @@ from telechat_runtime.typed_json import DocumentError, parse
 T = TypeVar("T")
 _FIRST_PROTOCOL = 1
 UPGRADE_NODE = "bring this version to the node: run playbooks/runtime.yml, under running jobs too, or site.yml"
-_UPGRADE_CONTROL = "upgrade telechat-run on this machine: the node's is newer"
+UPGRADE_CONTROL = "upgrade telechat-run on this machine: the node's is newer"
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Speaker:
     @property
     def next_step(self) -> str:
         """Which side has to be upgraded."""
-        return _UPGRADE_CONTROL if self.protocol > PROTOCOL else UPGRADE_NODE
+        return UPGRADE_CONTROL if self.protocol > PROTOCOL else UPGRADE_NODE
 
 
 def speaker(document: Mapping[str, Any]) -> Speaker:

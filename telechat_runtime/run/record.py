@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 from telechat_runtime.errors import ProtocolError, SpecError
 from telechat_runtime.fanout import FleetError, gather
 from telechat_runtime.interrupt import Interrupt
+from telechat_runtime.job import schemas
 from telechat_runtime.job.options import JobOptions
 from telechat_runtime.redaction import command_text
 from telechat_runtime.remote.answers.record import Fingerprint, Outcome, RecordAnswer, RecordedJob
@@ -57,7 +58,7 @@ class JobRecord:
             }
             for name, record in self.records.items()
         }
-        return {"job_id": self.job_id, "nodes": nodes}
+        return {"schema": schemas.SHOW, "job_id": self.job_id, "nodes": nodes}
 
     def as_text(self) -> str:
         """Render the record for reading."""

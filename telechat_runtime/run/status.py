@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 from telechat_runtime.errors import ProtocolError, SpecError, TelechatError
 from telechat_runtime.fanout import FleetError, gather
 from telechat_runtime.interrupt import Interrupt
+from telechat_runtime.job import schemas
 from telechat_runtime.job.state import JobState
 from telechat_runtime.remote.answers.jobs import JobPart, StatusAnswer, StopAnswer
 from telechat_runtime.remote.answers.probe import Lease
@@ -58,6 +59,7 @@ class FleetStatus:
         """Return the status as data."""
         leases = self.holders()
         return {
+            "schema": schemas.STATUS,
             "nodes": {
                 **{
                     name: {"lease": vars(leases[name]) if name in leases else None, "error": None}

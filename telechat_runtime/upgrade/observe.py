@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from telechat_runtime.ascend.service_file import ACTIVE, FAILED, ROLLED_BACK, UPGRADE
+from telechat_runtime.ascend.schema import UPGRADE_PLAYBOOKS, NewerSchemaError, check_schema
+from telechat_runtime.ascend.service_file import ACTIVE, FAILED, ROLLED_BACK, UPGRADE, UPGRADE_RECORD, UPGRADE_SCHEMA
 from telechat_runtime.node.service import told as why_out
 from telechat_runtime.upgrade.plan import HostLook
 
@@ -32,13 +33,15 @@ def host_look(
     node = look["facts"]["node"]
     hdk = look["facts"].get("ascend_hdk", {})
     job, service, record = node["job"], node["service"], node["upgrade"] or {}
+    newer = _newer(record)
+    record = {} if newer else record
     mine = record.get("run") == campaign
     active = record.get("state") in ACTIVE
     left = [found for found in problems if not (job and found["check"] in _ENDS_WITH_THE_JOB)]
     return HostLook(
         name=name,
         work=_work(look["pending"], hdk.get("held_up") or (), service),
-        problems=(*_claim(record, mine=mine or take_over), *_failure(record, mine=mine), *_told(left)),
+        problems=(*newer, *_claim(record, mine=mine or take_over), *_failure(record, mine=mine), *_told(left)),
         seconds=int(hdk.get("estimate_seconds") or 0),
         before=_before(record, running_versions(hdk), mine=mine),
         out=None if service is None else why_out(service),
@@ -73,6 +76,15 @@ def _work(pending: Mapping[str, str], held_up: Sequence[str], service: Optional[
     if not work and service is not None and service["kind"] == UPGRADE:
         work.append("nothing to install; look whether it is as wanted, and put it back in service")
     return tuple(work)
+
+
+def _newer(record: Mapping[str, Any]) -> Tuple[str, ...]:
+    """Return why this release can't tell how far an upgrade is on the node: a newer one noted it there."""
+    try:
+        check_schema(record, UPGRADE_SCHEMA, UPGRADE_RECORD)
+    except NewerSchemaError as error:
+        return (f"newer: {error} -> {UPGRADE_PLAYBOOKS}",)
+    return ()
 
 
 def _claim(record: Mapping[str, Any], *, mine: bool) -> Tuple[str, ...]:

@@ -18,6 +18,7 @@ from typing import Any, Dict, Iterator, List, Optional
 
 from telechat_runtime.ascend.atomic_file import replace_file
 from telechat_runtime.ascend.processes import Identity, identify, is_alive
+from telechat_runtime.ascend.schema import UPGRADE_PLAYBOOKS, NewerSchemaError, check_schema
 from telechat_runtime.errors import PreflightError
 from telechat_runtime.upgrade.history import Event, History, history_of, parse_events, stands_for
 from telechat_runtime.upgrade.html import render_page
@@ -26,6 +27,8 @@ from telechat_runtime.upgrade.report import make_report
 _FOLDER_MODE = 0o700
 _FILE_MODE = 0o600
 _EVENTS = "events.jsonl"
+EVENT_SCHEMA = 1
+"""Schema number of each event (docs/schemas/README.md)."""
 
 
 class Record:
@@ -41,7 +44,7 @@ class Record:
 
     def add(self, event: str, **values: Any) -> None:
         """Append an event; it is on the disk when this returns."""
-        line = json.dumps({"at": now(), "event": event, **values}) + "\n"
+        line = json.dumps({"schema": EVENT_SCHEMA, "at": now(), "event": event, **values}) + "\n"
         handle = os.open(self.folder / _EVENTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, _FILE_MODE)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -51,11 +54,18 @@ class Record:
             os.close(handle)
 
     def events(self) -> List[Event]:
-        """Return all events so far."""
+        """Return all events so far. Raises PreflightError for one that a newer release wrote."""
+        path = self.folder / _EVENTS
         try:
-            return parse_events((self.folder / _EVENTS).read_text(encoding="utf-8"))
+            events = parse_events(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return []
+        try:
+            for event in events:
+                check_schema(event, EVENT_SCHEMA, str(path))
+        except NewerSchemaError as error:
+            raise PreflightError(str(error), next_step=UPGRADE_PLAYBOOKS) from error
+        return events
 
     def history(self) -> History:
         """Return what the events make together."""

@@ -7,6 +7,7 @@ import os
 from typing import Any, Dict, List, Tuple, Type, Union
 
 from telechat_runtime import PROTOCOL, __version__
+from telechat_runtime.ascend.schema import UPGRADE_RUNTIME
 from telechat_runtime.errors import ProtocolError, UsageError
 from telechat_runtime.job.paths import JobPaths, checked_job_id
 from telechat_runtime.node.supervision.state import job_paths
@@ -61,7 +62,7 @@ def _check_protocol(request: Dict[str, Any]) -> None:
         raise ProtocolError(
             f"the request to start is of protocol {protocol}, this runtime is telechat-run {__version__}, "
             f"protocol {PROTOCOL}",
-            next_step="run playbooks/runtime.yml: it brings the newer runtime",
+            next_step=UPGRADE_RUNTIME,
         )
 
 

@@ -12,7 +12,9 @@ from typing import Any, Dict, Optional, Tuple
 
 from telechat_runtime.ascend.atomic_file import replace_file
 from telechat_runtime.ascend.processes import Identity
+from telechat_runtime.ascend.schema import UPGRADE_RUNTIME, NewerSchemaError, check_schema
 from telechat_runtime.errors import PreflightError, UsageError
+from telechat_runtime.job import schemas
 from telechat_runtime.job.failure import Failure, FailureKind, failure_data, failure_of
 from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.job.state import JobState
@@ -89,7 +91,7 @@ def job_paths(request: Dict[str, Any], job_id: str) -> JobPaths:
 
 def write_state(paths: JobPaths, job: NodeJob) -> None:
     """Replace the job's state file."""
-    document = dict(vars(job))
+    document: Dict[str, Any] = {"schema": schemas.STATE, **vars(job)}
     document["state"] = str(job.state)
     document["supervisor"] = job.supervisor.as_dict() if job.supervisor else None
     document["failure"] = failure_data(job.failure)
@@ -136,15 +138,26 @@ def read_state(paths: JobPaths) -> NodeJob:
 
 def load_state(paths: JobPaths) -> NodeJob:
     """Return the job's state as its file has it, whoever holds the node. Raises PreflightError as read_state does."""
+    document: Any = None
     try:
         with open(paths.state, encoding="utf-8") as file:
-            return _parse(json.load(file))
+            document = json.load(file)
+        return _parse(document)
     except FileNotFoundError as error:
         raise PreflightError(
             f"no job {paths.job_id} in {paths.job_root}", next_step="list the jobs with `telechat-run status`"
         ) from error
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise PreflightError(f"the state of job {paths.job_id} can't be read: {paths.state}: {error}") from error
+        raise _unreadable(paths, document, error) from error
+
+
+def _unreadable(paths: JobPaths, document: Any, error: Exception) -> PreflightError:
+    # A higher number alone forbids nothing: a job can be stopped whatever else a newer supervisor writes.
+    try:
+        check_schema(document if isinstance(document, dict) else {}, schemas.STATE, paths.state)
+    except NewerSchemaError as newer:
+        return PreflightError(f"the state of job {paths.job_id} can't be read: {newer}", next_step=UPGRADE_RUNTIME)
+    return PreflightError(f"the state of job {paths.job_id} can't be read: {paths.state}: {error}")
 
 
 def _parse(document: Dict[str, Any]) -> NodeJob:

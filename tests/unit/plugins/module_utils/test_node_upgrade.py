@@ -11,6 +11,7 @@ from unittest import mock
 
 import pytest
 from ansible.module_utils import node_upgrade
+from ansible.module_utils.ascend.schema import NewerSchemaError
 from ansible.module_utils.node_upgrade import (
     ACTIVE,
     CHANGING,
@@ -199,6 +200,24 @@ def test_a_record_that_can_t_be_read_holds_nothing_up(node, tmp_path, text):
     (tmp_path / RECORD).write_text(text)
     assert node.drain(OURS, LATER, take_over=False) is True
     assert state(node) == DRAINING
+
+
+def test_the_record_of_a_newer_release_is_refused_and_left_as_it_is(node, tmp_path):
+    bring(node, OURS, DONE)
+    path = tmp_path / RECORD
+    newer = json.dumps({**node.record(), "schema": 99})
+    path.write_text(newer)
+    for use in (
+        lambda: node.require(THEIRS, LATER),
+        lambda: node.drain(THEIRS, LATER, take_over=True),
+        lambda: node.finish(OURS, FAILED),
+        lambda: node_upgrade.versions_before(str(tmp_path)),
+        lambda: node_upgrade.noted_versions(str(tmp_path)),
+    ):
+        with pytest.raises(NewerSchemaError, match=rf"{path} has schema 99, and schemas up to 1 are known here"):
+            use()
+    assert path.read_text() == newer
+    assert node.look()["service"] is None
 
 
 def test_a_node_that_goes_back_knows_where_to_however_often_it_is_tried(node, tmp_path):

@@ -118,3 +118,17 @@ def test_a_state_that_can_t_be_written_is_told(run, tmp_path):
     assert answer["failed"] is True
     assert "can't be written" in answer["msg"]
     assert RECORD in answer["msg"]
+
+
+def test_the_record_of_a_newer_release_is_refused_with_the_next_step(run, tmp_path):
+    run("done")
+    record = tmp_path / RECORD
+    record.write_text(json.dumps({**json.loads(record.read_text()), "schema": 99}))
+    answer = run("drain", before=BEFORE)
+    assert (answer["failed"], answer["msg"]) == (
+        True,
+        (
+            f"{record} has schema 99, and schemas up to 1 are known here: a newer release wrote it; "
+            "use that release on the control machine too"
+        ),
+    )

@@ -9,7 +9,7 @@ from typing import Any, Dict
 
 import pytest
 
-from telechat_runtime.errors import PreflightError, UsageError
+from telechat_runtime.errors import PreflightError, ProtocolError, UsageError
 from telechat_runtime.job.paths import JobPaths
 from telechat_runtime.node import service
 from tests.support.local_node import LocalNode
@@ -77,6 +77,17 @@ def test_a_node_in_the_middle_of_an_upgrade_is_not_put_in_service(
     assert ask(tmp_path)["service"]["reason"] == "new fan"
     record.write_text(json.dumps({"state": "done"}))
     assert ask(tmp_path, out=False, kind="maintenance")["service"] is None
+
+
+def test_a_node_with_the_upgrade_record_of_a_newer_release_is_not_put_in_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = tmp_path / "upgrade.json"
+    monkeypatch.setattr(service, "UPGRADE_RECORD", str(record))
+    record.write_text(json.dumps({"schema": 99, "state": "done"}))
+    with pytest.raises(ProtocolError, match=r"upgrade\.json has schema 99, and schemas up to 1 are known here"):
+        ask(tmp_path, out=False, kind="maintenance")
+    assert ask(tmp_path)["upgrade"] == {"schema": 99, "state": "done"}
 
 
 def test_no_job_starts_on_a_node_that_is_out_unless_it_is_asked_for(node: LocalNode) -> None:

@@ -61,7 +61,7 @@ def test_the_job_folder_is_as_the_protocol_says(node: LocalNode) -> None:
     paths = node.paths(request["job_id"])
     for name, text in files.items():
         assert (Path(paths.work) / name).read_text(encoding="utf-8") == text
-    assert json.loads(Path(paths.plan).read_text(encoding="utf-8")) == request
+    assert json.loads(Path(paths.plan).read_text(encoding="utf-8")) == {"schema": 1, **request}
     assert stat.S_IMODE(Path(paths.plan).stat().st_mode) == 0o600
     assert Path(paths.worker_log(0)).read_text(encoding="utf-8") == f"{paths.work}\n"
     assert "Start worker process" in (Path(paths.logs) / "msrun.log").read_text(encoding="utf-8")

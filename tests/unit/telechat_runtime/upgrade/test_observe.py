@@ -144,3 +144,13 @@ def test_running_versions_are_those_that_run_else_those_installed() -> None:
         {"driver": {"installed": "24.1.rc3", "running": ["23.0.3", "24.1.rc3"]}, "firmware": {"installed": "7.5"}}
     ) == {"driver": "23.0.3 and 24.1.rc3", "firmware": "7.5"}
     assert running_versions({}) == {"driver": None, "firmware": None}
+
+
+def test_a_host_with_the_record_of_a_newer_release_is_refused() -> None:
+    answer = node("draining")
+    answer["upgrade"] = {"schema": 99, "state": {"what": "is this"}}
+    found = seen(answer)
+    (problem,) = found.problems
+    assert problem.startswith("newer: /etc/telechat/upgrade.json has schema 99, and schemas up to 1 are known here")
+    assert problem.endswith(" -> use that release on the control machine too")
+    assert (found.interrupted, found.before) == (False, OLD)

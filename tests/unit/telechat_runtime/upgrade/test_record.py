@@ -43,7 +43,7 @@ def test_what_was_added_is_read_back_in_order(record: Record) -> None:
     record.add("out", host="n0")
     record.add("outcome", host="n0", outcome="failed", reason="ж\n\u2028{")
     first, second = record.events()
-    assert first == {"event": "out", "host": "n0", "at": first["at"]}
+    assert first == {"schema": 1, "event": "out", "host": "n0", "at": first["at"]}
     assert second["reason"] == "ж\n\u2028{"
     assert Record(record.folder).history().hosts["n0"].outcome == "failed"
 
@@ -168,3 +168,13 @@ def test_now_is_utc_to_the_millisecond() -> None:
     read = datetime.fromisoformat(text.replace("Z", "+00:00"))
     assert read.utcoffset() == timezone.utc.utcoffset(None)
     assert (read - before).total_seconds() >= -0.001
+
+
+def test_the_record_of_a_newer_release_is_refused(tmp_path: Path) -> None:
+    record = begun(tmp_path)
+    path = record.folder / "events.jsonl"
+    path.write_text(path.read_text() + '{"schema": 99, "at": "2026-01-01T00:00:00.000Z", "event": "end"}\n')
+    for use in (record.history, record.write_report, lambda: unfinished(tmp_path, RELEASE)):
+        with pytest.raises(PreflightError, match=rf"{path} has schema 99, and schemas up to 1 are known here") as error:
+            use()
+        assert error.value.next_step == "use that release on the control machine too"

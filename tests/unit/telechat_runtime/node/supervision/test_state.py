@@ -99,6 +99,18 @@ def test_an_unreadable_state_is_named_with_its_file(paths: JobPaths, text: str) 
         read_state(paths)
 
 
+def test_a_state_of_a_newer_schema_is_read_as_far_as_it_can_be(paths: JobPaths) -> None:
+    write_state(paths, a_job(JobState.FAILED))
+    document = json.loads(Path(paths.state).read_text(encoding="utf-8"))
+    Path(paths.state).write_text(json.dumps({**document, "schema": 99, "mood": "calm"}), encoding="utf-8")
+    assert read_state(paths) == a_job(JobState.FAILED)
+    Path(paths.state).write_text(json.dumps({**document, "schema": 99, "state": "DANCING"}), encoding="utf-8")
+    with pytest.raises(
+        PreflightError, match=r"job-1 can't be read: \S*/state\.json has schema 99, and schemas up to 1 "
+    ):
+        read_state(paths)
+
+
 def test_a_reader_never_sees_half_a_state(paths: JobPaths) -> None:
     write_state(paths, a_job(JobState.FAILED))
     done = threading.Event()
