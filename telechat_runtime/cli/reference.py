@@ -25,7 +25,8 @@ Every option with a variable in brackets can be set by that environment variable
 | 1 | The job failed or was stopped by somebody; the report names the first node to fail and its reason. |
 | 2 | The command line is wrong. |
 | 3 | The inventory, the job's specification or the yaml is invalid. |
-| 4 | A node can't be reached or trusted (host key), or its runtime does not fit this telechat-run. |
+| 4 | A node can't be reached or trusted (host key), or its runtime, or what it keeps of a job, does not fit this \
+telechat-run. |
 | 5 | Preflight refused: a node is busy, its container does not run, a path is missing, a port is taken, no \
 checkpoint came in time. |
 | 130 | Interrupted. Nothing that was started runs on, unless a message names it. |
@@ -36,7 +37,8 @@ this telechat-run (`playbooks/runtime.yml` brings this one, jobs run on), newer,
 
 The first Ctrl-C stops the job with its grace, the second without, the third leaves telechat-run at once. When
 telechat-run itself dies, or its terminal is closed, the job goes on: `logs --follow` shows it, `stop` ends it.
-With `--json` the result is one JSON document on stdout, and everything else goes to stderr.
+With `--json` the result is one JSON document on stdout, and everything else goes to stderr;
+[schemas/](schemas/README.md) describes it.
 """
 
 

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from unittest import mock
 
-import ansible.module_utils
 import pytest
 import yaml
 from ansible.module_utils.basic import AnsibleModule
@@ -21,9 +20,6 @@ OLDEST_PYTHON = (3, 7)
 
 # What AnsibleModule takes for granted when a spec leaves it out.
 IMPLIED = {"type": "str", "required": False, "default": None, "elements": None, "choices": None, "aliases": []}
-
-if str(PLUGINS / "module_utils") not in ansible.module_utils.__path__:
-    ansible.module_utils.__path__.append(str(PLUGINS / "module_utils"))
 
 
 class ConstructedError(Exception):

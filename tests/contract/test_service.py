@@ -8,23 +8,17 @@ import os
 import re
 from pathlib import Path
 
-import ansible.module_utils
 import pytest
+from ansible.module_utils import node_upgrade
 
 from plugins.action import node_upgrade as action
+from plugins.modules import node_upgrade as module
 from telechat_runtime.ascend import service_file
 from telechat_runtime.node import service
 from tests.contract.test_job_over_ssh import Cluster, cluster
 
-ROOT = Path(__file__).parents[2]
-if str(ROOT / "plugins/module_utils") not in ansible.module_utils.__path__:
-    ansible.module_utils.__path__.append(str(ROOT / "plugins/module_utils"))
-
-from ansible.module_utils import node_upgrade  # noqa: E402 - found from here on
-
-from plugins.modules import node_upgrade as module  # noqa: E402
-
 __all__ = ["cluster"]
+ROOT = Path(__file__).parents[2]
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="PID namespaces need root")
 CAMPAIGN = node_upgrade.Campaign("24.1.rc3-1", "lin@ops1", "24.1.rc3")
 
