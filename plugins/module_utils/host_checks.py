@@ -8,7 +8,6 @@ import os
 import re
 import socket
 import sys
-import time
 from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 from ansible.module_utils.ascend import listeners
@@ -82,9 +81,9 @@ def dnf_for_ansible(family: Optional[str], root: str = "/") -> Optional[Problem]
     )
 
 
-def clock(control_time: float, allowed_seconds: float) -> Optional[Problem]:
+def clock(control_time: float, own_time: float, allowed_seconds: float) -> Optional[Problem]:
     """Compare the host's clock with the control side's; the time that passes on the way counts as skew."""
-    skew = time.time() - control_time
+    skew = own_time - control_time
     if abs(skew) <= allowed_seconds:
         return None
     return Problem(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from typing import Dict, List
@@ -11,6 +12,7 @@ from ansible.module_utils.command_result import Result
 
 # npu-smi hangs on a chip whose driver does; a look must end all the same.
 TIMEOUT_SECONDS = 120
+_DEATH_SECONDS = 5
 _SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 NOT_FOUND = 127
@@ -18,22 +20,28 @@ TIMED_OUT = 124
 
 
 def run_on_host(argv: List[str], timeout: float = TIMEOUT_SECONDS) -> Result:
-    """Run argv without a shell and without stdin, in the C locale, with the system's folders on PATH."""
+    """Run argv without a shell and without stdin, in the C locale, with the system's folders on PATH.
+
+    A command that gives no answer in time is killed, but not waited for: one that hangs in a driver does not die.
+    """
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=system_environment(),
-            timeout=timeout,
-            check=False,
         )
-    except subprocess.TimeoutExpired:
-        return Result(TIMED_OUT, "", f"{argv[0]} gave no answer within {timeout:.0f} s")
     except OSError as error:
         return Result(NOT_FOUND, "", str(error))
-    return Result(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
+    try:
+        stdout, stderr = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=_DEATH_SECONDS)
+        return Result(TIMED_OUT, "", f"{argv[0]} gave no answer within {timeout:.0f} s")
+    return Result(process.returncode, stdout.decode("utf-8", "replace"), stderr.decode("utf-8", "replace"))
 
 
 def system_environment() -> Dict[str, str]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import platform
+import time
 from dataclasses import asdict
 from typing import Any, Dict, List, Optional
 
@@ -20,13 +21,15 @@ from ansible.module_utils.os_packages import OperatingSystem, operating_system
 
 def look_at_host(parameters: Dict[str, Any], run: Run) -> Dict[str, Any]:
     """Return facts, pending ({role: reason}), problems and cautions for the parameters of `ascend_info`."""
+    # Before the look: a chip that does not answer keeps it for minutes, which is no fault of the clock.
+    own_time = time.time()
     system = operating_system()
     wishes = dict(parameters["wishes"])
     hdk_wish = wishes.pop(hdk_look.ROLE, None)
     hdk = hdk_look.answer(hdk_wish, run, system.family) if hdk_wish else dict(hdk_look.NOT_ASKED)
     stack = stack_look.look(wishes, run)
     pending = stack_look.spread({**hdk["pending"], **stack["pending"]}, list(parameters["wishes"]), stack["alone"])
-    problems = _fitness(parameters, system) + hdk["problems"]
+    problems = _fitness(parameters, system, own_time) + hdk["problems"]
     problems += host_checks.disk_space(parameters["disk_space"], pending)
     if "docker_engine" in pending or hdk["facts"].get("missing_packages"):
         problems += filter(None, [host_checks.dnf_for_ansible(system.family)])
@@ -47,7 +50,7 @@ def look_at_host(parameters: Dict[str, Any], run: Run) -> Dict[str, Any]:
     }
 
 
-def _fitness(parameters: Dict[str, Any], system: OperatingSystem) -> List[Problem]:
+def _fitness(parameters: Dict[str, Any], system: OperatingSystem, own_time: float) -> List[Problem]:
     """Return what makes the host unfit, whatever is to be done there."""
     devices = tuple(bus_devices())
     removes = parameters["wishes"].get(hdk_look.ROLE, {}).get("state") == ABSENT
@@ -58,7 +61,7 @@ def _fitness(parameters: Dict[str, Any], system: OperatingSystem) -> List[Proble
         host_checks.python_version(parameters["python_minimum"]),
         # A server goes back to bare for the very chip that is missing.
         None if removes else bus_problem(devices, CHIP_DEVICES[parameters["chip"]], parameters["npu_count"]),
-        host_checks.clock(parameters["control_time"], parameters["clock_skew_seconds"]),
+        host_checks.clock(parameters["control_time"], own_time, parameters["clock_skew_seconds"]),
         host_checks.own_name(),
     ]
     if parameters["master_port"]:

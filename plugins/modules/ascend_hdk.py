@@ -147,8 +147,8 @@ from ansible.module_utils.host_command import run_on_host
 from ansible.module_utils.os_packages import operating_system
 
 _POLL_SECONDS = 0.5
-# Another call holds the claim while it looks, and npu-smi of a busy server takes its time.
-_CLAIM_SECONDS = 60
+# Another call holds the claim while it looks, for minutes where a chip does not answer npu-smi.
+_CLAIM_SECONDS = 600
 
 
 def main() -> None:

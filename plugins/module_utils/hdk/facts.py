@@ -7,15 +7,14 @@ import glob
 import os
 import platform
 import re
-from concurrent.futures import ThreadPoolExecutor
 from typing import Dict, List, Optional, Tuple
 
-from ansible.module_utils.ascend import lease_file, npu_smi
+from ansible.module_utils.ascend import lease_file
 from ansible.module_utils.ascend.version_info import installed_version, parse_key_values
-from ansible.module_utils.command_result import Result, Run
+from ansible.module_utils.command_result import Run
 from ansible.module_utils.hdk import leftovers as hdk_leftovers
 from ansible.module_utils.hdk import usage as hdk_usage
-from ansible.module_utils.hdk.leftovers import NPU_SMI_PATHS
+from ansible.module_utils.hdk.chips import npu_smi_path, running_chips
 from ansible.module_utils.hdk.record import HdkRecord
 from ansible.module_utils.hdk.state import (
     ASCEND_HOME,
@@ -23,7 +22,6 @@ from ansible.module_utils.hdk.state import (
     FIRMWARE,
     INSTALL_INFO,
     UNINSTALL,
-    Chip,
     Component,
     HdkFacts,
 )
@@ -34,10 +32,6 @@ ASCEND_VENDOR = "0x19e5"
 CHIP_DEVICES = {"910": "d801", "910b": "d802", "a3": "d803", "310p": "d500"}
 
 _KERNEL_RELEASE = re.compile(r'UTS_RELEASE "([^"]+)"')
-# What npu-smi of newer releases says where ascend_install.info lacks Driver_Install_Status=complete.
-_HALF_INSTALLED = "may not be completely installed"
-# npu-smi answers a board in some tenths of a second; eight one after the other would be most of a look.
-_BOARDS_AT_ONCE = 4
 _STARTTIME = 19
 
 
@@ -46,9 +40,10 @@ def look_at_hdk(
 ) -> HdkFacts:
     """Return the facts that the plan depends on; packages named with {kernel} bring the running kernel's headers."""
     kernel = platform.release()
-    chips, error, complete = running_chips(run, root)
+    driver_loaded = hdk_leftovers.driver_loaded(root)
+    answer = running_chips(run, root, driver_loaded=driver_loaded)
     info = parse_key_values(_read(os.path.join(root, INSTALL_INFO[1:])) or "")
-    driver, firmware = component(DRIVER, info, root, complete=complete), component(FIRMWARE, info, root)
+    driver, firmware = component(DRIVER, info, root, complete=answer.complete), component(FIRMWARE, info, root)
     packages = [name for name in os_packages if KERNEL in name]
     headers, headers_release = kernel_headers(run, family, packages, kernel, root)
     return HdkFacts(
@@ -59,10 +54,11 @@ def look_at_hdk(
         bus_devices=tuple(bus_devices(root)),
         driver=driver,
         firmware=firmware,
-        chips=tuple(chips),
-        npu_smi_error=error,
+        chips=answer.chips,
+        npu_smi_error=answer.error,
+        chips_unknown=answer.unknown,
         driver_module=bool(hdk_leftovers.driver_modules(kernel, root)),
-        driver_loaded=hdk_leftovers.driver_loaded(root),
+        driver_loaded=driver_loaded,
         dkms_tree=hdk_leftovers.dkms_tree(root),
         leftovers=hdk_leftovers.leftovers(driver, firmware, root),
         user=info.get("UserName") or None,
@@ -161,66 +157,6 @@ def _missing(
     # Older releases don't write it, so that its absence says something through npu-smi only.
     status = info.get("Driver_Install_Status", "complete")
     return found + ([] if status == "complete" and complete else ["Driver_Install_Status=complete"])
-
-
-def running_chips(run: Run, root: str = "/") -> Tuple[List[Chip], Optional[str], bool]:
-    """Ask npu-smi for all chips and what runs on them; without an answer no chips and the reason.
-
-    The third is whether npu-smi takes the driver's installation for complete.
-    """
-    program = npu_smi_path(root)
-    if program is None:
-        return [], "npu-smi is not installed", True
-    answer = run([program, "info"])
-    complete = _HALF_INSTALLED not in answer.stdout + answer.stderr
-    statuses = npu_smi.parse_info(answer.stdout) if answer.rc == 0 else []
-    if not statuses:
-        return [], _why_no_answer(answer), complete
-    ids = sorted({status.npu_id for status in statuses})
-    with ThreadPoolExecutor(max_workers=_BOARDS_AT_ONCE) as pool:
-        boards = dict(zip(ids, pool.map(lambda npu: _board(run, program, npu), ids)))
-    return [_chip(run, program, status, boards[status.npu_id]) for status in statuses], None, complete
-
-
-def npu_smi_path(root: str = "/") -> Optional[str]:
-    """Return where npu-smi is, or None; a folder of that name (left by a container mount) is none."""
-    candidates = (os.path.join(root, path) for path in NPU_SMI_PATHS)
-    return next((path for path in candidates if os.path.isfile(path)), None)
-
-
-def npu_smi_folders(root: str = "/") -> List[str]:
-    """Return npu-smi's paths where a folder is in the program's place."""
-    return [path for path in (os.path.join(root, name) for name in NPU_SMI_PATHS) if os.path.isdir(path)]
-
-
-def _board(run: Run, program: str, npu_id: int) -> npu_smi.Board:
-    return npu_smi.parse_board(run([program, "info", "-t", "board", "-i", str(npu_id)]).stdout)
-
-
-def _chip(run: Run, program: str, status: npu_smi.ChipStatus, board: npu_smi.Board) -> Chip:
-    error = ""
-    if status.health != "OK":
-        argv = [program, "info", "-i", str(status.npu_id), "-c", str(status.chip_id), "-t", "health"]
-        health = npu_smi.parse_health(run(argv).stdout)
-        error = " ".join([*health.error_codes, health.information]).strip() if health else ""
-    return Chip(
-        npu_id=status.npu_id,
-        chip_id=status.chip_id,
-        name=status.name,
-        health=status.health,
-        error=error,
-        driver_version=board.driver_version,
-        firmware_version=board.firmware_version,
-        compatibility=board.compatibility,
-    )
-
-
-def _why_no_answer(answer: Result) -> str:
-    error = npu_smi.parse_error(answer.stdout) or npu_smi.parse_error(answer.stderr)
-    if error:
-        return error.text
-    lines = [line.strip() for line in (answer.stdout + "\n" + answer.stderr).splitlines() if line.strip()]
-    return f"npu-smi info ended with {answer.rc}: {lines[-1] if lines else 'it printed nothing'}"
 
 
 def _boot_time(root: str) -> float:

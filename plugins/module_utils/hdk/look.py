@@ -11,8 +11,9 @@ from typing import Any, Dict, List, NamedTuple, Optional
 
 from ansible.module_utils.command_result import Run
 from ansible.module_utils.hdk import usage as hdk_usage
+from ansible.module_utils.hdk.chips import npu_smi_folders
 from ansible.module_utils.hdk.estimate import Estimate, estimate
-from ansible.module_utils.hdk.facts import CHIP_DEVICES, kernel_headers, look_at_hdk, npu_smi_folders
+from ansible.module_utils.hdk.facts import CHIP_DEVICES, kernel_headers, look_at_hdk
 from ansible.module_utils.hdk.flash import flash_base
 from ansible.module_utils.hdk.plan import plan_hdk
 from ansible.module_utils.hdk.refusals import may_be_too_old

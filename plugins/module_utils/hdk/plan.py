@@ -42,12 +42,15 @@ from ansible.module_utils.hdk.state import (
     REBOOT,
     REBOOT_WHEN_REQUIRED,
     REINSTALL,
+    UNKNOWN,
     UPGRADE,
     Component,
     HdkFacts,
     HdkPlan,
     HdkWish,
     Step,
+    driver_runs,
+    firmware_runs,
     running_driver,
     running_firmware,
     runs,
@@ -129,8 +132,11 @@ def _installation(facts: HdkFacts, wish: HdkWish) -> Tuple[Step, ...]:
     driver = _driver_step(facts, wish)
     firmware = _firmware_step(facts, wish)
     clean = _clean_step(facts, wish) if driver else ()
-    driver_pending = _reboot_reason(facts.driver, running_driver(facts), wish.driver_version, DRIVER)
-    firmware_pending = _reboot_reason(facts.firmware, running_firmware(facts), wish.firmware_version, FIRMWARE)
+    driver_pending = _reboot_reason(facts, wish, DRIVER)
+    firmware_pending = _reboot_reason(facts, wish, FIRMWARE)
+    if firmware and firmware.condition and not driver and not driver_pending:
+        # Nothing that comes before would tell what the chips run.
+        firmware = None
     if driver and firmware and not _driver_answers(facts):
         return (*clean, driver, _reboot_after_driver(wish), firmware, _reboot_after_firmware(firmware))
     if driver_pending and firmware:
@@ -176,7 +182,8 @@ def _driver_step(facts: HdkFacts, wish: HdkWish) -> Optional[Step]:
         return Step(_driver_upgrade(facts) if facts.chips else INSTALL, DRIVER, wanted, half)
     if not same(driver.on_disk, wanted):
         return Step(_driver_upgrade(facts), DRIVER, wanted, f"{driver.on_disk} is installed")
-    if runs(running_driver(facts), wanted) or driver.written_this_boot or driver.reboot_owed:
+    # What npu-smi does not tell is no reason to install: that is a problem of its own (verdict.py).
+    if driver_runs(facts, wanted) is not False or driver.written_this_boot or driver.reboot_owed:
         return None
     return Step(_driver_upgrade(facts), DRIVER, wanted, f"it is installed, but {_why_it_does_not_run(facts)}")
 
@@ -210,7 +217,7 @@ def _why_it_does_not_run(facts: HdkFacts) -> str:
 
 def _firmware_step(facts: HdkFacts, wish: HdkWish) -> Optional[Step]:
     """Return how the wanted firmware gets on disk, or None when it is there and only a reboot may be due."""
-    firmware, wanted, running = facts.firmware, wish.firmware_version, running_firmware(facts)
+    firmware, wanted = facts.firmware, wish.firmware_version
     if firmware.on_disk is None:
         return _first_firmware_step(facts, wish)
     if firmware.interrupted:
@@ -218,10 +225,13 @@ def _firmware_step(facts: HdkFacts, wish: HdkWish) -> Optional[Step]:
     if not same(firmware.on_disk, wanted):
         return Step(UPGRADE, FIRMWARE, wanted, f"{firmware.on_disk} is installed")
     # Which firmware runs is known only through a driver that answers.
-    if not facts.chips or runs(running, wanted) or firmware.written_this_boot:
+    if not facts.chips or firmware_runs(facts, wanted) is not False or firmware.written_this_boot:
         return None
-    behind = [str(chip.npu_id) for chip in facts.chips if not runs([chip.firmware_version], wanted)]
-    return Step(UPGRADE, FIRMWARE, wanted, f"NPU {', '.join(behind)} runs {_versions(running, but_not=wanted)}")
+    behind = [chip for chip in facts.chips if runs([chip.firmware_version], wanted) is False]
+    numbers = ", ".join(str(chip.npu_id) for chip in behind)
+    return Step(
+        UPGRADE, FIRMWARE, wanted, f"NPU {numbers} runs {_versions([chip.firmware_version for chip in behind])}"
+    )
 
 
 def _first_firmware_step(facts: HdkFacts, wish: HdkWish) -> Optional[Step]:
@@ -229,22 +239,29 @@ def _first_firmware_step(facts: HdkFacts, wish: HdkWish) -> Optional[Step]:
     half = _half(facts.firmware)
     if half:
         return Step(_firmware_install(wish), FIRMWARE, wish.firmware_version, half)
-    if runs(running_firmware(facts), wish.firmware_version):
+    running = firmware_runs(facts, wish.firmware_version)
+    if running or (running is None and _driver_answers(facts)):
         return None
-    return _fresh_firmware(wish, None if facts.chips else IF_NOT_RUNNING)
+    return _fresh_firmware(wish, None if facts.chips and running is False else IF_NOT_RUNNING)
 
 
 def _fresh_firmware(wish: HdkWish, condition: Optional[str]) -> Step:
     return Step(_firmware_install(wish), FIRMWARE, wish.firmware_version, "no firmware is installed", condition)
 
 
-def _reboot_reason(component: Component, running: List[Optional[str]], wanted: str, name: str) -> Optional[str]:
+def _reboot_reason(facts: HdkFacts, wish: HdkWish, name: str) -> Optional[str]:
     """Say why the wanted version, which is on disk, needs a reboot; None when it needs none."""
+    if name == DRIVER:
+        component, wanted, running = facts.driver, wish.driver_version, running_driver(facts)
+        is_running = driver_runs(facts, wanted)
+    else:
+        component, wanted, running = facts.firmware, wish.firmware_version, running_firmware(facts)
+        is_running = firmware_runs(facts, wanted)
     if component.on_disk is None or _half(component) or not same(component.on_disk, wanted):
         return None
     if component.reboot_owed:
         return f"{name} {wanted} was installed in this boot"
-    if component.written_this_boot and not runs(running, wanted):
+    if component.written_this_boot and is_running is False:
         return f"{name} {wanted} is installed, {_versions(running)} runs"
     return None
 
@@ -266,9 +283,9 @@ def _reboot_after_firmware(firmware: Step) -> Step:
 def _driver_answers(facts: HdkFacts) -> bool:
     """Tell whether firmware can be written now: the driver on disk, which has the tool for it, is the one that runs."""
     driver = facts.driver
-    return driver.on_disk is not None and not driver.missing and runs(running_driver(facts), driver.on_disk)
+    return driver.on_disk is not None and not driver.missing and bool(driver_runs(facts, driver.on_disk))
 
 
-def _versions(versions: List[Optional[str]], but_not: Optional[str] = None) -> str:
-    named = sorted({version or "an unknown version" for version in versions if version != but_not})
-    return " and ".join(named) or "none"
+def _versions(versions: List[Optional[str]]) -> str:
+    """Name the versions that are known."""
+    return " and ".join(sorted({version for version in versions if version and version != UNKNOWN})) or "none"

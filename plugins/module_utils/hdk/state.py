@@ -22,6 +22,9 @@ CLEAN = "clean"
 # End a container that has the NPUs, and keep it from starting at boot; `targets` is its name.
 STOP = "stop"
 
+# A version that runs but that npu-smi does not tell; None is that of a chip on which none runs.
+UNKNOWN = "unknown"
+
 PRESENT = "present"
 ABSENT = "absent"
 
@@ -69,7 +72,10 @@ class Component:
 
 @dataclass(frozen=True)
 class Chip:
-    """A chip that npu-smi answers for, with the versions that run on it."""
+    """A chip that npu-smi answers for, with the versions that run on it (UNKNOWN or None, see there).
+
+    `gap` is why one is UNKNOWN.
+    """
 
     npu_id: int
     chip_id: int
@@ -79,6 +85,7 @@ class Chip:
     driver_version: Optional[str]
     firmware_version: Optional[str]
     compatibility: Optional[str]
+    gap: str = ""
 
 
 @dataclass(frozen=True)
@@ -114,10 +121,11 @@ class HdkFacts:
 
     `headers` is one of present, installable, unknown, missing, other (then `headers_release` says whose).
     `driver_module` tells whether the driver's module for the running kernel is on disk, `driver_loaded` whether the
-    kernel has it, `dkms_tree` is NO_TREE, BUILT_TREE or FAILED_TREE. `user` and `group` are for whom the HDK was
-    installed and `for_all` whether for everybody else too, `leftovers` the paths that no script removes (any more),
-    `flash_base` the oldest driver that the chips' flash allows as far as it was asked, `job` the job that holds this
-    node's lease, `seconds` how long this host's steps took (by component, UNINSTALL and REBOOT).
+    kernel has it, `chips_unknown` whether npu-smi lists no chip although it has. `dkms_tree` is NO_TREE, BUILT_TREE or
+    FAILED_TREE. `user` and `group` are for whom the HDK was installed and `for_all` whether for everybody else too,
+    `leftovers` the paths that no script removes (any more), `flash_base` the oldest driver that the chips' flash allows
+    as far as it was asked, `job` the job that holds this node's lease, `seconds` how long this host's steps took (by
+    component, UNINSTALL and REBOOT).
     """
 
     architecture: str
@@ -140,6 +148,7 @@ class HdkFacts:
     containers: Tuple[Container, ...] = ()
     installers: Tuple[Installer, ...] = ()
     flash_base: Optional[str] = None
+    chips_unknown: bool = False
     job: Optional[str] = None
     seconds: Mapping[str, int] = field(default_factory=dict)
 
@@ -205,9 +214,25 @@ def is_there(component: Component) -> bool:
     return component.on_disk is not None or bool(component.missing)
 
 
-def runs(versions: List[Optional[str]], wanted: str) -> bool:
-    """Tell whether there are chips and all of them run the wanted version."""
-    return bool(versions) and all(version is not None and same(version, wanted) for version in versions)
+def runs(versions: List[Optional[str]], wanted: str) -> Optional[bool]:
+    """Return whether all chips run the wanted version; None when it can't be told, as all known ones do.
+
+    Without chips nothing runs.
+    """
+    known = [version for version in versions if version != UNKNOWN]
+    if not versions or any(version is None or not same(version, wanted) for version in known):
+        return False
+    return True if len(known) == len(versions) else None
+
+
+def driver_runs(facts: HdkFacts, wanted: str) -> Optional[bool]:
+    """Return whether the wanted driver runs; None when npu-smi doesn't tell."""
+    return None if facts.chips_unknown else runs(running_driver(facts), wanted)
+
+
+def firmware_runs(facts: HdkFacts, wanted: str) -> Optional[bool]:
+    """Return whether all chips run the wanted firmware; None when npu-smi doesn't tell."""
+    return None if facts.chips_unknown else runs(running_firmware(facts), wanted)
 
 
 def same(left: str, right: str) -> bool:
@@ -219,8 +244,10 @@ def same(left: str, right: str) -> bool:
 
 
 def running_driver(facts: HdkFacts) -> List[Optional[str]]:
-    """Return the driver's version on every chip."""
-    return [chip.driver_version for chip in facts.chips]
+    """Return the driver's version on every chip; the kernel has one, so what one chip tells is true of the others."""
+    versions = [chip.driver_version for chip in facts.chips]
+    told = next((version for version in versions if version != UNKNOWN), UNKNOWN)
+    return [told if version == UNKNOWN else version for version in versions]
 
 
 def running_firmware(facts: HdkFacts) -> List[Optional[str]]:

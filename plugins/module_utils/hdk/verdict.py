@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import List, Optional
 
-from ansible.module_utils.hdk.state import Chip, HdkFacts, HdkWish, runs
+from ansible.module_utils.hdk.state import UNKNOWN, Chip, HdkFacts, HdkWish, runs
 from ansible.module_utils.host_problem import Problem
 
 HEALTHY = "OK"
@@ -19,12 +19,12 @@ def hdk_problems(facts: HdkFacts, wish: HdkWish) -> List[Problem]:
                 check="npu_smi",
                 value=facts.npu_smi_error or "npu-smi info lists no chip",
                 rule="npu-smi answers for every chip",
-                next_step="read dmesg and /var/log/ascend_seclog on the host, then run again",
+                next_step="run it again; if it stays, read dmesg and /var/log/ascend_seclog on the host, and reboot it",
             )
         ]
     found = [_missing_chips(facts, wish)]
     for chip in facts.chips:
-        found += [_health(chip), _compatibility(chip)]
+        found += [_health(chip), _unknown(chip), _compatibility(chip)]
         found += [
             _version(chip, "driver", chip.driver_version, wish.driver_version),
             _version(chip, "firmware", chip.firmware_version, wish.firmware_version),
@@ -67,12 +67,27 @@ def _compatibility(chip: Chip) -> Optional[Problem]:
     )
 
 
+def _unknown(chip: Chip) -> Optional[Problem]:
+    """Report a chip whose versions npu-smi does not tell: it may be sick, and nothing says that they are wrong."""
+    versions = (("driver", chip.driver_version), ("firmware", chip.firmware_version))
+    untold = [component for component, version in versions if version == UNKNOWN]
+    if not untold:
+        return None
+    asked = f"npu-smi info -t board -i {chip.npu_id}"
+    return Problem(
+        check="chip_version",
+        value=f"NPU {chip.npu_id}: which {' and '.join(untold)} it runs is unknown: {chip.gap}",
+        rule="every chip's versions are known; nothing is installed for one that does not tell them",
+        next_step=f"{asked}; if it stays, read dmesg, reboot the server, and have the card replaced if that won't do",
+    )
+
+
 def _version(chip: Chip, component: str, running: Optional[str], wanted: str) -> Optional[Problem]:
-    if runs([running], wanted):
+    if runs([running], wanted) is not False:
         return None
     return Problem(
         check=f"{component}_version",
-        value=f"NPU {chip.npu_id} runs {component} {running or 'of an unknown version'}",
+        value=f"NPU {chip.npu_id} runs {f'{component} {running}' if running else f'no {component}'}",
         rule=f"{component} {wanted} is wanted",
         next_step="run the playbook again; if it stays, read /var/log/ascend_seclog/ascend_install.log on the host",
     )

@@ -3,6 +3,7 @@
 
 import os
 import sys
+import time
 
 from . import chips, kernel, paths
 from .smi_view import View, block
@@ -57,7 +58,18 @@ def _info(arguments):
         raise Refusal(
             "Error parameter of -t\n" + _USAGE if kind not in _PER_CHIP else "Error parameter of -i\n" + _USAGE
         )
-    return _PER_CHIP[kind](view, _chip(view, options))
+    chip = _chip(view, options)
+    if kind == "board":
+        _board_faults(view.document["faults"], chip["id"])
+    return _PER_CHIP[kind](view, chip)
+
+
+def _board_faults(faults, chip_id):
+    """Behave as a sick chip does when it is asked for its board: not at all, or with an error."""
+    while chips.number_of(faults, "board_hangs", 0) == chip_id:
+        time.sleep(3600)
+    if chips.number_of(faults, "board_fails", 0) == chip_id:
+        raise Refusal("Failed to get the board info of NPU {}.".format(chip_id))
 
 
 def _set(arguments):
@@ -95,6 +107,7 @@ def _chip(view, options):
 def _view():
     """Open the chips as libdcmi does; the errors are its own."""
     document = chips.read()
+    time.sleep(chips.number_of(document["faults"], "npu_smi_slow", 20) or 0)
     if document["faults"].get("npu_smi_8020"):
         raise Refusal(
             "DrvMngGetConsoleLogLevel failed. (g_conLogLevel=3)\n"

@@ -119,8 +119,11 @@ class View:
         """Return the lines of ``-t board``."""
         bus, device = chip["bus"].upper(), self.document["pci_device"].upper()
         pairs = [("NPU ID", chip["id"]), ("Product Name", "IT21HMDA_Bin5"), ("Model", "NA"), ("Manufacturer", "Huawei")]
-        pairs += [("Serial Number", chip["serial"]), ("Software Version", self.driver)]
-        pairs += [("Firmware Version", chip["firmware"]["running"]), ("Compatibility", self.compatible())]
+        versions = (self.driver, chip["firmware"]["running"], self.compatible())
+        if chips.number_of(self.document["faults"], "board_na", 0) == chip["id"]:
+            versions = ("NA",) * len(versions)
+        pairs += [("Serial Number", chip["serial"]), ("Software Version", versions[0])]
+        pairs += [("Firmware Version", versions[1]), ("Compatibility", versions[2])]
         pairs += [("Board ID", "0x60"), ("PCB ID", "A"), ("BOM ID", 1), ("PCIe Bus Info", bus), ("Slot ID", chip["id"])]
         pairs += [("Class ID", "NA"), ("PCI Vendor ID", "0x19E5"), ("PCI Device ID", "0x" + device)]
         pairs += [("Subsystem Vendor ID", "0x19E5"), ("Subsystem Device ID", "0x3003"), ("Chip Count", 1)]

@@ -188,6 +188,26 @@ def test_what_it_does_not_know_gives_its_usage(running_server: Server, arguments
     assert "Usage: npu-smi" in result.stdout
 
 
+def test_a_chip_whose_board_is_not_available(running_server: Server) -> None:
+    faults.set_fault(running_server.hardware, "board_na", 3)
+    board = smi(running_server, "info", "-t", "board", "-i", "3")
+    assert "\tSoftware Version               : NA\n\tFirmware Version               : NA\n" in board
+    assert smi(running_server, "info", "-t", "board", "-i", "0") == BOARD
+
+
+def test_a_chip_whose_board_query_fails(running_server: Server) -> None:
+    faults.set_fault(running_server.hardware, "board_fails", 3)
+    assert running_server.run("npu-smi", "info", "-t", "board", "-i", "3").returncode == 1
+    assert smi(running_server, "info", "-t", "board", "-i", "0") == BOARD
+
+
+def test_a_chip_whose_board_query_hangs(running_server: Server) -> None:
+    faults.set_fault(running_server.hardware, "board_hangs", 3)
+    asked = running_server.start("npu-smi", "info", "-t", "board", "-i", "3")
+    assert smi(running_server, "info", "-t", "board", "-i", "0") == BOARD
+    assert asked.poll() is None
+
+
 @pytest.mark.parametrize(
     ("fault", "words"),
     [

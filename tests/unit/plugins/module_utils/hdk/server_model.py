@@ -11,10 +11,18 @@ for whom it is, one that it does not name is a first installation.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ansible.module_utils.ascend.version import is_older
-from ansible.module_utils.hdk.state import Chip, Component, Container, HdkFacts, Holder, Installer
+from ansible.module_utils.hdk.state import (
+    UNKNOWN,
+    Chip,
+    Component,
+    Container,
+    HdkFacts,
+    Holder,
+    Installer,
+)
 
 DEFAULT_USER = "HwHiAiUser"
 HOME = "/usr/local/Ascend"
@@ -76,6 +84,15 @@ class Server:
     def copy(self) -> Server:
         """Return a server that lives on by itself."""
         return copy.deepcopy(self)
+
+    def asked_chips(self, silent: set[int]) -> HdkFacts:
+        """Return what a look finds while these chips do not tell their versions."""
+        facts = self.facts()
+        chips = [
+            replace(chip, driver_version=UNKNOWN, firmware_version=UNKNOWN, gap="NA") if chip.npu_id in silent else chip
+            for chip in facts.chips
+        ]
+        return replace(facts, chips=tuple(chips))
 
     def answers(self) -> bool:
         """Tell whether npu-smi lists chips."""

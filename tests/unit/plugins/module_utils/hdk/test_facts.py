@@ -3,7 +3,6 @@
 
 import json
 import os
-from pathlib import Path
 
 import pytest
 from ansible.module_utils.hdk import facts as hdk_facts
@@ -11,13 +10,8 @@ from ansible.module_utils.hdk.state import Component
 
 from tests.unit.plugins.module_utils.scripted_host import BOOT_ID, ScriptedHost
 
-OUTPUTS = Path(__file__).parents[3] / "telechat_runtime" / "ascend" / "npu_smi_outputs"
 VERSION_INFO = "usr/local/Ascend/driver/version.info"
 SMI = "/usr/local/sbin/npu-smi"
-
-
-def output(name):
-    return (OUTPUTS / f"{name}.txt").read_text()
 
 
 @pytest.fixture
@@ -152,66 +146,6 @@ def test_a_broken_record_is_as_none(host):
     install_driver(host)
     host.write("var/lib/ascend-hdk/record.json", "{broken")
     assert driver(host).on_disk == "24.1.rc3"
-
-
-def install_npu_smi(host, info, board="board_23.0.3_800t_a2", chips=8):
-    host.write(SMI[1:], "")
-    host.answer(f"{SMI} info", output(info))
-    for npu in range(chips):
-        host.answer(f"{SMI} info -t board -i {npu}", output(board))
-
-
-def test_every_chip_with_what_runs_on_it(host):
-    install_npu_smi(host, "info_23.0.3_910b2_idle")
-    chips, error, complete = hdk_facts.running_chips(host.run, host.root)
-    assert error is None
-    assert complete
-    assert [chip.npu_id for chip in chips] == list(range(8))
-    assert {(c.driver_version, c.firmware_version, c.health) for c in chips} == {("23.0.3", "7.1.0.5.220", "OK")}
-
-
-def test_an_unhealthy_chip_is_asked_for_its_errors(host):
-    install_npu_smi(host, "info_25.0.rc1.1_910b4_busy", chips=2)
-    host.answer(f"{SMI} info -i 1 -c 0 -t health", output("health_alarm"))
-    chips, _, _ = hdk_facts.running_chips(host.run, host.root)
-    assert chips[0].error == ""
-    assert chips[1].error.startswith("A4025021 8C03A000 8C084E00 ascend_monitor adda heart beat lost")
-    assert sum("health" in command for command in host.asked) == 1
-
-
-@pytest.mark.parametrize(("name", "words"), [("info_8005", "ret is -8005"), ("info_8020", "ret is -8020")])
-def test_why_npu_smi_answers_for_no_chip(host, name, words):
-    host.write(SMI[1:], "")
-    host.answer(f"{SMI} info", output(name), rc=255)
-    chips, error, _ = hdk_facts.running_chips(host.run, host.root)
-    assert chips == []
-    assert error.endswith(words)
-
-
-def test_npu_smi_that_dies_in_another_way(host):
-    host.write(SMI[1:], "")
-    host.answer(f"{SMI} info", "", rc=127, stderr="error while loading shared libraries: libdcmi.so\n")
-    _, error, _ = hdk_facts.running_chips(host.run, host.root)
-    assert error == "npu-smi info ended with 127: error while loading shared libraries: libdcmi.so"
-
-
-def test_no_npu_smi(host):
-    assert hdk_facts.running_chips(host.run, host.root) == ([], "npu-smi is not installed", True)
-
-
-def test_a_folder_named_npu_smi_is_not_the_program(host, tmp_path):
-    (tmp_path / SMI[1:]).mkdir(parents=True)
-    assert hdk_facts.npu_smi_path(host.root) is None
-    host.write("usr/local/bin/npu-smi", "")
-    assert hdk_facts.npu_smi_path(host.root) == f"{host.root}/usr/local/bin/npu-smi"
-
-
-def test_npu_smi_that_calls_the_driver_incomplete_still_lists_the_chips(host):
-    install_npu_smi(host, "info_23.0.3_910b2_idle")
-    warning = "[WARNING]The driver package may not be completely installed, which may cause function abnormal.\n"
-    host.answer(f"{SMI} info", warning + output("info_23.0.3_910b2_idle"))
-    chips, _, complete = hdk_facts.running_chips(host.run, host.root)
-    assert (len(chips), complete) == (8, False)
 
 
 HEADERS = ["linux-headers-{kernel}"]

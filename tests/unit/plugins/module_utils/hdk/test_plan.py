@@ -427,11 +427,12 @@ def test_the_chip_that_stayed_behind_is_named():
     assert step.reason == "NPU 0 runs 7.1.0.5.220"
 
 
-def test_an_unknown_running_version_is_not_the_wanted_one():
-    chips = tuple(dataclasses.replace(chip, firmware_version=None) for chip in running(*NEW).facts().chips)
-    plan = plan_hdk(running(*NEW).facts(chips=chips), wish())
+def test_firmware_is_written_for_chips_that_are_known_to_be_behind_only():
+    server = running(*NEW, flash=[OLD[1]] * 2, firmware_running=[OLD[1]] * 2)
+    plan = plan_hdk(server.asked_chips({1}), wish())
     assert actions(plan) == ["upgrade firmware", "reboot"]
-    assert plan.steps[0].reason == "NPU 0, 1 runs an unknown version"
+    assert plan.steps[0].reason == "NPU 0 runs 7.1.0.5.220"
+    assert plan_hdk(server.asked_chips({0, 1}), wish()).steps == ()
 
 
 def test_components_keep_what_was_seen_of_them():

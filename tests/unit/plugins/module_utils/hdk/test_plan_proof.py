@@ -6,6 +6,7 @@ import dataclasses
 import pytest
 from ansible.module_utils.hdk.plan import plan_hdk
 from ansible.module_utils.hdk.state import Container, Holder, Installer
+from ansible.module_utils.hdk.verdict import hdk_problems
 from hypothesis import assume, event, given
 from hypothesis import strategies as st
 
@@ -178,6 +179,29 @@ def test_over_a_driver_that_works_one_reboot_is_enough(server, target, policy):
     drive(server, wanted)
     assert is_as_wished(server, wanted)
     assert server.reboots <= 1
+
+
+SILENT = st.sets(st.integers(0, 1), min_size=1)
+
+
+@given(server=SETTLED.filter(lambda server: server.driver.home == HOME), silent=SILENT, policy=POLICIES)
+def test_a_healthy_server_is_left_alone_when_chips_do_not_tell_their_versions(server, silent, policy):
+    """`NA`, an error or a hung query is no reason to install anything, or to reboot: it is a problem."""
+    user = server.info.user
+    wanted = wish(server.driver.version, server.firmware.version, reboot_policy=policy, user=user, group=user)
+    hung = dataclasses.replace(server.facts(), chips=(), chips_unknown=True, npu_smi_error="no answer within 120 s")
+    for facts in (server.asked_chips(silent), hung):
+        assert plan_hdk(facts, wanted).steps == ()
+        assert hdk_problems(facts, wanted)
+
+
+@given(situation=REPLACING, silent=SILENT)
+def test_what_chips_do_not_tell_adds_no_step(situation, silent):
+    server, wanted = situation
+    known = {(step.action, step.component) for step in plan_hdk(server.facts(), wanted).steps}
+    found = plan_hdk(server.asked_chips(silent), wanted)
+    assert {(step.action, step.component) for step in found.steps if step.condition is None} <= known
+    assert not found.steps or found.steps[0].condition is None
 
 
 OBSTACLES = {

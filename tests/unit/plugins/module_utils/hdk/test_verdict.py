@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+from ansible.module_utils.hdk.state import UNKNOWN
 from ansible.module_utils.hdk.verdict import hdk_problems
 
 from tests.unit.plugins.module_utils.hdk.server_model import Server
@@ -26,7 +27,13 @@ def test_a_server_at_the_wish():
         ({"health": "Critical"}, "chip_health", "NPU 1 chip 0 is Critical: no error code"),
         ({"compatibility": "NOT OK"}, "compatibility", "NPU 1: driver 24.1.rc3 and firmware 7.5.0.1.129: NOT OK"),
         ({"firmware_version": OLD[1]}, "firmware_version", "NPU 1 runs firmware 7.1.0.5.220"),
-        ({"firmware_version": None}, "firmware_version", "NPU 1 runs firmware of an unknown version"),
+        ({"driver_version": None}, "driver_version", "NPU 1 runs no driver"),
+        (
+            {"driver_version": UNKNOWN, "firmware_version": UNKNOWN, "gap": "npu-smi prints NA"},
+            "chip_version",
+            "NPU 1: which driver and firmware it runs is unknown: npu-smi prints NA",
+        ),
+        ({"firmware_version": UNKNOWN}, "chip_version", "NPU 1: which firmware it runs is unknown"),
         ({"driver_version": OLD[0]}, "driver_version", "NPU 1 runs driver 23.0.3"),
     ],
 )
