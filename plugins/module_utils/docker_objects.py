@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 from ansible.module_utils.ascend.docker_inspect import found_objects
 from ansible.module_utils.command_result import Result, Run
 
 RC_MISSING_PROGRAM = 127
+# podman-docker is a script with Docker's name; sites link isula and nerdctl to it.
+_OTHER_CLIENTS = ("isula", "nerdctl", "podman")
+_SCRIPT_BYTES = 4096
 
 
 class Container(NamedTuple):
@@ -29,11 +34,15 @@ class Image(NamedTuple):
 
 
 class Inspected(NamedTuple):
-    """Answer of the engine; when it does not answer, ``reason`` says why and both objects are None."""
+    """Answer of the engine; when it does not answer, ``reason`` says why and both objects are None.
+
+    ``has_client`` is false when there is no client to ask with.
+    """
 
     reason: str
     container: Optional[Container] = None
     image: Optional[Image] = None
+    has_client: bool = True
 
     @property
     def reachable(self) -> bool:
@@ -53,7 +62,7 @@ def inspect(run: Run, cli: str, container_name: str, image_name: str) -> Inspect
     names += [with_tag(image_name)] if image_name else []
     result = run([cli, "inspect", *names]) if names else run([cli, "version", "--format", "{{.Server.Version}}"])
     if result.rc == RC_MISSING_PROGRAM:
-        return Inspected(reason=f"{cli} is not installed")
+        return Inspected(reason=f"{cli} is not installed", has_client=False)
     if not names:
         return Inspected(reason="" if result.rc == 0 else _silent(result))
     objects = found_objects(*result)
@@ -64,6 +73,20 @@ def inspect(run: Run, cli: str, container_name: str, image_name: str) -> Inspect
         container=next((_container(item) for item in objects if "State" in item), None),
         image=next((_image(item) for item in objects if "RootFS" in item), None),
     )
+
+
+def other_engine(cli: str) -> Optional[str]:
+    """Return the name of the engine that a client by the name of docker really belongs to; None for Docker's own."""
+    program = os.path.basename(os.path.realpath(cli))
+    try:
+        with open(cli, "rb") as stream:
+            beginning = stream.read(_SCRIPT_BYTES)
+    except OSError:
+        return None
+    if beginning.startswith(b"#!"):
+        called = re.search(rb"^\s*exec\s+(?:\S*/)?(podman|isula|nerdctl)\b", beginning, re.MULTILINE)
+        return called.group(1).decode() if called else None
+    return program if program in _OTHER_CLIENTS else None
 
 
 def last_line(text: str) -> str:

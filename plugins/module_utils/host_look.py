@@ -46,7 +46,7 @@ def look_at_host(parameters: Dict[str, Any], run: Run) -> Dict[str, Any]:
         "facts": facts,
         "pending": pending,
         "problems": _each_once(problems + stack["problems"]),
-        "cautions": _each_once(hdk["cautions"]),
+        "cautions": _each_once(hdk["cautions"] + stack["cautions"]),
     }
 
 

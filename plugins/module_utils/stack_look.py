@@ -7,15 +7,21 @@ A wish is what a role's ``_<role>_wish`` says; only the roles that have one are 
 from __future__ import annotations
 
 import glob
-import json
 import os
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional
 
-from ansible.module_utils import container_plan, image_archive, image_plan, stack_fingerprint, weights_store
+from ansible.module_utils import (
+    container_plan,
+    docker_daemon,
+    image_archive,
+    image_plan,
+    stack_fingerprint,
+    weights_store,
+)
 from ansible.module_utils.ascend import lease_file
 from ansible.module_utils.ascend.host import free_bytes
 from ansible.module_utils.command_result import Run
-from ansible.module_utils.docker_objects import Inspected, inspect
+from ansible.module_utils.docker_objects import Inspected, inspect, other_engine
 from ansible.module_utils.host_paths import kind_of, own_names
 from ansible.module_utils.host_problem import Problem
 
@@ -28,23 +34,6 @@ STANDS_ON = {
     "telechat_runtime": ("telechat_container",),
     "verify": ("ascend_hdk", "docker_engine", "telechat_image", "telechat_container", "telechat_runtime"),
 }
-# What dockerd takes from its configuration while it runs, by docs.docker.com/reference/cli/dockerd.
-RELOADABLE = frozenset(
-    {
-        "debug",
-        "default-runtime",
-        "features",
-        "insecure-registries",
-        "labels",
-        "live-restore",
-        "max-concurrent-downloads",
-        "max-concurrent-uploads",
-        "max-download-attempts",
-        "registry-mirrors",
-        "runtimes",
-        "shutdown-timeout",
-    }
-)
 
 
 class Seen(NamedTuple):
@@ -57,12 +46,15 @@ class Seen(NamedTuple):
     alone: bool = False
     facts: Dict[str, Any] = {}  # noqa: RUF012 - never changed
     problems: List[Problem] = []  # noqa: RUF012 - never changed
+    cautions: List[Problem] = []  # noqa: RUF012 - never changed
 
 
 def look(wishes: Dict[str, Dict[str, Any]], run: Run) -> Dict[str, Any]:
-    """Return facts and pending reason by role, the roles whose work is ``alone``, and the problems of them all."""
+    """Return facts and pending reason by role, the roles whose work is ``alone``, problems and cautions of them all."""
     inspected = _inspect(wishes, run)
     seen = {}  # type: Dict[str, Seen]
+    if "docker_engine" in wishes:
+        seen["docker_engine"] = _docker_engine(wishes["docker_engine"], inspected, run)
     for role, judge in JUDGES.items():
         if role in wishes:
             seen[role] = judge(wishes[role], inspected)
@@ -71,6 +63,7 @@ def look(wishes: Dict[str, Dict[str, Any]], run: Run) -> Dict[str, Any]:
         "pending": {role: item.pending for role, item in seen.items() if item.pending},
         "alone": [role for role, item in seen.items() if item.alone],
         "problems": [problem for item in seen.values() for problem in item.problems],
+        "cautions": [caution for item in seen.values() for caution in item.cautions],
     }
 
 
@@ -98,22 +91,62 @@ def _inspect(wishes: Dict[str, Dict[str, Any]], run: Run) -> Inspected:
     return inspect(run, cli, container, image) if cli else Inspected(reason="it was not asked")
 
 
-def _docker_engine(wish: Dict[str, Any], inspected: Inspected) -> Seen:
-    config, problem = _daemon_config(wish["daemon_config_path"])
-    differing = sorted(key for key, value in wish["daemon_config"].items() if not _covers(config.get(key), value))
-    needs_restart = not RELOADABLE.issuperset(differing)
-    facts = {"daemon_config": config, "reachable": inspected.reachable, "needs_restart": needs_restart}
-    if problem and wish["daemon_config"]:
-        return Seen(pending="its configuration can't be read", facts=facts, problems=[problem])
-    pending = inspected.reason or None
-    alone = not pending and not needs_restart
-    if not pending and differing:
-        pending = "daemon.json differs in " + ", ".join(differing)
+def _docker_engine(wish: Dict[str, Any], inspected: Inspected, run: Run) -> Seen:
+    other = other_engine(wish["cli"])
+    if other:
+        rule = "the roles and telechat-run need Docker itself, with the package's own client"
+        next_step = f"remove what stands for docker, or name Docker's client in docker_engine_cli ({other} may stay)"
+        return Seen(pending="it is not Docker", problems=[Problem(wish["cli"], f"it is {other}", rule, next_step)])
+    daemon = docker_daemon.look(run, wish["service"])
+    problems = _engine_problems(wish, inspected, daemon)
+    path = daemon.config_path(wish["daemon_config_path"])
+    config, unreadable = docker_daemon.read_config(path)
+    settled = docker_daemon.settle(config, wish["daemon_config"], daemon)
+    facts = {"installed": inspected.has_client, "reachable": inspected.reachable}
+    if unreadable and wish["daemon_config"]:
+        return Seen(pending="its configuration can't be read", facts=facts, problems=[*problems, unreadable])
+    problems += settled.problems
+    pending = inspected.reason or settled.reason
+    alone = inspected.reachable and not settled.needs_restart
+    cautions = []
     if not pending and not _enabled(wish["service"]):
-        pending = "it does not start at boot"
-    disturbs = needs_restart and inspected.reachable
-    problems = _job_runs(wish, "docker_engine_daemon_config asks for a restart of Docker") if disturbs else []
-    return Seen(pending=pending, alone=alone, facts=facts, problems=problems)
+        if daemon.has_unit or not daemon.unit:
+            pending = "it does not start at boot"
+        else:
+            cautions = [_no_unit(wish["service"])]
+    if settled.needs_restart and inspected.reachable:
+        problems += _job_runs(wish, "docker_engine_daemon_config asks for a restart of Docker")
+    return Seen(pending=pending, alone=alone, facts=facts, problems=problems, cautions=cautions)
+
+
+def _engine_problems(wish: Dict[str, Any], inspected: Inspected, daemon: docker_daemon.Daemon) -> List[Problem]:
+    """Return why the engine can't be brought: it is installed where there is none, started where there is one."""
+    if inspected.reachable:
+        return []
+    if inspected.has_client:
+        if not daemon.unit or daemon.has_unit:
+            return []
+        value = f"{inspected.reason}; its client is there, and systemd's {wish['service']} is {daemon.unit}"
+        rule = "an engine is started where its client is, and never installed over another"
+        next_step = "start it, name its unit in docker_engine_service, or remove the client to have Docker installed"
+        return [Problem("docker_engine", value, rule, next_step)]
+    if daemon.pid is not None:
+        value = f"{inspected.reason}, but dockerd runs (pid {daemon.pid})"
+        rule = "an engine is never installed over another"
+        return [Problem("docker_engine", value, rule, "name its client in docker_engine_cli")]
+    if not wish["install"]:
+        rule = "docker_engine_install: false leaves the installation to the site"
+        return [Problem("docker_engine", inspected.reason, rule, "install Docker, or leave this host out with --limit")]
+    return []
+
+
+def _no_unit(service: str) -> Problem:
+    return Problem(
+        check="docker_engine",
+        value=f"Docker runs, and systemd has no unit {service}",
+        rule="the container comes back after a reboot when the engine does",
+        next_step="see that it starts at boot, or name its unit in docker_engine_service",
+    )
 
 
 def _job_runs(wish: Dict[str, Any], rule: str) -> List[Problem]:
@@ -121,31 +154,6 @@ def _job_runs(wish: Dict[str, Any], rule: str) -> List[Problem]:
     holder = lease_file.holder(wish["job_root"])
     next_step = "wait for the job, or stop it with telechat-run stop"
     return [Problem("job lease", f"{holder} runs here", rule, next_step)] if holder else []
-
-
-def _daemon_config(path: str) -> Tuple[Dict[str, Any], Optional[Problem]]:
-    try:
-        with open(path, encoding="utf-8") as stream:
-            text = stream.read()
-        config = json.loads(text) if text.strip() else {}
-    except FileNotFoundError:
-        return {}, None
-    except (OSError, ValueError) as error:
-        config, value = None, str(error)
-    else:
-        value = "no object"
-    if isinstance(config, dict):
-        return config, None
-    return {}, Problem(
-        check=path, value=value, rule="Docker's configuration must be a JSON object", next_step="correct it by hand"
-    )
-
-
-def _covers(have: Any, wanted: Any) -> bool:
-    """Return whether merging ``wanted`` into ``have`` would change nothing."""
-    if isinstance(have, dict) and isinstance(wanted, dict):
-        return all(_covers(have.get(key), value) for key, value in wanted.items())
-    return bool(have == wanted)
 
 
 def _enabled(service: str) -> bool:
@@ -235,7 +243,6 @@ def _verify(wish: Dict[str, Any], inspected: Inspected) -> Seen:
 
 
 JUDGES = {
-    "docker_engine": _docker_engine,
     "telechat_image": _telechat_image,
     "telechat_weights": _telechat_weights,
     "telechat_container": _telechat_container,

@@ -22,12 +22,15 @@ class Host:
         self.objects = []
         self.result = None
         self.commands = []
+        self.unit = "LoadState=loaded\nExecStart={ argv[]=/usr/bin/dockerd -H fd:// ; ignore_errors=no ; }\n"
         (root / "data03" / ".telechat").mkdir(parents=True)
         (root / "jobs").mkdir()
         (root / "daemon.json").write_text('{"log-driver": "local", "runtimes": {"a": {"path": "/a"}, "c": {}}}')
         (root / "telechat-run.pyz").write_text("runtime")
 
     def run(self, argv):
+        if argv[0] == "systemctl":
+            return Result(0, self.unit, "")
         self.commands.append(argv)
         return self.result or Result(0 if len(self.objects) == 2 else 1, json.dumps(self.objects), "No such object: x")
 
@@ -42,6 +45,7 @@ class Host:
             "docker_engine": {
                 **engine,
                 "service": "nothing-of-this-name",
+                "install": True,
                 "daemon_config": {},
                 "daemon_config_path": str(self.root / "daemon.json"),
             },
@@ -128,12 +132,18 @@ def test_bare_host_has_everything_pending(host):
 
 def test_whole_host_has_nothing_pending_and_costs_one_process(host):
     host.make_whole()
-    assert host.look() == {"facts": {"telechat_image": {"ids": [IMAGE_ID]}}, "pending": {}, "alone": [], "problems": []}
+    assert host.look() == {
+        "facts": {"telechat_image": {"ids": [IMAGE_ID]}},
+        "pending": {},
+        "alone": [],
+        "problems": [],
+        "cautions": [],
+    }
     assert host.commands == [["docker", "inspect", "telechat", "ms:1.0"]]
 
 
 def test_roles_without_a_wish_are_not_looked_at(host):
-    assert stack_look.look({}, host.run) == {"facts": {}, "pending": {}, "alone": [], "problems": []}
+    assert stack_look.look({}, host.run) == {"facts": {}, "pending": {}, "alone": [], "problems": [], "cautions": []}
     assert host.commands == []
 
 
@@ -212,19 +222,66 @@ def test_daemon_configuration(host, wanted, pending):
     host.make_whole()
     found = host.look(docker_engine={"daemon_config": wanted})
     assert found["pending"]["docker_engine"] == pending
-    assert found["facts"]["docker_engine"]["daemon_config"]["log-driver"] == "local"
 
 
 def test_docker_is_restarted_only_for_what_it_does_not_reload(host):
-    def needs_restart(wanted):
-        return host.look(docker_engine={"daemon_config": wanted})["facts"]["docker_engine"]["needs_restart"]
+    def leaves_the_rest_alone(wanted):
+        return host.look(docker_engine={"daemon_config": wanted})["alone"] == ["docker_engine"]
 
     host.make_whole()
-    assert not needs_restart({"live-restore": True, "runtimes": {"b": {"path": "/b"}}})
-    assert host.look(docker_engine={"daemon_config": {"live-restore": True}})["alone"] == ["docker_engine"]
-    assert host.look(docker_engine={"daemon_config": {"log-driver": "journald"}})["alone"] == []
-    assert not needs_restart({"log-driver": "local"}), "it is so already"
-    assert needs_restart({"live-restore": True, "log-driver": "journald"})
+    assert leaves_the_rest_alone({"live-restore": True, "runtimes": {"b": {"path": "/b"}}})
+    assert leaves_the_rest_alone({"log-driver": "local"}), "it is so already"
+    assert not leaves_the_rest_alone({"live-restore": True, "log-driver": "journald"})
+
+
+def test_live_restore_that_is_a_flag_of_the_unit_is_not_wanted_in_the_file(host):
+    host.make_whole()
+    wanted = {"daemon_config": {"live-restore": True}}
+    assert host.look(docker_engine=wanted)["pending"]["docker_engine"] == "daemon.json differs in live-restore"
+    host.unit = host.unit.replace("fd://", "fd:// --live-restore")
+    assert host.look(docker_engine=wanted)["pending"]["docker_engine"] == "it does not start at boot"
+
+
+def test_an_engine_that_does_not_answer_is_started_and_not_installed(host):
+    host.result = Result(1, "", "Cannot connect to the Docker daemon")
+    found = host.look(docker_engine={})
+    reason = "the engine does not answer: Cannot connect to the Docker daemon"
+    assert (found["pending"]["docker_engine"], found["problems"]) == (reason, [])
+    assert found["facts"]["docker_engine"] == {"installed": True, "reachable": False}
+
+
+def test_a_client_without_an_engine_is_refused(host):
+    host.result = Result(1, "", "Cannot connect to the Docker daemon")
+    host.unit = "LoadState=not-found\n"
+    (problem,) = host.look(docker_engine={})["problems"]
+    assert "its client is there, and systemd's nothing-of-this-name is not-found" in problem.value
+
+
+def test_a_site_that_installs_docker_itself_is_told_where_it_is_missing(host):
+    host.result = Result(127, "", "")
+    (problem,) = host.look(docker_engine={"install": False})["problems"]
+    assert (problem.value, problem.rule[:28]) == ("docker is not installed", "docker_engine_install: false")
+
+
+def test_an_engine_that_systemd_does_not_start_is_used_with_a_caution(host):
+    host.make_whole()
+    host.unit = "LoadState=not-found\n"
+    found = host.look(docker_engine={})
+    assert (found["pending"], found["problems"]) == ({}, [])
+    assert found["cautions"][0].value == "Docker runs, and systemd has no unit nothing-of-this-name"
+
+
+@pytest.mark.parametrize("engine", ["podman", "isula", "nerdctl"])
+def test_another_engine_under_the_name_of_docker_is_refused_by_name(host, engine):
+    host.make_whole()
+    (host.root / engine).write_bytes(b"\x7fELF")
+    (host.root / "docker").symlink_to(engine)
+    (host.root / "shim").write_text(f'#!/bin/sh\necho Emulate >&2\nexec /usr/bin/{engine} "$@"\n')
+    (host.root / "ours").write_text("#!/bin/sh\nexec /usr/bin/docker-podman-is-elsewhere\n")
+    for name in ("docker", "shim"):
+        (problem,) = host.look(docker_engine={"cli": str(host.root / name)})["problems"]
+        assert problem.value == f"it is {engine}"
+    assert host.look(docker_engine={"cli": str(host.root / "ours")})["problems"] == []
 
 
 @pytest.mark.parametrize(("text", "value"), [("{", "Expecting property name"), ("[]", "no object")])
