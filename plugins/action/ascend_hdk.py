@@ -8,6 +8,7 @@ so a step of ten minutes costs some dozens of round trips, and a lost link or a 
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
@@ -25,10 +26,11 @@ _display = Display()
 class ActionModule(ActionBase):
     TRANSFERS_FILES = False
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
-        self._host = task_vars["inventory_hostname"]
-        self._shown = set()
+        task_vars = task_vars or {}
+        self._host = str(task_vars["inventory_hostname"])
+        self._shown: set[str] = set()
         run = self._task.args.get("run", "")
         # A run that was started can be lost sight of before it is asked after for the first time.
         started = self._ask_patiently({"run": run, "progress": []}, 0, task_vars) if run else self._ask(task_vars)
@@ -36,7 +38,7 @@ class ActionModule(ActionBase):
             return started
         return self._follow(started, task_vars)
 
-    def _follow(self, result, task_vars):
+    def _follow(self, result: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Ask until no run goes on; the last answer has the outcome."""
         wait = _FIRST_WAIT_SECONDS
         while self._tell(result).get("run"):
@@ -44,7 +46,7 @@ class ActionModule(ActionBase):
             wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
         return result
 
-    def _tell(self, result):
+    def _tell(self, result: dict[str, Any]) -> dict[str, Any]:
         """Show the progress that is new, a line each."""
         for line in result.get("progress", []):
             if line not in self._shown:
@@ -52,13 +54,13 @@ class ActionModule(ActionBase):
                 self._shown.add(line)
         return result
 
-    def _ask_patiently(self, last, wait, task_vars):
+    def _ask_patiently(self, last: dict[str, Any], wait: int, task_vars: dict[str, Any]) -> dict[str, Any]:
         """Ask what came after the last answer, again for a while when the server can't be reached.
 
         Raises AnsibleConnectionFailure.
         """
         patience = float(self._task.args.get("patience", 0))
-        until = None
+        until: float | None = None
         while True:
             try:
                 result = self._ask(task_vars, run=last["run"], told=last["progress"], wait=wait)
@@ -78,7 +80,8 @@ class ActionModule(ActionBase):
                 _display.display(f"{self._host}: connected again")
             return result
 
-    def _ask(self, task_vars, **arguments):
-        return self._execute_module(
+    def _ask(self, task_vars: dict[str, Any], **arguments: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = self._execute_module(
             module_name="ascend_hdk", module_args={**self._task.args, **arguments}, task_vars=task_vars
         )
+        return answer

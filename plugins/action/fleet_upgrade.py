@@ -8,9 +8,11 @@ record.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from ansible import context
+from ansible import context  # type: ignore[attr-defined] # the stubs beside it are of module_utils alone
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.validation import check_type_list
 from ansible.plugins.action import ActionBase
@@ -21,7 +23,7 @@ from telechat_runtime.job.identity import whoami
 from telechat_runtime.upgrade import history as told
 from telechat_runtime.upgrade.jobs import JobCommands, resume_jobs, stop_jobs
 from telechat_runtime.upgrade.observe import host_look
-from telechat_runtime.upgrade.plan import CANARY, CHECKPOINT, Settings, plan_upgrade
+from telechat_runtime.upgrade.plan import CANARY, CHECKPOINT, HostLook, Settings, UpgradePlan, plan_upgrade
 from telechat_runtime.upgrade.plan_text import plan_lines
 from telechat_runtime.upgrade.record import Record, open_record, take_control, unfinished
 from telechat_runtime.upgrade.smoke import smoke_jobs
@@ -32,31 +34,43 @@ _display = Display()
 class ActionModule(ActionBase):
     TRANSFERS_FILES = False
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
-        self._vars = task_vars
+        self._vars = task_vars or {}
         arguments = dict(self._task.args)
         try:
-            return getattr(self, f"_{arguments.pop('step')}")(**arguments)
+            step: Callable[..., dict[str, Any]] = getattr(self, f"_{arguments.pop('step')}")
+            return step(**arguments)
         except TelechatError as error:
             raise AnsibleActionFail(f"{error.message}{f' -> {error.next_step}' if error.next_step else ''}") from error
         except OSError as error:
             raise AnsibleActionFail(f"the record of the upgrade can't be used: {error}") from error
 
-    def _plan(self, *, hosts, release, folder, settings, problems, take_over, scheduler):
+    def _plan(
+        self,
+        *,
+        hosts: list[str],
+        release: str,
+        folder: str,
+        settings: dict[str, Any],
+        problems: dict[str, list[dict[str, str]]],
+        take_over: bool,
+        scheduler: list[list[str]],
+    ) -> dict[str, Any]:
         """Plan the waves; begin a record, or go on with the one that has not ended."""
         where = Path(folder).expanduser()
         check = self._task.check_mode
         if not check:
             # The play's own process: this one ends with its task.
             take_control(where, os.getppid())
-        record = unfinished(where, release) if check else open_record(where, release)
+        written = None if check else open_record(where, release)
+        record = unfinished(where, release) if written is None else written
         operator = whoami()
-        if not check:
-            record.add("controller", campaign=record.campaign, release=release, operator=operator)
+        if written is not None:
+            written.add("controller", campaign=written.campaign, release=release, operator=operator)
         looks = self._looks(hosts, problems, record, take_over=take_over)
-        if not check:
-            _note_lost(record, looks)
+        if written is not None:
+            _note_lost(written, looks)
         history = record.history() if record else told.History()
         plan = plan_upgrade(
             looks,
@@ -70,9 +84,9 @@ class ActionModule(ActionBase):
             waves_before=len(history.waves),
             canary_passed=history.canary_passed,
         )
-        if not check:
-            record.add("plan", **plan.as_dict(), hosts=_found(plan, looks))
-            record.write_report()
+        if written is not None:
+            written.add("plan", **plan.as_dict(), hosts=_found(plan, looks))
+            written.write_report()
         return {
             "changed": False,
             "lines": plan_lines(plan, looks, release=release, drain=settings["drain"], scheduler=scheduler),
@@ -83,13 +97,13 @@ class ActionModule(ActionBase):
             "record": str(record.folder) if record else "",
         }
 
-    def _wave(self, *, record, hosts, jobs):
+    def _wave(self, *, record: str, hosts: list[str], jobs: dict[str, str]) -> dict[str, Any]:
         """Let the wave of these hosts begin, or say why none does any more."""
-        record = Record(Path(record))
-        self._note_silent(record, but=hosts)
-        lines = resume_jobs(record, self._commands(**jobs), last=False)
-        history = record.history()
-        plan = next(event for event in reversed(record.events()) if event["event"] == "plan")
+        written = Record(Path(record))
+        self._note_silent(written, but=hosts)
+        lines = resume_jobs(written, self._commands(**jobs), last=False)
+        history = written.history()
+        plan = next(event for event in reversed(written.events()) if event["event"] == "plan")
         wave = next((wave for wave in plan["waves"] if set(hosts) <= set(wave["hosts"])), None)
         if wave is None:
             raise PreflightError(
@@ -97,11 +111,11 @@ class ActionModule(ActionBase):
             )
         because = history.stop_reason(wave["kind"]) or _too_many(history, hosts)
         if because:
-            record.add("end", because=because)
+            written.add("end", because=because)
         else:
-            record.add("wave", **wave)
+            written.add("wave", **wave)
             lines.append(f"wave {wave['number']} ({wave['kind']}): {', '.join(hosts)}")
-        record.write_report()
+        written.write_report()
         return {
             "changed": False,
             "stop": bool(because),
@@ -110,7 +124,9 @@ class ActionModule(ActionBase):
             "msg": [*lines, *([f"stopped: {because}"] if because else [])],
         }
 
-    def _drain(self, *, record, jobs, mode, resume, seconds, hosts):
+    def _drain(
+        self, *, record: str, jobs: dict[str, str], mode: str, resume: str, seconds: int, hosts: list[str]
+    ) -> dict[str, Any]:
         """Stop the jobs that run on these hosts, each as a whole."""
         jobs_of = (self._vars["hostvars"][host].get("fleet_upgrade_drained", {}).get("job") for host in hosts)
         running = list(dict.fromkeys(filter(None, jobs_of)))
@@ -121,21 +137,21 @@ class ActionModule(ActionBase):
             _display.display(line)
         return {"changed": True, "msg": lines}
 
-    def _smoke(self, *, hosts, words, jobs):
+    def _smoke(self, *, hosts: list[str], words: Any, jobs: dict[str, str]) -> dict[str, Any]:
         """Run a job on those of the hosts that are as wanted, two by two; `failed_hosts` is host → why it failed."""
         fit = [host for host in hosts if self._vars["hostvars"][host].get("fleet_upgrade_is_fit")]
         return {"changed": False, "failed_hosts": smoke_jobs(fit, check_type_list(words), self._commands(**jobs))}
 
-    def _end(self, *, record, jobs):
+    def _end(self, *, record: str, jobs: dict[str, str]) -> dict[str, Any]:
         """End the campaign and write its report; `complete` when every host runs the release and every job goes on."""
-        record = Record(Path(record))
-        if told.stands_for(record.events()):
-            self._note_silent(record, but=())
-        lines = resume_jobs(record, self._commands(**jobs), last=True)
-        if told.stands_for(record.events()):
-            record.add("end")
-        page = record.write_report()
-        history = record.history()
+        written = Record(Path(record))
+        if told.stands_for(written.events()):
+            self._note_silent(written, but=())
+        lines = resume_jobs(written, self._commands(**jobs), last=True)
+        if told.stands_for(written.events()):
+            written.add("end")
+        page = written.write_report()
+        history = written.history()
         verdict, good = told.verdict_lines(history)
         return {
             "changed": False,
@@ -144,7 +160,9 @@ class ActionModule(ActionBase):
             "report": str(page),
         }
 
-    def _looks(self, hosts, problems, record, *, take_over):
+    def _looks(
+        self, hosts: list[str], problems: dict[str, list[dict[str, str]]], record: Record | None, *, take_over: bool
+    ) -> list[HostLook]:
         hostvars = self._vars["hostvars"]
         campaign = record.campaign if record else None
         return [
@@ -158,27 +176,27 @@ class ActionModule(ActionBase):
             for host in hosts
         ]
 
-    def _commands(self, *, group, python):
+    def _commands(self, *, group: str, python: str) -> JobCommands:
         sources = self._vars["ansible_inventory_sources"]
         return JobCommands(python=python, inventory=tuple(sources), group=group, vault=_vault())
 
-    def _note_silent(self, record, but):
+    def _note_silent(self, record: Record, but: Sequence[str]) -> None:
         """Note the hosts that left the play without a word, as Ansible has it with those that give no answer."""
         for name in record.history().in_progress:
             if name not in but:
                 record.add("outcome", host=name, outcome=told.LOST, reason="it gives no answer any more")
 
 
-def _vault():
+def _vault() -> tuple[str, ...]:
     """Return the options of this ansible-playbook that open vaults; a password that was typed can't be handed on."""
-    options = []
+    options: list[str] = []
     for option, name in (("--vault-id", "vault_ids"), ("--vault-password-file", "vault_password_files")):
         for value in context.CLIARGS.get(name) or ():
             options += [option, value]
     return tuple(options)
 
 
-def _note_lost(record, looks):
+def _note_lost(record: Record, looks: Sequence[HostLook]) -> None:
     """Note the hosts that an earlier run left in the middle and that can't go on: they count as failures."""
     found = {look.name: look for look in looks}
     for name in record.history().in_progress:
@@ -187,7 +205,7 @@ def _note_lost(record, looks):
             record.add("outcome", host=name, outcome=told.FAILED, reason=reason)
 
 
-def _found(plan, looks):
+def _found(plan: UpgradePlan, looks: Sequence[HostLook]) -> dict[str, dict[str, Any]]:
     """Return what the plan has for each host."""
     found = {}
     for look in looks:
@@ -205,7 +223,7 @@ def _found(plan, looks):
     return found
 
 
-def _too_many(history, hosts):
+def _too_many(history: told.History, hosts: Sequence[str]) -> str | None:
     """Say when these hosts may not leave service, as more are out than when the waves were planned."""
     out = history.unavailable()
     leaving = set(hosts) - out

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
@@ -29,9 +30,10 @@ _display = Display()
 class ActionModule(ActionBase):
     TRANSFERS_FILES = False
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
-        self._host, self._vars = task_vars["inventory_hostname"], task_vars
+        self._vars = task_vars or {}
+        self._host = str(self._vars["inventory_hostname"])
         arguments = dict(self._task.args)
         own = {name: arguments.pop(name, None) for name in _OWN}
         step = arguments["step"]
@@ -58,7 +60,9 @@ class ActionModule(ActionBase):
             self._note(record, step, arguments, own, result)
         return result
 
-    def _note(self, record, step, arguments, own, result):
+    def _note(
+        self, record: Record, step: str, arguments: dict[str, Any], own: dict[str, Any], result: dict[str, Any]
+    ) -> None:
         states = ["draining"] if step == "drain" else []
         state = (result.get("upgrade") or {}).get("state")
         for name in dict.fromkeys([*states, *([state] if state else [])]):
@@ -72,7 +76,7 @@ class ActionModule(ActionBase):
             record.add("back", host=self._host)
         record.write_report()
 
-    def _wait(self, arguments, own):
+    def _wait(self, arguments: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
         """Ask until no job holds the node, or the time is over."""
         until = time.monotonic() + float(own["timeout"])
         waited_for = None
@@ -92,5 +96,8 @@ class ActionModule(ActionBase):
                 _display.display(f"{self._host}: waits for job {job}, {left:.0f} s at most")
                 waited_for = job
 
-    def _ask(self, arguments):
-        return self._execute_module(module_name="node_upgrade", module_args=arguments, task_vars=self._vars)
+    def _ask(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = self._execute_module(
+            module_name="node_upgrade", module_args=arguments, task_vars=self._vars
+        )
+        return answer

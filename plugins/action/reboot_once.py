@@ -12,6 +12,7 @@ import contextlib
 import re
 import shlex
 import time
+from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
@@ -34,7 +35,7 @@ fi"""
 class ActionModule(ActionBase):
     TRANSFERS_FILES = False
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(
             {
@@ -47,7 +48,7 @@ class ActionModule(ActionBase):
             return {"changed": True, "rebooted": False}
         return self._reboot(arguments["boot_id"], arguments["test_command"], arguments["timeout"])
 
-    def _reboot(self, boot_id, test_command, timeout):
+    def _reboot(self, boot_id: str, test_command: str, timeout: int) -> dict[str, Any]:
         """Ask until the test succeeds in another boot; `timeout` is for the boot to end, and again for the test."""
         script = _SCRIPT.format(boot_id=shlex.quote(boot_id), test=test_command, refused=_REFUSED)
         begun = time.monotonic()
@@ -71,7 +72,7 @@ class ActionModule(ActionBase):
             time.sleep(delay)
             delay = min(2 * delay, _LONGEST_DELAY_SECONDS)
 
-    def _ask(self, script):
+    def _ask(self, script: str) -> tuple[str, int | None, str]:
         """Return the boot that answers, the script's exit code, and what it said; an empty boot without an answer."""
         try:
             answer = self._low_level_execute_command(script)
@@ -85,12 +86,12 @@ class ActionModule(ActionBase):
         return boot[1] if boot else "", answer["rc"], said
 
 
-def _waited_for(boot, boot_id, seconds):
+def _waited_for(boot: str, boot_id: str, seconds: int) -> str:
     """Return what did not come in time, by the boot that answered last."""
     if boot == boot_id:
         return f"its boot did not end within {seconds} s"
     return f"the test failed for {seconds} s" if boot else f"no answer for {seconds} s"
 
 
-def _failed(what, said):
+def _failed(what: str, said: str) -> dict[str, Any]:
     return {"failed": True, "rebooted": False, "msg": f"{what}: {' '.join(said.split())}"}

@@ -12,8 +12,9 @@ import shlex
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ansible import constants
+from ansible import constants  # type: ignore[attr-defined] # the stubs beside it are of module_utils alone
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 
@@ -38,7 +39,7 @@ class Source:
     path: Path
     size: int
     sha256: str
-    slices: tuple
+    slices: tuple[Slice, ...]
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,13 @@ class Waiting:
 
     folder: str
     free: int
-    found: dict
+    found: dict[str, str]
 
 
-def read_source(path, slice_bytes):
+def read_source(path: Path, slice_bytes: int) -> Source:
     """Return the file with its slices, reading it once. Raises OSError."""
-    whole, slices, offset = hashlib.sha256(), [], 0
+    whole, offset = hashlib.sha256(), 0
+    slices: list[Slice] = []
     with path.open("rb") as stream:
         for piece in iter(lambda: stream.read(slice_bytes), b""):
             whole.update(piece)
@@ -62,12 +64,12 @@ def read_source(path, slice_bytes):
     return Source(path=path, size=offset, sha256=whole.hexdigest(), slices=tuple(slices))
 
 
-def missing_slices(source, found):
+def missing_slices(source: Source, found: dict[str, str]) -> list[Slice]:
     """Return the slices that have to be sent; `found` is name → SHA-256 on the host."""
     return [piece for piece in source.slices if found.get(piece.name) != piece.sha256]
 
 
-def open_command(remote_tmp, name):
+def open_command(remote_tmp: str, name: str) -> str:
     """Return the shell command that makes the folder of slices, then tells its path, free KiB and checksums."""
     home, _, below = remote_tmp.partition("/")
     root = f'"$HOME"/{shlex.quote(below)}' if home == "~" else shlex.quote(remote_tmp)
@@ -76,23 +78,25 @@ def open_command(remote_tmp, name):
     return " && ".join(steps) + " && { sha256sum -- slice-* 2>/dev/null || true; }"
 
 
-def parse_waiting(text):
+def parse_waiting(text: str) -> Waiting:
     """Return what the command said."""
     folder, disk, *sums = text.strip().splitlines()
     # file system, KiB, used, available, percent, mounted on
     free = int(disk.split()[3]) * 1024
-    found = dict(reversed(line.split(None, 1)) for line in sums)
+    pairs = (line.split(None, 1) for line in sums)
+    found = {name: checksum for checksum, name in pairs}
     return Waiting(folder=folder.strip(), free=free, found=found)
 
 
 class ActionModule(ActionBase):
     TRANSFERS_FILES = True
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
+        task_vars = task_vars or {}
         source = self._source()
-        args = {**self._task.args, "size": source.size}
-        looked = self._execute_module("resumable_copy", module_args=args, task_vars=task_vars)
+        args: dict[str, Any] = {**self._task.args, "size": source.size}
+        looked: dict[str, Any] = self._execute_module("resumable_copy", module_args=args, task_vars=task_vars)
         if looked.get("failed") or not looked.pop("missing", False) or self._task.check_mode:
             return looked
         waiting = self._open(source, task_vars["inventory_hostname"])
@@ -106,7 +110,7 @@ class ActionModule(ActionBase):
             raise
         except AnsibleError:
             # Another run that copies the same file removes the slices of both when it has the file whole.
-            again = self._execute_module("resumable_copy", module_args=args, task_vars=task_vars)
+            again: dict[str, Any] = self._execute_module("resumable_copy", module_args=args, task_vars=task_vars)
             if again.get("failed") or again.pop("missing", True):
                 raise
             return again
@@ -114,7 +118,7 @@ class ActionModule(ActionBase):
         done = self._execute_module("resumable_copy", module_args=args, task_vars=task_vars)
         return {**done, "diff": looked.get("diff"), "sent_bytes": sent, "kept_bytes": source.size - sent}
 
-    def _source(self):
+    def _source(self) -> Source:
         """Return the file, which must be what the task says. Raises AnsibleActionFail."""
         path = Path(self._task.args.get("src") or "").expanduser()
         slice_bytes = int(self._task.args.get("slice_bytes", SLICE_BYTES))
@@ -129,7 +133,7 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(f"{path} has {source.size} bytes and sha256 {source.sha256}, expected {expected}")
         return source
 
-    def _open(self, source, host):
+    def _open(self, source: Source, host: str) -> Waiting:
         """Return the host's folder of slices. Raises AnsibleActionFail.
 
         Its name has the host's, as home folders may be shared.
@@ -142,7 +146,7 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(f"the slices have no place below remote_tmp: {said}")
         return parse_waiting(done["stdout"])
 
-    def _send(self, source, missing, folder):
+    def _send(self, source: Source, missing: list[Slice], folder: str) -> None:
         """Put the slices, one after the other; a file of one slice goes as it is."""
         for piece in missing:
             if piece.length == source.size:
