@@ -8,14 +8,23 @@ after a reboot anyway).
 
 from __future__ import annotations
 
+import contextlib
 import re
-from typing import List, NamedTuple, Optional
+import signal
+from typing import List, NamedTuple, Optional, Sequence
 
+from ansible.module_utils.hdk.known_failures import explain
 from ansible.module_utils.hdk.state import DRIVER, INSTALL
 
 DEFAULT_USER = "HwHiAiUser"
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+# What stands before the level: `[Driver] [2025-07-17 10:36:24] `.
+_PREFIX = re.compile(r"^(?:\[(?!INFO|WARNING|ERROR)[^\]]*\]\s*)+")
+_SILENT = "it named no cause"
+_READ_LOG = "read /var/log/ascend_seclog/ascend_install.log on the host"
+# A shell's return code for a process that a signal ended: 128 and its number.
+_KILLED = 128
 _PROGRESS = re.compile(r"upgradePercentage:\s*(\d+)%")
 
 
@@ -28,97 +37,14 @@ class Outcome(NamedTuple):
     next_step: str
 
 
-class KnownFailure(NamedTuple):
-    """A text of the installers, what it means and what helps."""
-
-    pattern: str
-    cause: str
-    next_step: str
-
-
-KNOWN_FAILURES = (
-    KnownFailure(
-        r"HwHiAiUser not exists|ERR_NO:0x0091.*not exists",
-        "the installer's run user does not exist",
-        "create the group and user of ascend_hdk_user, or let the role do it",
-    ),
-    KnownFailure(
-        r"ERR_NO:0x0091.*not permission for root",
-        "a driver is installed already, for root",
-        "uninstall it with playbooks/uninstall.yml, or set ascend_hdk_foreign_installation: reinstall; then run again",
-    ),
-    KnownFailure(
-        r"ERR_NO:0x0095",
-        "the installed driver belongs to another user",
-        "set ascend_hdk_user as in /etc/ascend_install.info, or ascend_hdk_foreign_installation: reinstall",
-    ),
-    KnownFailure(
-        r"ERR_NO:0x0096", "the run user is not in its group", "usermod -aG the group of ascend_hdk_user, then run again"
-    ),
-    KnownFailure(r"ERR_NO:0x0093", "the installer needs root", "set ansible_become: true for this host"),
-    KnownFailure(r"ERR_NO:0x0094", "another installer runs on this host", "wait for it to end, then run again"),
-    KnownFailure(
-        r"ERR_NO:0x0004",
-        "the installer refused its options",
-        "compare the package's release with the ones this role knows",
-    ),
-    KnownFailure(
-        r"free space only (?P<detail>\d+M)",
-        "too little disk space is left",
-        "free 512 MiB below /usr/local and in /tmp, then run again",
-    ),
-    KnownFailure(
-        r"missing tools: (?P<detail>[^\n]*?),?\s*$",
-        "the host lacks tools of the installer",
-        "add their packages to ascend_hdk_os_packages (lspci is in pciutils, ifconfig in net-tools)",
-    ),
-    KnownFailure(
-        r"Dkms install failed|Driver_ko_install failed",
-        "the driver's modules could not be built for this kernel",
-        "read /var/log/ascend_seclog/ascend_install.log, check headers and gcc, remove a leftover"
-        " /var/lib/dkms/davinci_ascend, then run again",
-    ),
-    KnownFailure(
-        r"davinci nodes are occupied",
-        "processes use the NPUs",
-        "stop jobs and containers that have /dev/davinci* open, then run again",
-    ),
-    KnownFailure(
-        r"package version=(?P<detail>\S+ is earlier than the device flash hardware version=\S+)",
-        "the package is older than the chips' flash allows",
-        "set ascend_hdk_release to that version or a newer one",
-    ),
-    KnownFailure(
-        r"The driver version (?P<detail>\S+) is not allowed in this device",
-        "the chips do not take this version",
-        'set ascend_hdk_release to the version that the installer asks for ("please use" in its log), or a newer one',
-    ),
-    KnownFailure(
-        r"ERR_NO:0x0080",
-        "nothing is installed that could be uninstalled",
-        "compare /etc/ascend_install.info with what is below /usr/local/Ascend",
-    ),
-    KnownFailure(
-        r"ERR_NO:0x0090",
-        "the driver could not be uninstalled",
-        "read /var/log/ascend_seclog/ascend_install.log, stop what uses the NPUs, reboot and run again",
-    ),
-    KnownFailure(
-        r"please retry after uninstall and reboot",
-        "the installer could not go over what is installed",
-        "uninstall it with playbooks/uninstall.yml, then run again",
-    ),
-    KnownFailure(
-        r"Device startup (?P<detail>fail|timeout)",
-        "the chips did not start after their hot reset",
-        "reboot the server, then run again",
-    ),
-)
-
 # What the installer warns of when hot reset went wrong; only a boot starts the chips then.
-_NOT_STARTED = re.compile(r"Device startup (?:fail|timeout)")
+_NOT_STARTED = re.compile(r"Device startup (?:fail|timeout|abnormal)|check after reboot")
 _REBOOT_NEEDED = re.compile(r"reboot needed", re.IGNORECASE)
-_NOT_INSTALLED = "ERR_NO:0x0080"
+# The installers end with 0 (an all-in-one package is there) and makeself with 2 though nothing was done.
+_INSTALLED = re.compile(r"package (?:installed|upgraded|install|upgrade) (?:successfully|finished)")
+_UNINSTALLED = re.compile(r"uninstalled (?:successfully|finished)")
+# The code alone says nothing: the driver's own script gives it for failures.
+_NOT_INSTALLED = re.compile(r"ERR_NO:0x0080.*package is not installed on this device")
 _OPTIONS_REFUSED = "ERR_NO:0x0004"
 
 
@@ -136,50 +62,62 @@ def installer_argv(package: str, component: str, action: str, user: str, group: 
 
 
 def judge(rc: int, output: str) -> Outcome:
-    """Tell what an installer's return code and output mean."""
+    """Return what an installer's return code and output mean; without its word of success nothing was installed."""
     text = _COLOUR.sub("", output)
-    if rc in (0, 2):
+    if rc in (0, 2) and _INSTALLED.search(text):
         asks = rc == 2 or bool(_REBOOT_NEEDED.search(text) or _NOT_STARTED.search(text))  # noqa: PLR2004 (docstring)
         return Outcome(succeeded=True, reboot_required=asks, cause="", next_step="")
-    return _failure(rc, text)
+    return judge_failure(rc, text)
 
 
 def judge_uninstall(rc: int, output: str) -> Outcome:
-    """Tell what an uninstall script's return code and output mean; what is absent already, is uninstalled."""
+    """Return what an uninstall script's return code and output mean; what is absent already, is uninstalled."""
     text = _COLOUR.sub("", output)
-    if rc == 0 or _NOT_INSTALLED in text:
+    if (rc == 0 and _UNINSTALLED.search(text)) or _NOT_INSTALLED.search(text):
         asks = bool(_REBOOT_NEEDED.search(text))
         return Outcome(succeeded=True, reboot_required=asks, cause="", next_step="")
-    return _failure(rc, text)
+    return judge_failure(rc, text)
 
 
 def refuses_options(output: str) -> bool:
-    """Tell whether the script does not take the options it was given."""
+    """Return whether the script does not take the options it was given."""
     return _OPTIONS_REFUSED in output
 
 
-def _failure(rc: int, text: str) -> Outcome:
-    for failure in KNOWN_FAILURES:
-        match = re.search(failure.pattern, text, re.MULTILINE)
-        if match:
-            detail = match.groupdict().get("detail")
-            cause = f"{failure.cause} ({detail})" if detail else failure.cause
-            return Outcome(succeeded=False, reboot_required=False, cause=cause, next_step=failure.next_step)
-    return Outcome(
-        succeeded=False,
-        reboot_required=False,
-        cause=f"the installer ended with {rc}: {last_line(text)}",
-        next_step="read /var/log/ascend_seclog/ascend_install.log on the host",
-    )
+def judge_failure(rc: int, output: str) -> Outcome:
+    """Return the cause of a failure, in the installer's own words and with their meaning, and what helps."""
+    text = _COLOUR.sub("", output)
+    lines = [_PREFIX.sub("", line.strip()) for line in text.splitlines() if line.strip()]
+    # An [INFO] is never a cause: the last one of every failure names the time, the one before advises to uninstall.
+    told = [line for line in lines if not line.startswith("[INFO]")]
+    said = _last_complaint(lines)
+    explained = explain(list(reversed(told)))
+    if explained is None:
+        cause, next_step = f"the installer {_ended(rc)}: {said or _SILENT}", _READ_LOG
+    else:
+        cause = f"{explained.cause}: {said}" if said else explained.cause
+        next_step = explained.next_step
+    return Outcome(succeeded=False, reboot_required=False, cause=cause, next_step=next_step)
+
+
+def _last_complaint(lines: Sequence[str]) -> str:
+    """Return the last error line, else the last warning, else the last line without a level; empty without any."""
+    for levels in (("[ERROR]", "ERR_NO:"), ("[WARNING]",)):
+        found = [line for line in lines if line.startswith(levels)]
+        if found:
+            return found[-1]
+    return ([line for line in lines if not line.startswith("[")] or [""])[-1]
+
+
+def _ended(rc: int) -> str:
+    number = -rc if rc < 0 else rc - _KILLED
+    if 0 < number < signal.NSIG:
+        with contextlib.suppress(ValueError):
+            return f"was killed by {signal.Signals(number).name}"
+    return f"ended with {rc}"
 
 
 def progress(output: str) -> Optional[int]:
     """Return the last percentage an installer printed, or None before the first."""
     found = _PROGRESS.findall(output)
     return int(found[-1]) if found else None
-
-
-def last_line(output: str) -> str:
-    """Return the last line that says something, without colours."""
-    lines = [line.strip() for line in _COLOUR.sub("", output).splitlines() if line.strip()]
-    return lines[-1] if lines else "it printed nothing"

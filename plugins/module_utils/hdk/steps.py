@@ -16,8 +16,8 @@ from ansible.module_utils.hdk.installer import (
     Outcome,
     installer_argv,
     judge,
+    judge_failure,
     judge_uninstall,
-    last_line,
     progress,
     refuses_options,
 )
@@ -128,7 +128,10 @@ def _checked(step: Step, log: str, host: Host) -> Package:
         raise StepError(f"{step}: {package.path} has sha256 {actual}, not {package.sha256}; remove it and run again")
     rc, output = run_logged([package.path, "--check"], log, host)
     if rc != 0:
-        raise StepError(f"{step}: {package.path} --check ended with {rc}: {last_line(output)}")
+        outcome = judge_failure(rc, output)
+        raise StepError(
+            f"{step}: {package.path} --check failed: {outcome.cause}; {outcome.next_step} (its output: {log})"
+        )
     return package
 
 

@@ -18,6 +18,7 @@ from tests.unit.plugins.module_utils.hdk.server_model import Server
 from tests.unit.plugins.module_utils.hdk.test_plan import NEW, OLD, running, wish
 from tests.unit.plugins.module_utils.scripted_host import ScriptedHost
 
+DONE = "echo Driver package installed successfully!"
 SCRIPT = """#!/bin/sh
 echo "$(basename "$0") $*" >> {calls}
 case "$*" in
@@ -42,7 +43,7 @@ class Site:
         for component in ("driver", "firmware"):
             self.package(component)
 
-    def package(self, component, *, check="exit 0", install="exit 0"):
+    def package(self, component, *, check="exit 0", install=DONE):
         path = self.folder / f"{component}.run"
         path.write_text(SCRIPT.format(calls=self.calls, check=check, install=install))
         path.chmod(0o700)
@@ -125,7 +126,7 @@ def test_a_package_that_was_not_copied(tmp_path):
 def test_a_package_that_fails_its_own_check_is_not_installed(tmp_path):
     site = Site(tmp_path, Server())
     site.package("driver", check="echo Error in SHA256 checksums; exit 2")
-    with pytest.raises(StepError, match="--check ended with 2: Error in SHA256 checksums"):
+    with pytest.raises(StepError, match="--check failed: the installer ended with 2: Error in SHA256 checksums"):
         site.converge()
     assert site.called() == ["driver.run --check"]
     assert site.record.read() == {}
@@ -187,7 +188,7 @@ def test_without_headers_the_driver_is_not_tried(tmp_path):
 @pytest.mark.parametrize(("rc", "owed"), [(0, False), (2, True)])
 def test_when_required_the_installer_says_whether_a_reboot_is_due(tmp_path, rc, owed):
     site = Site(tmp_path, running(OLD[0], NEW[1]), wish(reboot_policy="when_required"))
-    site.package("driver", install=f"exit {rc}")
+    site.package("driver", install=f"{DONE}; exit {rc}")
     site.server.hot_reset_works = not owed
     assert reboots(site.converge()) == owed
     assert site.record.read()["driver"]["reboot_owed"] == owed

@@ -58,14 +58,18 @@ def test_the_script_of_what_is_installed_where_it_is_installed(site):
 
 
 def test_what_else_is_in_the_folder_stays(site):
-    site.script(f"rm -r {site.home}/driver")
+    site.script(f"rm -r {site.home}/driver; echo Driver package uninstalled successfully!")
     (site.home / "ascend-toolkit").mkdir()
     site.uninstall()
     assert (site.home / "ascend-toolkit").is_dir()
 
 
 def test_a_script_that_does_not_know_quiet_is_called_without(site):
-    site.script('[ $# = 0 ] || { echo "ERR_NO:0x0004;ERR_DES: Unrecognized parameters: $*"; exit 1; }', "firmware")
+    site.script(
+        '[ $# = 0 ] || { echo "ERR_NO:0x0004;ERR_DES: Unrecognized parameters: $*"; exit 1; }\n'
+        'echo "Firmware package uninstalled successfully!"',
+        "firmware",
+    )
     site.uninstall("firmware")
     assert site.called() == ["firmware --quiet", "firmware "]
 
@@ -94,11 +98,11 @@ def test_a_driver_without_a_script_is_left_alone(site):
 @pytest.mark.parametrize(
     ("component", "reboot", "says", "owed"),
     [
-        ("driver", "guide", "Uninstallation takes effect immediately.", True),
-        ("driver", "when_required", "Uninstallation takes effect immediately.", False),
-        ("driver", "when_required", "Reboot needed for uninstallation to take effect!", True),
-        ("driver", "when_required", "[WARNING]Kernel modules can not be removed, reboot needed", True),
-        ("firmware", "guide", "Uninstallation takes effect immediately.", False),
+        ("driver", "guide", "uninstalled successfully! Uninstallation takes effect immediately.", True),
+        ("driver", "when_required", "uninstalled successfully! Uninstallation takes effect immediately.", False),
+        ("driver", "when_required", "uninstalled successfully! Reboot needed for uninstallation to take effect!", True),
+        ("driver", "when_required", "uninstalled finished! Kernel modules can not be removed, reboot needed", True),
+        ("firmware", "guide", "uninstalled successfully! Uninstallation takes effect immediately.", False),
     ],
 )
 def test_whether_a_reboot_is_owed(site, component, reboot, says, owed):
