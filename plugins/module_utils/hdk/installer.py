@@ -90,13 +90,11 @@ def judge_failure(rc: int, output: str) -> Outcome:
     lines = [_PREFIX.sub("", line.strip()) for line in text.splitlines() if line.strip()]
     # An [INFO] is never a cause: the last one of every failure names the time, the one before advises to uninstall.
     told = [line for line in lines if not line.startswith("[INFO]")]
-    said = _last_complaint(lines)
     explained = explain(list(reversed(told)))
     if explained is None:
-        cause, next_step = f"the installer {_ended(rc)}: {said or _SILENT}", _READ_LOG
+        cause, next_step = f"the installer {_ended(rc)}: {_last_complaint(lines) or _SILENT}", _READ_LOG
     else:
-        cause = f"{explained.cause}: {said}" if said else explained.cause
-        next_step = explained.next_step
+        cause, next_step = f"{explained.cause}: {explained.line}", explained.next_step
     return Outcome(succeeded=False, reboot_required=False, cause=cause, next_step=next_step)
 
 

@@ -27,8 +27,9 @@ class KnownFailure(NamedTuple):
 
 
 class Explained(NamedTuple):
-    """What a text means and what helps."""
+    """Which line of an output was understood, what it means and what helps."""
 
+    line: str
     cause: str
     next_step: str
 
@@ -149,7 +150,7 @@ KNOWN_FAILURES = (
         "set ascend_hdk_release to that version or a newer one",
     ),
     KnownFailure(
-        r"Version check does not match, please use version (?P<detail>\S+) or later",
+        r"Version check does not match, please use (?:version )?(?P<detail>a newer version|\S+)",
         "the package is older than the chips allow; nothing was changed",
         "set ascend_hdk_release to the version that the installer asks for, or a newer one",
     ),
@@ -157,6 +158,16 @@ KNOWN_FAILURES = (
         r"The driver version (?P<detail>\S+) is not allowed in this device",
         "the chips do not take this version",
         'set ascend_hdk_release to the version that the installer asks for ("please use" in its log), or a newer one',
+    ),
+    KnownFailure(
+        r"Required \w+ version crc error",
+        "the version that the chips' flash asks for is damaged",
+        "write the firmware of the wanted release again, reboot, and have the card replaced if it stays",
+    ),
+    KnownFailure(
+        r"Driver upgrade failed",
+        "the installed driver's own check refused the package; nothing was changed",
+        f"read {_LOG}, and set ascend_hdk_release to a newer release",
     ),
     KnownFailure(
         r"Download and install the 23\.0\.RC1 driver package",
@@ -256,13 +267,13 @@ def explain(lines: Sequence[str]) -> Optional[Explained]:
         for line in lines:
             match = re.search(failure.pattern, line)
             if match:
-                return _explained(failure, match.groupdict())
+                return _explained(failure, line, match.groupdict())
     return None
 
 
-def _explained(failure: KnownFailure, groups: Dict[str, Optional[str]]) -> Explained:
+def _explained(failure: KnownFailure, line: str, groups: Dict[str, Optional[str]]) -> Explained:
     tools = groups.get("tools")
     if tools:
-        return Explained(f"{failure.cause} ({tools})", f"{where_to_get(tools)}, {failure.next_step}")
+        return Explained(line, f"{failure.cause} ({tools})", f"{where_to_get(tools)}, {failure.next_step}")
     detail = groups.get("detail")
-    return Explained(f"{failure.cause} ({detail})" if detail else failure.cause, failure.next_step)
+    return Explained(line, f"{failure.cause} ({detail})" if detail else failure.cause, failure.next_step)
