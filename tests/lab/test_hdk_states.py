@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,6 +135,7 @@ TABLE = (
 ROWS = {row.state: row for row in TABLE}
 HOST_OF = {row.state: f"node{index}" for index, row in enumerate(TABLE)}
 REFUSED = [row.state for row in TABLE if row.refusal]
+CAPTURED = ["same", "failed-build", "one-chip-behind"]
 BROUGHT = [row.state for row in TABLE if row.plan is not None]
 
 
@@ -150,6 +152,7 @@ class Story:
     boots_before: Mapping[str, int]
     boots_after: Mapping[str, int]
     boards: Mapping[str, str]
+    captures: Mapping[str, str]
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +174,7 @@ def tell(site: Site, wishes: Path) -> Story:
     wishes.write_text(json.dumps({"all": {"hosts": settings}}))
     options = (*PATIENT, "-i", str(wishes), "--limit", limit(BROUGHT))
     plans = site.play(PLAYBOOK, *options, "--check")
+    captures = captured(site)
     before = site.boots()
     converged = site.play(PLAYBOOK, *options)
     after = site.boots()
@@ -186,7 +190,16 @@ def tell(site: Site, wishes: Path) -> Story:
         boots_before=before,
         boots_after=after,
         boards=boards,
+        captures=captures,
     )
+
+
+def captured(site: Site) -> dict[str, str]:
+    """Return the captures of some servers as texts, by the names that they have in the archive."""
+    done = site.play("playbooks/capture.yml", "--limit", limit(CAPTURED))
+    assert done.returncode == 0, done.stdout
+    with tarfile.open(site.inventory / ".captures/captures.tar.gz") as archive:
+        return {member.name: archive.extractfile(member).read().decode() for member in archive if member.isfile()}
 
 
 def limit(states: list[str]) -> str:
@@ -239,6 +252,14 @@ def test_it_is_refused_with_the_reason_and_nothing_is_touched(story: Story, stat
 @pytest.mark.parametrize("state", BROUGHT)
 def test_the_plan_is_shown_first(story: Story, state: str) -> None:
     assert planned(story.plans, HOST_OF[state]) == ROWS[state].plan
+
+
+def test_servers_are_captured_without_telling_whose_they_are(story: Story) -> None:
+    assert sorted(story.captures) == [f"node{number}.json" for number in range(len(CAPTURED))]
+    for text in story.captures.values():
+        files = json.loads(text)["files"]
+        assert "davinci_ascend" in files["/var/log/ascend_seclog/ascend_install.log"]["text"]
+        assert [told for told in ("10.77.", *(HOST_OF[state] for state in CAPTURED)) if told in text] == []
 
 
 @pytest.mark.parametrize("state", BROUGHT)
