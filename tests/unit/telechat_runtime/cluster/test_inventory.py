@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable, Mapping, Sequence, Tuple
 
 import pytest
 
+from telechat_runtime.cluster import inventory
 from telechat_runtime.cluster.inventory import InventoryOptions, group_hosts, inventory_argv, load_cluster
 from telechat_runtime.errors import InterruptedByUserError, InventoryError
 from telechat_runtime.interrupt import Interrupt
@@ -30,6 +32,29 @@ all:
 Write = Callable[[str], str]
 
 
+@functools.cache
+def remembered(argv: Tuple[str, ...], run: Callable[[Sequence[str]], Mapping[str, Any]]) -> Mapping[str, Any]:
+    return run(argv)
+
+
+@pytest.fixture(scope="module")
+def file_of_hosts(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("inventory") / "hosts.yml"
+    path.write_text(HOSTS)
+    return str(path)
+
+
+@pytest.fixture
+def hosts(file_of_hosts: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """Return the path of HOSTS; what Ansible says of it is asked for once, and remembered."""
+    monkeypatch.delenv("ANSIBLE_INVENTORY", raising=False)
+    monkeypatch.delenv("ANSIBLE_CONFIG", raising=False)
+    monkeypatch.chdir(tmp_path)
+    run = inventory._run
+    monkeypatch.setattr(inventory, "_run", lambda argv: remembered(tuple(argv), run))
+    return file_of_hosts
+
+
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     monkeypatch.delenv("ANSIBLE_INVENTORY", raising=False)
@@ -48,8 +73,8 @@ def names(options: InventoryOptions) -> list[tuple[int, str]]:
     return [(rank, node.name) for rank, node in enumerate(load_cluster(options, Interrupt()).nodes)]
 
 
-def test_the_order_of_the_file_is_the_order_of_the_ranks(write: Write) -> None:
-    assert names(InventoryOptions(sources=(write(HOSTS),))) == [(0, "zeta"), (1, "alpha"), (2, "beta")]
+def test_the_order_of_the_file_is_the_order_of_the_ranks(hosts: str) -> None:
+    assert names(InventoryOptions(sources=(hosts,))) == [(0, "zeta"), (1, "alpha"), (2, "beta")]
 
 
 @pytest.mark.parametrize(
@@ -61,21 +86,21 @@ def test_the_order_of_the_file_is_the_order_of_the_ranks(write: Write) -> None:
         ("*eta", ["zeta", "beta"]),
     ],
 )
-def test_a_limit_is_ansibles_own(write: Write, limit: str, expected: list[str]) -> None:
-    found = names(InventoryOptions(sources=(write(HOSTS),), limit=limit))
+def test_a_limit_is_ansibles_own(hosts: str, limit: str, expected: list[str]) -> None:
+    found = names(InventoryOptions(sources=(hosts,), limit=limit))
     assert found == list(enumerate(expected))
 
 
 @pytest.mark.parametrize(("limit", "unknown"), [("alpha,gamma", "gamma"), ("alhpa", "alhpa"), ("zeta:!betta", "betta")])
-def test_an_unknown_host_in_a_limit(write: Write, limit: str, unknown: str) -> None:
+def test_an_unknown_host_in_a_limit(hosts: str, limit: str, unknown: str) -> None:
     with pytest.raises(InventoryError, match=f"the inventory has no host or group '{unknown}'") as caught:
-        names(InventoryOptions(sources=(write(HOSTS),), limit=limit))
+        names(InventoryOptions(sources=(hosts,), limit=limit))
     assert caught.value.exit_code == 3
 
 
-def test_the_nearest_name_is_offered(write: Write) -> None:
+def test_the_nearest_name_is_offered(hosts: str) -> None:
     with pytest.raises(InventoryError) as caught:
-        names(InventoryOptions(sources=(write(HOSTS),), limit="alhpa"))
+        names(InventoryOptions(sources=(hosts,), limit="alhpa"))
     assert caught.value.next_step == "did you mean alpha?"
 
 
@@ -85,15 +110,15 @@ def test_a_limit_outside_of_the_group(write: Write) -> None:
         names(InventoryOptions(sources=(write(text),), limit="bastion"))
 
 
-def test_an_unknown_group_names_the_groups_there_are(write: Write) -> None:
+def test_an_unknown_group_names_the_groups_there_are(hosts: str) -> None:
     with pytest.raises(InventoryError, match="the inventory has no group 'gpu'") as caught:
-        names(InventoryOptions(sources=(write(HOSTS),), group="gpu"))
+        names(InventoryOptions(sources=(hosts,), group="gpu"))
     assert "second_rack" in caught.value.next_step
 
 
-def test_an_empty_group(write: Write) -> None:
+def test_an_empty_group(hosts: str) -> None:
     with pytest.raises(InventoryError, match="the group 'empty_group' has no hosts"):
-        names(InventoryOptions(sources=(write(HOSTS),), group="empty_group"))
+        names(InventoryOptions(sources=(hosts,), group="empty_group"))
 
 
 def test_an_inventory_that_is_not_there(write: Write) -> None:

@@ -44,6 +44,12 @@ class Fleet:
         self.nodes: Dict[str, ScriptedTransport] = {"node0": node0, "node1": node1}
         self.interrupt = Interrupt()
         self.told: List[Event] = []
+        self.on_notice: Callable[[], None] = lambda: None
+
+    def observe(self, event: Event) -> None:
+        self.told.append(event)
+        if isinstance(event, Notice):
+            self.on_notice()
 
     def launch(
         self, *, all_ranks: bool = False, heartbeat_timeout: float = 30, processes: Processes = Processes.ALL
@@ -59,7 +65,7 @@ class Fleet:
         return launch(
             plan,
             clients(CLUSTER.nodes, self.nodes),
-            observer=self.told.append,
+            observer=self.observe,
             interrupt=self.interrupt,
             all_ranks=all_ranks,
             heartbeat_timeout=heartbeat_timeout,
@@ -174,6 +180,7 @@ def test_a_node_out_of_sight_is_for_the_others_to_judge() -> None:
     beats = [lambda: beat.wait(0.05), {"event": "heartbeat"}] * 60
     ended = {**state("STOPPED", -15, "node1 has given no sign of life for 15 s"), "cause": "node1"}
     fleet = Fleet(node(state("RUNNING"), *beats, ended), node(state("RUNNING"), HANG))
+    fleet.on_notice = beat.set
     report = fleet.launch(heartbeat_timeout=1)
     told = [event.text for event in fleet.told if isinstance(event, Notice)]
     assert told[0] == "node1 has not been heard for 1 s; the job goes on, looking for it"
