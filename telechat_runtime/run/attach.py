@@ -63,7 +63,8 @@ def recorded_plan(
 ) -> JobPlan:
     """Return the plan of a job as its nodes recorded it, without files and environment: enough to watch it.
 
-    Raises UnreachableError when a node of the job could not be asked, SpecError when one is not in the inventory.
+    Raises UnreachableError when a node of the job could not be asked, SpecError when one is not in the inventory,
+    or has a part of the job that the record does not name.
     """
     status.check_faults()
     record = job_record(job.job_id, clients, interrupt)
@@ -77,6 +78,12 @@ def recorded_plan(
         raise SpecError(
             f"{', '.join(gone)} of job {job.job_id} is not in the inventory, or has no record of it any more",
             next_step="use the inventory, and no --limit, that the job was started with",
+        )
+    unnamed = [name for name in job.nodes if name not in names]
+    if unnamed:
+        raise SpecError(
+            f"{', '.join(unnamed)} has a part of job {job.job_id}, but the job's record names {', '.join(names)} only",
+            next_step="`telechat-run status` shows the parts, `telechat-run logs` their logs",
         )
     return JobPlan(
         job_id=job.job_id,

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from typing import Any, Dict
+
 import pytest
 
 from telechat_runtime.errors import SpecError, UnreachableError
@@ -35,4 +37,17 @@ def test_a_node_that_is_silent_or_has_no_record() -> None:
     job = RecordedJob("RUNNING")
     job.transports["node0"].answers["record"] = {"record": None, "outcome": None, "config": None}
     with pytest.raises(SpecError, match=f"node0 of job {JOB} is not in the inventory, or has no record"):
+        attached(job)
+
+
+def test_a_record_that_does_not_name_all_nodes_of_the_job() -> None:
+    job = RecordedJob("RUNNING")
+
+    def record(_request: Dict[str, Any]) -> Dict[str, Any]:
+        answer = job.record("node1")
+        answer["record"]["nodes"] = [node for node in answer["record"]["nodes"] if node["name"] == "node1"]
+        return answer
+
+    job.transports["node1"].answers["record"] = record
+    with pytest.raises(SpecError, match=f"node0 has a part of job {JOB}, but the job's record names node1 only"):
         attached(job)
