@@ -15,16 +15,17 @@ import time
 from typing import List, Mapping, Optional, Sequence
 
 from telechat_runtime.errors import InterruptedByUserError, UnreachableError
-from telechat_runtime.fanout import FleetError, call_on_all, gather
+from telechat_runtime.fanout import FleetError, call_on_all
 from telechat_runtime.interrupt import Interrupt
 from telechat_runtime.job.events import NodeState, Notice, Observer
 from telechat_runtime.job.report import Report
 from telechat_runtime.job.state import JobState
 from telechat_runtime.plan.plan import JobPlan
-from telechat_runtime.remote.answers.jobs import PartState, StopAnswer
+from telechat_runtime.remote.answers.jobs import PartState
 from telechat_runtime.remote.client import NodeClient
 from telechat_runtime.remote.watch import failure_to_reach
 from telechat_runtime.run.monitor import JobView
+from telechat_runtime.run.status import stop_job
 
 _TOKEN_BYTES = 16
 
@@ -151,17 +152,15 @@ class _Run:
             self._stop_within(names, 0, Interrupt())
 
     def _stop_within(self, names: Sequence[str], grace: float, interrupt: Interrupt) -> None:
-        def stop(name: str) -> StopAnswer:
-            job_root = self._view.nodes[name].paths.job_root
-            return self._clients[name].stop(self._plan.job_id, job_root, grace, by=self._plan.owner)
-
         if interrupt.forced:
             raise InterruptedByUserError("interrupted while stopping the job")
-        answers, errors = gather(names, stop, doing="stopping the job", interrupt=interrupt, finish=True)
-        for name, answer in answers.items():
+        stopped = stop_job(
+            self._plan.job_id, names, self._clients, grace_seconds=grace, by=self._plan.owner, interrupt=interrupt
+        )
+        for name, answer in stopped.answers.items():
             self._note_stop(name, answer)
             self._view.note_left(name, answer.left)
-        for name, failure in errors.items():
+        for name, failure in stopped.errors.items():
             again = f"telechat-run stop {self._plan.job_id}"
             self._tell(Notice(f"{failure.message}\n  {name} may still run the job; when it is back: {again}"))
             lost = PartState(JobState.LOST, None, failure.message, None, "", failure_to_reach(failure))
