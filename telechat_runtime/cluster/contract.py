@@ -12,6 +12,7 @@ from typing import Any, Mapping
 DEFAULT_GROUP = "ascend"
 DEFAULT_MASTER_PORT = 8118
 ON_NPU = "Ascend"
+ON_CPU = "CPU"
 
 DEFAULTS: Mapping[str, Any] = {
     "telechat_master_port": DEFAULT_MASTER_PORT,

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
-from telechat_runtime.cluster.contract import DEFAULT_MASTER_PORT, DEFAULTS, ON_NPU
+from telechat_runtime.cluster.contract import DEFAULT_MASTER_PORT, DEFAULTS, ON_CPU, ON_NPU
 from telechat_runtime.cluster.hostvars import HostVars
 from telechat_runtime.cluster.ssh_options import SshOptions, parse_ssh_args
 from telechat_runtime.errors import InventoryError, SpecError
@@ -250,7 +250,9 @@ def _port(reader: HostVars) -> int:
 
 
 def _device_target(reader: HostVars) -> str:
-    return reader.text("telechat_device_target", default=ON_NPU, pattern=re.compile("Ascend|CPU"), rule="Ascend or CPU")
+    return reader.text(
+        "telechat_device_target", default=ON_NPU, pattern=re.compile(f"{ON_NPU}|{ON_CPU}"), rule=f"{ON_NPU} or {ON_CPU}"
+    )
 
 
 def _common(readers: Sequence[HostVars], variable: str, values: Sequence[Any], problems: List[str]) -> Any:

@@ -10,13 +10,14 @@ import json
 from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
 
 from telechat_runtime import __version__
+from telechat_runtime.cluster.contract import ON_CPU
 from telechat_runtime.doctor import checks_fleet, checks_network
-from telechat_runtime.doctor.facts import CPU, Finding, NodeFacts, Status, not_seen
+from telechat_runtime.doctor.facts import Finding, NodeFacts, Status, not_seen
 from telechat_runtime.errors import ContainerError, TelechatError
 from telechat_runtime.job.state import JobState
 from telechat_runtime.plan.node_facts import MIN_FREE_BYTES
 from telechat_runtime.versions.advice import advise
-from telechat_runtime.versions.judge import NAMES, ON_CPU, Verdict
+from telechat_runtime.versions.judge import JUDGED_ON_CPU, NAMES, Verdict
 
 _HEALTHY = "OK"
 _SITE = "run site.yml"
@@ -87,7 +88,7 @@ def installed_runs(facts: NodeFacts) -> Finding:
 def matrix(facts: NodeFacts) -> Finding:
     """The versions of HDK and image fit each other."""
     advice = advise(facts.versions(), facts.cluster.device_target)
-    judged = ON_CPU if facts.cluster.device_target == CPU else tuple(NAMES)
+    judged = JUDGED_ON_CPU if facts.cluster.device_target == ON_CPU else tuple(NAMES)
     versions = {NAMES[name]: getattr(advice.versions, name) for name in judged}
     seen = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
     status = _BY_VERDICT[advice.judgement.verdict]
@@ -113,7 +114,7 @@ def chips(facts: NodeFacts) -> Finding:
     found = facts.chips
     if found is None:
         return not_seen(facts.why_not_seen())
-    if not found.program and facts.cluster.device_target == CPU:
+    if not found.program and facts.cluster.device_target == ON_CPU:
         return not_seen("no npu-smi, and telechat_device_target is CPU")
     if not found.chips:
         return Finding(Status.FAIL, str(found.error), "run playbooks/hdk.yml: it says what the driver lacks")

@@ -6,7 +6,8 @@ from __future__ import annotations
 from statistics import median_low
 from typing import Optional, Sequence
 
-from telechat_runtime.doctor.facts import CPU, ClockOffset, Finding, NodeFacts, Status, not_seen
+from telechat_runtime.cluster.contract import ON_CPU
+from telechat_runtime.doctor.facts import ClockOffset, Finding, NodeFacts, Status, not_seen
 
 # Logs of nodes whose clocks differ by more can't be read together, and storage takes new files for old ones.
 MAX_SKEW_SECONDS = 5.0
@@ -38,7 +39,7 @@ def devices(facts: NodeFacts) -> Finding:
     found = facts.inside.devices
     if found is None:
         return not_seen(facts.why_not_seen())
-    if not found and facts.cluster.device_target == CPU:
+    if not found and facts.cluster.device_target == ON_CPU:
         return not_seen("no /dev/davinci*, and telechat_device_target is CPU")
     wanted = [*(f"/dev/davinci{number}" for number in range(facts.node.npu_count)), *_MANAGERS]
     missing = [path for path in wanted if path not in found]

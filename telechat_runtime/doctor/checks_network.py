@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
-from telechat_runtime.doctor.facts import CPU, Finding, NodeFacts, Ping, Status, not_seen, numbered
+from telechat_runtime.cluster.contract import ON_CPU
+from telechat_runtime.doctor.facts import Finding, NodeFacts, Ping, Status, not_seen, numbered
 from telechat_runtime.remote.answers.examine import Hccn, HccnDevice
 
 _SWITCH = {"0": "off", "1": "on"}
@@ -142,7 +143,7 @@ def _unseen(facts: NodeFacts) -> Optional[Finding]:
         return None
     if section.program:
         return not_seen("there is no NPU to ask hccn_tool for")
-    if facts.cluster.device_target == CPU:
+    if facts.cluster.device_target == ON_CPU:
         return not_seen("no hccn_tool, and telechat_device_target is CPU")
     return Finding(Status.FAIL, "there is no hccn_tool", "run playbooks/hdk.yml: the driver brings it")
 
@@ -153,7 +154,7 @@ def _devices(facts: NodeFacts) -> Sequence[HccnDevice]:
 
 
 def _needs_network(facts: NodeFacts) -> bool:
-    return len(facts.cluster.nodes) > 1 and facts.cluster.device_target != CPU
+    return len(facts.cluster.nodes) > 1 and facts.cluster.device_target != ON_CPU
 
 
 def _why_not_needed(facts: NodeFacts) -> str:

@@ -13,7 +13,6 @@ from telechat_runtime.remote.answers.examine import ExamineAnswer, Hccn, SharedF
 from telechat_runtime.remote.answers.probe import Chips
 from telechat_runtime.versions.matrix import Versions
 
-CPU = "CPU"
 VERIFIED = "verified.json"
 NOT_EXAMINED = ExamineAnswer()
 """What is known of a node that gave no answer."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from telechat_runtime.ascend.run_check import Verdict
+from telechat_runtime.cluster.contract import ON_CPU
 from telechat_runtime.cluster.topology import Cluster
 from telechat_runtime.errors import ExitCode
 from telechat_runtime.interrupt import Interrupt
@@ -23,7 +24,6 @@ from telechat_runtime.remote.client import NodeClient
 from telechat_runtime.run.preflight import Preflight
 
 _ENTRY = "run_check.py"
-_CPU = "CPU"
 
 
 def plan_check(
@@ -60,7 +60,7 @@ def parse_verdict(line: LogLine) -> Optional[Verdict]:
 
 def wanted_checks(device_target: str) -> Tuple[str, ...]:
     """Return the checks that each node has to pass; MindFormers' needs an NPU."""
-    return ("mindspore",) if device_target == _CPU else ("mindspore", "mindformers")
+    return ("mindspore",) if device_target == ON_CPU else ("mindspore", "mindformers")
 
 
 @dataclass(frozen=True)

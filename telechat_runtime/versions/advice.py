@@ -13,7 +13,17 @@ import itertools
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from telechat_runtime.versions.judge import ASCEND, KEYS, NAMES, ON_CPU, Judgement, Verdict, hdk_release, judge, same
+from telechat_runtime.versions.judge import (
+    ASCEND,
+    JUDGED_ON_CPU,
+    KEYS,
+    NAMES,
+    Judgement,
+    Verdict,
+    hdk_release,
+    judge,
+    same,
+)
 from telechat_runtime.versions.matrix import HdkRelease, Matrix, Versions, load_matrix
 
 _HDK = "hdk"
@@ -66,7 +76,7 @@ def _steps(versions: Versions, matrix: Matrix, device_target: str) -> Dict[str, 
         "mindspore": [version for row in matrix.stacks for version in row.mindspore],
         "mindformers": [version for row in matrix.stacks for version in row.mindformers],
     }
-    names = _SOFTWARE if device_target == ASCEND else ON_CPU
+    names = _SOFTWARE if device_target == ASCEND else JUDGED_ON_CPU
     steps = {name: _software_steps(versions, name, known[name]) for name in names}
     if device_target == ASCEND:
         steps = {_HDK: _hdk_steps(versions, matrix), **steps}

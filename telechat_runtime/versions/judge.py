@@ -31,7 +31,7 @@ NAMES = {
     "mindspore": "MindSpore",
     "mindformers": "MindFormers",
 }
-ON_CPU = ("mindspore", "mindformers")
+JUDGED_ON_CPU = ("mindspore", "mindformers")
 
 
 class Verdict(str, enum.Enum):
@@ -70,7 +70,7 @@ def judge(versions: Versions, matrix: Matrix, device_target: str = ASCEND) -> Ju
     """Judge the versions against each other; on CPU only MindSpore and MindFormers count."""
     ascend = device_target == ASCEND
     known, unreadable = _readable(
-        versions if ascend else Versions(**{name: getattr(versions, name) for name in ON_CPU})
+        versions if ascend else Versions(**{name: getattr(versions, name) for name in JUDGED_ON_CPU})
     )
     relations = (_hdk_pair, _driver_cann, _cann_mindspore, _mindspore_mindformers)
     findings = [finding for finding in (relation(known, matrix) for relation in relations) if finding]
@@ -79,7 +79,7 @@ def judge(versions: Versions, matrix: Matrix, device_target: str = ASCEND) -> Ju
         verdict=worst,
         reasons=(*unreadable, *(finding.reason for finding in findings if finding.reason)),
         costs=_costs(known, matrix) if worst in (Verdict.OFF, Verdict.BROKEN) else (),
-        not_seen=tuple(NAMES[name] for name in (KEYS if ascend else ON_CPU) if getattr(known, name) is None),
+        not_seen=tuple(NAMES[name] for name in (KEYS if ascend else JUDGED_ON_CPU) if getattr(known, name) is None),
     )
 
 
