@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steps that no vendor's script does: containers stopped for good, leftovers removed."""
+"""The step that no vendor's script does: leftovers removed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from ansible.module_utils.hdk.steps import Host, StepError, new_log, run_logged
 
 _DKMS_MODULE = "davinci_ascend"
 _DKMS_SOURCES = "/usr/src/davinci_ascend-*"
-_STOP_SECONDS = 60
 
 # What may be removed without the vendor's script: nothing but the HDK puts anything there, and all of it comes back
 # with an installation. Logs, /etc/hccn.conf, the run user and everything else below /usr/local/Ascend stay.
@@ -27,21 +26,6 @@ REMOVABLE = (
     r"/etc/(?:rc\.d/)?init\.d/host_sys_init(?:\.sh)?",
     r"/etc/systemd/system(?:/multi-user\.target\.wants)?/host_sys_init\.service",
 )
-
-
-def stop(step: Step, host: Host) -> None:
-    """Stop a container so that it stays stopped, over a reboot too. Raises StepError."""
-    log = new_log(step)
-    for name in step.targets:
-        # A policy but "no" brings a stopped container back with the engine, and npu-smi's mount would leave a folder.
-        for argv in (
-            ["docker", "update", "--restart=no", name],
-            ["docker", "stop", f"--time={_STOP_SECONDS}", name],
-        ):
-            rc, output = run_logged(argv, log, host)
-            if rc != 0:
-                last = output.strip().splitlines()[-1:] or ["it printed nothing"]
-                raise StepError(f"{step}: {' '.join(argv)} ended with {rc}: {last[0]}; stop it by hand, then run again")
 
 
 def clean(step: Step, host: Host) -> None:

@@ -6,9 +6,10 @@ from __future__ import annotations
 from typing import Callable, List
 
 from ansible.module_utils.hdk import clean as hdk_clean
+from ansible.module_utils.hdk import containers as hdk_containers
 from ansible.module_utils.hdk import steps as hdk_steps
 from ansible.module_utils.hdk.look import HdkLook
-from ansible.module_utils.hdk.state import CLEAN, REBOOT, STOP, UNINSTALL, Step
+from ansible.module_utils.hdk.state import ABSENT, CLEAN, REBOOT, START, STOP, UNINSTALL, Step
 from ansible.module_utils.hdk.steps import Host, StepError
 
 # More than the longest plan has: a host whose state never settles must not be installed to for ever.
@@ -47,6 +48,9 @@ def _take(step: Step, seen: HdkLook, host: Host) -> None:
     elif step.action == CLEAN:
         hdk_clean.clean(step, host)
     elif step.action == STOP:
-        hdk_clean.stop(step, host)
+        stop = hdk_containers.stop_for_good if seen.wish.state == ABSENT else hdk_containers.stop
+        stop(step, host)
+    elif step.action == START:
+        hdk_containers.start(step, host)
     else:
         hdk_steps.install(step, seen, host)

@@ -6,10 +6,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple, Tuple
 
-from ansible.module_utils.hdk.state import CLEAN, REBOOT, STOP, UNINSTALL, HdkFacts, HdkWish, Step
+from ansible.module_utils.hdk.state import CLEAN, REBOOT, START, STOP, UNINSTALL, HdkFacts, HdkWish, Step
 
 # docker gives a container's processes ten seconds to end.
 _STOP_SECONDS = 10
+_START_SECONDS = 2
 _CLEAN_SECONDS = 1
 _MINUTE = 60
 
@@ -41,6 +42,8 @@ def estimate(steps: Tuple[Step, ...]) -> Estimate:
 def _seconds(step: Step, facts: HdkFacts, wish: HdkWish) -> int:
     if step.action == STOP:
         return _STOP_SECONDS
+    if step.action == START:
+        return _START_SECONDS
     if step.action == CLEAN:
         return _CLEAN_SECONDS
     kind = step.action if step.action in (UNINSTALL, REBOOT) else str(step.component)

@@ -66,6 +66,7 @@ def look_at_hdk(
         for_all=info.get("Driver_Install_For_All", "yes") == "yes",
         holders=tuple(hdk_usage.holders(run, root)),
         installers=tuple(hdk_usage.installers(root)),
+        stopped=HdkRecord(root).stopped(),
         job=lease_file.holder(job_root) if job_root else None,
         seconds=HdkRecord(root).seconds(),
     )

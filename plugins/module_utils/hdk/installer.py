@@ -26,6 +26,7 @@ _READ_LOG = "read /var/log/ascend_seclog/ascend_install.log on the host"
 # A shell's return code for a process that a signal ended: 128 and its number.
 _KILLED = 128
 _PROGRESS = re.compile(r"upgradePercentage:\s*(\d+)%")
+_OCCUPIED = "davinci nodes are occupied"
 
 
 class Outcome(NamedTuple):
@@ -82,6 +83,11 @@ def judge_uninstall(rc: int, output: str) -> Outcome:
 def refuses_options(output: str) -> bool:
     """Return whether the script does not take the options it was given."""
     return _OPTIONS_REFUSED in output
+
+
+def refuses_holders(output: str) -> bool:
+    """Return whether an installer refused, before it changed anything, because something uses the driver."""
+    return _OCCUPIED in output
 
 
 def judge_failure(rc: int, output: str) -> Outcome:

@@ -26,10 +26,12 @@ from ansible.module_utils.hdk.state import (
     PRESENT,
     REBOOT,
     REFUSE,
+    STOP,
     UPGRADE,
     HdkFacts,
     HdkPlan,
     HdkWish,
+    changes_driver,
 )
 from ansible.module_utils.hdk.verdict import hdk_problems
 from ansible.module_utils.host_problem import Problem
@@ -56,7 +58,8 @@ class HdkLook(NamedTuple):
 
     def cautions(self) -> List[Problem]:
         """Return what an operator ought to know before these steps."""
-        named = {holder.container for holder in self.facts.holders}
+        named = {holder.container for holder in self.facts.holders if holder.has_npu()}
+        named |= {name for step in self.plan.steps if step.action == STOP for name in step.targets}
         idle = [c.name for c in self.facts.containers if c.devices and not {c.name, c.id[:12]} & named]
         if not self.plan.steps or self.wish.state == ABSENT or not idle:
             return []
@@ -99,9 +102,12 @@ def look(settings: Dict[str, Any], run: Run, family: Optional[str], root: str = 
     if wish.state == PRESENT and may_be_too_old(facts, wish):
         facts = replace(facts, flash_base=flash_base(run, facts.driver.home, root))
     plan = plan_hdk(facts, wish)
-    # Nobody else wants to know the containers, and docker is slow to tell.
-    if (plan.steps and facts.driver_loaded) or wish.state == ABSENT:
+    steps = plan.steps or plan.held_up
+    # Nobody else wants to know these, and they take their time.
+    if (steps and facts.driver_loaded) or wish.state == ABSENT:
         facts = replace(facts, containers=tuple(hdk_usage.containers(run, root)))
+        if changes_driver(steps):
+            facts = replace(facts, holders=tuple(hdk_usage.lasting_holders(run, root)))
         plan = plan_hdk(facts, wish)
     return HdkLook(facts=facts, wish=wish, plan=plan)
 

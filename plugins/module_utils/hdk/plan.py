@@ -42,6 +42,8 @@ from ansible.module_utils.hdk.state import (
     REBOOT,
     REBOOT_WHEN_REQUIRED,
     REINSTALL,
+    START,
+    STOP,
     UNKNOWN,
     UPGRADE,
     Component,
@@ -49,6 +51,7 @@ from ansible.module_utils.hdk.state import (
     HdkPlan,
     HdkWish,
     Step,
+    changes_driver,
     driver_runs,
     firmware_runs,
     running_driver,
@@ -56,13 +59,14 @@ from ansible.module_utils.hdk.state import (
     runs,
     same,
 )
+from ansible.module_utils.hdk.verdict import hdk_problems
 
 
 def plan_hdk(facts: HdkFacts, wish: HdkWish) -> HdkPlan:
     """Return the steps from these facts to the wish, or why there are none to take; no steps when all versions run."""
     if wish.state == ABSENT:
         return plan_removal(facts, wish)
-    steps = with_seconds(_steps(facts, wish), facts, wish)
+    steps = with_seconds(_around_containers(_steps(facts, wish), facts, wish), facts, wish)
     forbidden = refusals(facts, wish, steps)
     return HdkPlan(steps=() if forbidden else steps, refusals=forbidden, held_up=steps if forbidden else ())
 
@@ -72,6 +76,24 @@ def _steps(facts: HdkFacts, wish: HdkWish) -> Tuple[Step, ...]:
     if going:
         return _reinstallation(facts, wish, going)
     return _with_owed_reboot(facts, wish)
+
+
+def _around_containers(steps: Tuple[Step, ...], facts: HdkFacts, wish: HdkWish) -> Tuple[Step, ...]:
+    """Return the steps between a stop and a start of the project's own container, where they need one.
+
+    The driver's installer refuses while it runs, idle or not, so that it is stopped before anything is changed. What is
+    stopped is started when all is done; not on a server that is not well, which has problems then.
+    """
+    stops: List[Step] = []
+    if facts.driver_loaded and changes_driver(steps):
+        reason = "the driver's installer refuses while it runs, be it idle"
+        ours = [container.name for container in facts.containers if container.refused and container.ours]
+        stops = [Step(STOP, None, None, reason, targets=(name,)) for name in ours]
+    names = sorted({*facts.stopped, *(name for step in stops for name in step.targets)})
+    if not steps and hdk_problems(facts, wish):
+        return ()
+    starts = [Step(START, None, None, "it was stopped for the driver", targets=(name,)) for name in names]
+    return (*stops, *steps, *starts)
 
 
 def _reinstallation(facts: HdkFacts, wish: HdkWish, going: List[Tuple[str, Component]]) -> Tuple[Step, ...]:

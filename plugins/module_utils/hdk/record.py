@@ -12,14 +12,15 @@ import json
 import math
 import os
 import time
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Tuple
 
 from ansible.module_utils.ascend.atomic_file import read_object, replace_file
 
 RECORD = "var/lib/ascend-hdk/record.json"
 _DURATIONS = "durations"
 _LAST_RUN = "last_run"
-_NO_COMPONENTS = (_DURATIONS, _LAST_RUN)
+_STOPPED = "stopped"
+_NO_COMPONENTS = (_DURATIONS, _LAST_RUN, _STOPPED)
 _REBOOT = "reboot"
 
 
@@ -74,6 +75,19 @@ class HdkRecord:
     def rebooted(self, seconds: float) -> None:
         """Note how long the last reboot took, until npu-smi answered."""
         self._write({_DURATIONS: dict(self.durations(), **{_REBOOT: round(seconds, 1)})})
+
+    def stopped(self) -> Tuple[str, ...]:
+        """Return the containers that were stopped for the driver's installer and are to be started again."""
+        names = self._content().get(_STOPPED)
+        return tuple(str(name) for name in names) if isinstance(names, list) else ()
+
+    def stops(self, container: str) -> None:
+        """Note that a container is about to be stopped, so that whatever comes between does not keep it so."""
+        self._write({_STOPPED: sorted({*self.stopped(), container})})
+
+    def started(self, container: str) -> None:
+        """Note that a container is stopped no more, or none of ours to start any more."""
+        self._write({_STOPPED: [name for name in self.stopped() if name != container]})
 
     def last_run(self) -> Dict[str, Any]:
         """Return the state of the run of steps that came to its own end last, in whatever boot; empty when none has."""

@@ -12,13 +12,16 @@ from ansible.module_utils.hdk.state import (
     DRIVER,
     INSTALL,
     INSTALL_INFO,
+    MANAGER,
     REBOOT,
     REFUSE,
+    START,
     UPGRADE,
     HdkFacts,
     HdkWish,
     Holder,
     Step,
+    changes_driver,
     running_driver,
     running_firmware,
 )
@@ -28,7 +31,7 @@ from ansible.module_utils.host_problem import Problem
 def refusals(facts: HdkFacts, wish: HdkWish, steps: Tuple[Step, ...]) -> Tuple[Problem, ...]:
     """Return every reason not to take these steps; none when there is nothing to do."""
     foreign = _foreign(facts, wish)
-    if not steps:
+    if all(step.action == START for step in steps):
         return (foreign,) if foreign else ()
     found = [
         _wrong_chips(facts, wish),
@@ -37,6 +40,8 @@ def refusals(facts: HdkFacts, wish: HdkWish, steps: Tuple[Step, ...]) -> Tuple[P
         _installer_running(facts),
         foreign,
         _device_in_use(facts, list(facts.holders)),
+        _driver_in_use(list(facts.holders), steps),
+        _container_in_use(facts, steps),
         _reboots_itself(wish, steps),
     ]
     found += [_too_old(step, facts, wish) for step in steps if step.component is not None and step.version]
@@ -49,7 +54,13 @@ def removal_refusals(facts: HdkFacts, wish: HdkWish, steps: Tuple[Step, ...]) ->
         return ()
     stopped = {name for container in facts.containers for name in (container.name, container.id[:12])}
     left = [holder for holder in facts.holders if holder.container not in stopped]
-    found = [_installer_running(facts), _device_in_use(facts, left), _no_script(facts), _reboots_itself(wish, steps)]
+    found = [
+        _installer_running(facts),
+        _device_in_use(facts, left),
+        _driver_in_use(left, steps),
+        _no_script(facts),
+        _reboots_itself(wish, steps),
+    ]
     return tuple(problem for problem in found if problem)
 
 
@@ -161,7 +172,7 @@ def _no_script(facts: HdkFacts) -> Optional[Problem]:
 
 def _device_in_use(facts: HdkFacts, holders: List[Holder]) -> Optional[Problem]:
     held = [facts.job] if facts.job else []
-    held += [f"{h.name} (pid {h.pid}{f', container {h.container}' if h.container else ''})" for h in holders]
+    held += [_named(holder) for holder in holders if holder.has_npu()]
     if not held and not facts.holders and facts.npu_smi_error and "-8020" in facts.npu_smi_error:
         held = [facts.npu_smi_error]
     if not held:
@@ -172,6 +183,40 @@ def _device_in_use(facts: HdkFacts, holders: List[Holder]) -> Optional[Problem]:
         rule="nothing may use the NPUs while the HDK changes or the server reboots",
         next_step="stop the job (telechat-run stop) or these processes and containers, then run again",
     )
+
+
+def _driver_in_use(holders: List[Holder], steps: Tuple[Step, ...]) -> Optional[Problem]:
+    """Refuse what keeps opening a device that all NPUs share, which the driver's installer would refuse after all."""
+    held = [holder for holder in holders if not holder.has_npu()]
+    if not held or not changes_driver(steps):
+        return None
+    services = sorted({holder.service for holder in held if holder.service})
+    stop = f"systemctl stop {' '.join(services)}" if services else "stop these processes"
+    return Problem(
+        check="driver_in_use",
+        value=", ".join(f"{_named(holder)} has {holder.device} open" for holder in held),
+        rule="the driver's installer refuses while a process has the driver open, which would be after the firmware",
+        next_step=f"{stop} (monitoring, a BMC agent, or what calls npu-smi again and again), then run again",
+    )
+
+
+def _container_in_use(facts: HdkFacts, steps: Tuple[Step, ...]) -> Optional[Problem]:
+    """Refuse running containers of others that the driver's installer refuses; the project's own is stopped."""
+    names = [container.name for container in facts.containers if container.refused and not container.ours]
+    if not names or not facts.driver_loaded or not changes_driver(steps):
+        return None
+    return Problem(
+        check="container_in_use",
+        value=f"containers {', '.join(names)} run and have {MANAGER} in what docker inspect says of them",
+        rule="the driver's installer refuses while such a container runs, be it idle",
+        next_step=f"docker stop {' '.join(names)}, run again, and start them when all is done",
+    )
+
+
+def _named(holder: Holder) -> str:
+    where = f", container {holder.container}" if holder.container else ""
+    where += f", {holder.service}" if holder.service else ""
+    return f"{holder.name} (pid {holder.pid}{where})"
 
 
 def _reboots_itself(wish: HdkWish, steps: Tuple[Step, ...]) -> Optional[Problem]:

@@ -22,6 +22,7 @@ from ansible.module_utils.hdk.state import (
     STOP,
     UNINSTALL,
     Component,
+    Container,
     HdkFacts,
     HdkPlan,
     HdkWish,
@@ -75,8 +76,15 @@ def reboot_after_uninstall(wish: HdkWish) -> Step:
 
 
 def _stops(facts: HdkFacts) -> List[Step]:
-    reason = {True: "it has the NPUs", False: "it mounts the driver"}
-    return [Step(STOP, None, None, reason[c.devices], targets=(c.name,)) for c in facts.containers]
+    return [
+        Step(STOP, None, None, _why_stopped(container), targets=(container.name,)) for container in facts.containers
+    ]
+
+
+def _why_stopped(container: Container) -> str:
+    if container.devices:
+        return "it has the NPUs"
+    return "the uninstall script refuses while it runs" if container.refused else "it mounts the driver"
 
 
 def _uninstall(component: Component, name: str) -> Step:

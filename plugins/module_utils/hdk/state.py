@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import List, Mapping, Optional, Tuple
+from typing import Iterable, List, Mapping, Optional, Tuple
 
 from ansible.module_utils.ascend.version import same_version
 from ansible.module_utils.host_problem import Problem
@@ -19,8 +19,10 @@ REBOOT = "reboot"
 UNINSTALL = "uninstall"
 # Remove what no script removes; `targets` are the paths.
 CLEAN = "clean"
-# End a container that has the NPUs, and keep it from starting at boot; `targets` is its name.
+# End a container that has the NPUs; `targets` is its name. To uninstall, it is kept from starting at boot, too.
 STOP = "stop"
+# Start a container that STOP ended for the driver's installer; `targets` is its name.
+START = "start"
 
 # A version that runs but that npu-smi does not tell; None is that of a chip on which none runs.
 UNKNOWN = "unknown"
@@ -34,6 +36,11 @@ REINSTALL = "reinstall"
 ASCEND_HOME = "/usr/local/Ascend"
 DKMS_TREE = "/var/lib/dkms/davinci_ascend"
 INSTALL_INFO = "/etc/ascend_install.info"
+
+# The driver's device nodes that are not of one NPU; monitoring opens them for a moment with every query.
+SHARED_DEVICES = ("/dev/davinci_manager", "/dev/devmm_svm", "/dev/hisi_hdc")
+# The vendor's installers look for this text in all that docker says of running containers.
+MANAGER = SHARED_DEVICES[0]
 
 IF_INSTALLER_ASKS = "if the installer asks for it"
 IF_NOT_RUNNING = "unless the chips already run it"
@@ -90,20 +97,35 @@ class Chip:
 
 @dataclass(frozen=True)
 class Holder:
-    """A process that has an NPU open, and the container it runs in."""
+    """A process that has the driver open, and the container it runs in.
+
+    `device` is the first device node that it has open, those of single NPUs before those that all share, `service` the
+    unit of systemd that it belongs to.
+    """
 
     pid: int
     name: str
     container: Optional[str]
+    device: str = "/dev/davinci0"
+    service: Optional[str] = None
+
+    def has_npu(self) -> bool:
+        """Return whether it has an NPU open, and not only what all of them share."""
+        return self.device not in SHARED_DEVICES
 
 
 @dataclass(frozen=True)
 class Container:
-    """A running container that docker knows and that has the NPUs' device nodes (`devices`) or mounts the driver."""
+    """A running container that docker knows and that has the NPUs' device nodes (`devices`) or mounts the driver.
+
+    `refused` is whether the driver's installers refuse while it runs, `ours` whether this project has made it.
+    """
 
     id: str
     name: str
     devices: bool
+    refused: bool = False
+    ours: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,7 +145,8 @@ class HdkFacts:
     `driver_module` tells whether the driver's module for the running kernel is on disk, `driver_loaded` whether the
     kernel has it, `chips_unknown` whether npu-smi lists no chip although it has. `dkms_tree` is NO_TREE, BUILT_TREE or
     FAILED_TREE. `user` and `group` are for whom the HDK was installed and `for_all` whether for everybody else too,
-    `leftovers` the paths that no script removes (any more), `flash_base` the oldest driver that the chips' flash allows
+    `leftovers` the paths that no script removes (any more), `stopped` the containers that a run of steps has stopped
+    and not started again, `flash_base` the oldest driver that the chips' flash allows
     as far as it was asked, `job` the job that holds this node's lease, `seconds` how long this host's steps took (by
     component, UNINSTALL and REBOOT).
     """
@@ -149,6 +172,7 @@ class HdkFacts:
     installers: Tuple[Installer, ...] = ()
     flash_base: Optional[str] = None
     chips_unknown: bool = False
+    stopped: Tuple[str, ...] = ()
     job: Optional[str] = None
     seconds: Mapping[str, int] = field(default_factory=dict)
 
@@ -181,7 +205,7 @@ class HdkWish:
 class Step:
     """One action on the host; one with a condition, which only earlier steps can tell, may be left out.
 
-    `targets` is what UNINSTALL, CLEAN and STOP act on (see these), `seconds` the estimate of how long it takes.
+    `targets` is what UNINSTALL, CLEAN, STOP and START act on (see these), `seconds` the estimate of how long it takes.
     """
 
     action: str
@@ -194,7 +218,7 @@ class Step:
 
     def __str__(self) -> str:
         """Say the step as the plan prints it."""
-        targets = " ".join(self.targets) if self.action in (CLEAN, STOP) else None
+        targets = " ".join(self.targets) if self.action in (CLEAN, STOP, START) else None
         words = [self.action, self.component, self.version, targets]
         condition = f", {self.condition}" if self.condition else ""
         return f"{' '.join(word for word in words if word)}{condition}: {self.reason}"
@@ -207,6 +231,11 @@ class HdkPlan:
     steps: Tuple[Step, ...]
     refusals: Tuple[Problem, ...]
     held_up: Tuple[Step, ...] = ()
+
+
+def changes_driver(steps: Iterable[Step]) -> bool:
+    """Return whether a step installs the driver, goes over it or uninstalls it."""
+    return any(step.component == DRIVER and step.action in (INSTALL, UPGRADE, UNINSTALL) for step in steps)
 
 
 def is_there(component: Component) -> bool:

@@ -19,6 +19,7 @@ from ansible.module_utils.hdk.installer import (
     judge_failure,
     judge_uninstall,
     progress,
+    refuses_holders,
     refuses_options,
 )
 from ansible.module_utils.hdk.look import HdkLook
@@ -29,6 +30,8 @@ from ansible.module_utils.host_command import system_environment
 
 LOG_FOLDER = "/var/log/ascend-hdk"
 _GRACE_SECONDS = 30
+# Seconds before an installer is started again that was refused because something used the driver at that moment.
+_OCCUPIED_PAUSES = (7, 20)
 
 
 class StepError(Exception):
@@ -87,6 +90,12 @@ def install(step: Step, seen: HdkLook, host: Host) -> None:
     host.record.begin(component, step.action, step.version)
     argv = installer_argv(package.path, component, step.action, settings.user, settings.group)
     rc, output = run_logged(argv, log, host)
+    for pause in _OCCUPIED_PAUSES:
+        if rc == 0 or not refuses_holders(output):
+            break
+        # What asks the chips now and then, as monitoring does, may be what it met.
+        time.sleep(pause)
+        rc, output = run_logged(argv, log, host)
     outcome = judge(rc, output)
     _stop_at_failure(step, outcome, log)
     # The guide reboots after every installer; else the driver's installer says whether it must be.

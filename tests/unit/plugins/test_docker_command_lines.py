@@ -9,7 +9,8 @@ import pytest
 from ansible.module_utils import container_plan
 from ansible.module_utils.command_result import Result
 from ansible.module_utils.docker_objects import Image, Inspected, inspect
-from ansible.module_utils.hdk import clean, usage
+from ansible.module_utils.hdk import containers, usage
+from ansible.module_utils.hdk.record import HdkRecord
 
 from lab.docker_18_09 import refusal
 from telechat_runtime.cluster.argv import node_argv
@@ -98,10 +99,14 @@ def test_looking_for_who_uses_the_chips(client, tmp_path):
     assert client.asked == 3
 
 
-def test_stopping_a_container_for_good(client, monkeypatch, tmp_path):
-    monkeypatch.setattr(clean, "run_logged", lambda argv, *_: (client(argv).rc, ""))
-    monkeypatch.setattr(clean, "new_log", lambda _step: str(tmp_path / "log"))
-    clean.stop(SimpleNamespace(targets=("telechat",)), None)
+def test_stopping_a_container_and_starting_it_again(client, monkeypatch, tmp_path):
+    monkeypatch.setattr(containers, "run_logged", lambda argv, *_: (client(argv).rc, ""))
+    monkeypatch.setattr(containers, "new_log", lambda _step: str(tmp_path / "log"))
+    step = SimpleNamespace(targets=("telechat",))
+    host = SimpleNamespace(record=HdkRecord(str(tmp_path)))
+    for take in (containers.stop, containers.start, containers.stop_for_good):
+        take(step, host)
+    assert client.asked == 4
 
 
 def test_telechat_run_on_a_node(client, monkeypatch):

@@ -14,6 +14,7 @@ from installer.report import Stop
 
 DEFAULT_USER = "HwHiAiUser"
 NEEDED_MB = {"Driver": 300, "Firmware": 32}
+_GOES = 3
 OCCUPIED = "The davinci nodes are occupied by some processes, please stop processes and install or uninstall again"
 
 
@@ -160,7 +161,40 @@ def install_path(component, options):
 
 
 def occupied():
-    """Tell whether something holds the loaded driver's device nodes."""
+    """Tell whether a loaded driver is in use: by a container, as docker describes it, or by an open device node."""
     if kernel.loaded() is None:
         return False
-    return bool(chips.faults().get("device_busy")) or bool(holders.holders())
+    return _named_by_a_container() or _held()
+
+
+def _named_by_a_container():
+    """Look for the device in the text that docker gives of running containers, be it in a label; others don't count.
+
+    Like the vendor's script, only where the installed driver has the tool that is asked whether chips are up.
+    """
+    if not os.path.isfile(os.path.join(paths.driver(), "tools", "upgrade-tool")) or absent(["docker"]):
+        return False
+    running = _docker("ps", "-q").split()
+    return bool(running) and "/dev/davinci_manager" in _docker("inspect", *running)
+
+
+def _docker(*words):
+    done = subprocess.run(
+        ("docker",) + words,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=dict(os.environ, PATH=_search_path()),
+        check=False,
+    )
+    return done.stdout.decode("utf-8", "replace")
+
+
+def _held():
+    """Tell whether the chips cannot be flagged for a reset in any of three goes, a second apart."""
+    for go in range(_GOES):
+        if go:
+            time.sleep(1)
+        if not chips.faults().get("device_busy") and not holders.holders():
+            return False
+    return True

@@ -52,7 +52,7 @@ def install(report, package, root, wishes):
         _install_units(root)
     time.sleep(pause)
     _progress(report, 90)
-    running = _start(report, package["newer"] == "yes") if with_module else True
+    running = _start(report) if with_module else True
     if package["newer"] == "yes":
         install_info.complete()
     _progress(report, 100)
@@ -64,11 +64,11 @@ def install(report, package, root, wishes):
     return 0 if running else 2
 
 
-def uninstall(report, newer, force):
+def uninstall(report, force):
     """Remove the driver; the module stays in the kernel when it cannot be unloaded."""
     files.remove(paths.HOTRESET_LOG)
     busy = checks.occupied()
-    if busy and newer and not force:
+    if busy and not force:
         raise Stop("[ERROR]" + checks.OCCUPIED)
     if chips.faults().get("uninstall_failure"):
         raise Stop("ERR_NO:0x0090;ERR_DES:uninstall driver failed")
@@ -188,10 +188,10 @@ def _systemctl(*words):
         subprocess.run(["systemctl", "--no-ask-password"] + list(words), check=False, stdin=subprocess.DEVNULL)
 
 
-def _start(report, newer):
+def _start(report):
     """Reset the chips and load the new module; False when that has to wait for a reboot."""
     report.say("[INFO]Waiting for device startup...")
-    if chips.faults().get("hot_reset_failure") or (not newer and checks.occupied()) or not _load(report):
+    if chips.faults().get("hot_reset_failure") or not _load(report):
         files.write_text(paths.HOTRESET_LOG, "unknown\n")
         report.say("[WARNING]Device startup fail")
         return False

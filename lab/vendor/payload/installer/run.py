@@ -87,7 +87,7 @@ def _install_driver(report, package, options, context):
     checks.chip_matches(package, quiet)
     if options.type != "upgrade":
         checks.overwrite("Driver", package, quiet)
-    if package["newer"] == "yes" and "force" not in options and checks.occupied():
+    if "force" not in options and checks.occupied():
         raise Stop("[ERROR]" + checks.OCCUPIED)
     checks.flash_version(package)
     return driver.install(report, package, root, driver.Wishes(options, user, group, operation, home))
@@ -127,7 +127,7 @@ def _remove(report, package, options):
         raise Stop(words.format(component))
     try:
         if component == "Driver":
-            driver.uninstall(report, package["newer"] == "yes", "force" in options)
+            driver.uninstall(report, "force" in options)
         else:
             firmware.uninstall(report)
     except Stop:

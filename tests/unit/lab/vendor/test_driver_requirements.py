@@ -144,10 +144,55 @@ def test_occupied_chips_are_refused(old_server: Server, runs: Packages) -> None:
     assert old_server.install(runs.driver("24.1.rc3"), "--upgrade")[0] == 0
 
 
-def test_older_releases_install_over_occupied_chips_and_need_a_reboot(old_server: Server, runs: Packages) -> None:
-    faults.set_fault(old_server.hardware, "device_busy")
-    assert old_server.install(runs.driver("23.0.7"), "--upgrade")[0] == 2
+@pytest.mark.parametrize("device", ["davinci_manager", "devmm_svm", "hisi_hdc"])
+def test_what_all_chips_share_is_refused_too_and_by_older_releases(
+    old_server: Server, runs: Packages, device: str
+) -> None:
+    holder = old_server.start("sh", "-c", f"exec 3</dev/{device}; echo held; read stop")
+    old_server.wait_for(holder, "held")
+    code, output = old_server.install(runs.driver("23.0.7"), "--upgrade")
+    assert (code, "The davinci nodes are occupied" in output) == (1, True)
     assert board(old_server)["Software Version"] == "23.0.3"
+
+
+DOCKER = """#!/bin/sh
+case "$1" in
+  ps) echo 0a1b2c ;;
+  inspect) cat /var/inspected ;;
+esac
+"""
+DEVICES = '[{"HostConfig": {"Devices": [{"PathOnHost": "/dev/davinci_manager"}]}}]'
+LABEL = '[{"Config": {"Labels": {"any": "about /dev/davinci_manager"}}}]'
+PRIVILEGED = '[{"HostConfig": {"Privileged": true, "Devices": []}}]'
+
+
+def docker_shows(server: Server, text: str) -> None:
+    """Let docker have one running container, of which it gives this text."""
+    server.path("/usr/local/bin/docker").write_text(DOCKER, encoding="utf-8")
+    server.path("/usr/local/bin/docker").chmod(0o755)
+    server.path("/var/inspected").write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize(("text", "code"), [(DEVICES, 1), (LABEL, 1), (PRIVILEGED, 0)])
+def test_an_idle_container_is_refused_by_what_docker_says_of_it(
+    old_server: Server, runs: Packages, text: str, code: int
+) -> None:
+    docker_shows(old_server, text)
+    found, output = old_server.install(runs.driver("24.1.rc3"), "--upgrade")
+    assert (found, "The davinci nodes are occupied" in output) == (code, code == 1)
+    assert board(old_server)["Software Version"] == ("24.1.rc3" if code == 0 else "23.0.3")
+
+
+def test_an_idle_container_keeps_the_driver_from_being_uninstalled(old_server: Server) -> None:
+    docker_shows(old_server, DEVICES)
+    assert old_server.run("/usr/local/Ascend/driver/script/uninstall.sh", "--quiet").returncode == 1
+    assert board(old_server)["Software Version"] == "23.0.3"
+
+
+def test_containers_do_not_matter_to_a_first_installation_or_by_force(server: Server, runs: Packages) -> None:
+    docker_shows(server, DEVICES)
+    assert server.install(runs.driver("24.1.rc3"))[0] == 0
+    assert server.install(runs.driver("25.2.0"), "--upgrade", "--force")[0] == 0
 
 
 def test_a_driver_older_than_the_flash_is_refused(server: Server, runs: Packages) -> None:

@@ -73,6 +73,8 @@ class Server:
     headers: str = "present"
     holders: list[Holder] = field(default_factory=list)
     containers: list[Container] = field(default_factory=list)
+    # Containers that the project has stopped and has to start again.
+    stopped: list[Container] = field(default_factory=list)
     installer: Installer | None = None
     # What the project's own record and the clock say.
     interrupted: set[str] = field(default_factory=set)
@@ -103,12 +105,15 @@ class Server:
         left = (self.driver, self.firmware, self.info, self.driver_running)
         return not any(left) and self.dkms == "none" and not self.module_built
 
-    def take(self, step, reboot_policy: str, user: str = DEFAULT_USER, group: str = DEFAULT_USER) -> None:
-        """Do what the plan says, as the project does it."""
+    def take(self, step, wanted) -> None:
+        """Do what the plan for a wish says, as the project does it."""
+        reboot_policy, user, group = wanted.reboot_policy, wanted.user, wanted.group
         if step.action == "reboot":
             self.reboot()
         elif step.action == "stop":
-            self._stop(step.targets)
+            self._stop(step.targets, for_good=wanted.state == "absent")
+        elif step.action == "start":
+            self._start(step.targets)
         elif step.action == "clean":
             self._clean(step.targets)
         elif step.action == "uninstall":
@@ -153,9 +158,17 @@ class Server:
         else:
             self.reboot_owed.discard(step.component)
 
-    def _stop(self, names):
+    def _stop(self, names, *, for_good):
+        if not for_good:
+            self.stopped += [container for container in self.containers if container.name in names]
         self.containers = [container for container in self.containers if container.name not in names]
         self.holders = [holder for holder in self.holders if holder.container not in names]
+
+    def _start(self, names):
+        if not self.answers():
+            raise BrokenServerError("error gathering device information: /dev/davinci0: no such file or directory")
+        self.containers += [container for container in self.stopped if container.name in names]
+        self.stopped = [container for container in self.stopped if container.name not in names]
 
     def _clean(self, paths):
         whole = {f"{HOME}/{name}" for name in ("driver", "firmware") if self._is_whole(name)}
@@ -197,7 +210,7 @@ class Server:
             raise BrokenServerError(f"{targets}/{name}/script/uninstall.sh: No such file")
         if not self._is_named(name):
             raise BrokenServerError("ERR_NO:0x0080: package is not installed on this device")
-        self._alone()
+        self._unused() if name == "driver" else self._alone()
         setattr(self, name, None)
         del self.info.homes[name]
         if not self.info.homes:
@@ -218,11 +231,18 @@ class Server:
     def _alone(self):
         if self.installer is not None:
             raise BrokenServerError("ERR_NO:0x0094: There is already a process being executed")
-        if self.holders:
+        if any(holder.has_npu() for holder in self.holders):
+            raise BrokenServerError("the chips are in use")
+
+    def _unused(self):
+        """Refuse as the driver's installer and uninstall script do while anything may use a loaded driver."""
+        self._alone()
+        held = self.holders or any(container.refused for container in self.containers)
+        if held and self.driver_running is not None:
             raise BrokenServerError("The davinci nodes are occupied by some processes")
 
     def _write_driver(self, step, user, group):
-        self._alone()
+        self._unused()
         self._check_user(step, user, group)
         if self.headers != "present":
             raise BrokenServerError("Dkms install failed: no headers of this kernel")
@@ -298,6 +318,7 @@ class Server:
             "npu_smi_error": None if self.answers() else "npu-smi is not installed",
             "holders": tuple(self.holders),
             "containers": tuple(self.containers),
+            "stopped": tuple(container.name for container in self.stopped),
             "installers": (self.installer,) if self.installer else (),
             "driver_module": self.module_built,
             "driver_loaded": self.driver_running is not None,

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What no vendor's script does: only what is on the list goes, and containers stay stopped."""
+"""What no vendor's script does: only what is on the list goes."""
 
 import pytest
 from ansible.module_utils.hdk import clean as hdk_clean
 from ansible.module_utils.hdk import steps as hdk_steps
 from ansible.module_utils.hdk.record import HdkRecord
 from ansible.module_utils.hdk.run import HdkRun
-from ansible.module_utils.hdk.state import CLEAN, STOP, Step
+from ansible.module_utils.hdk.state import CLEAN, Step
 from ansible.module_utils.hdk.steps import Host, Settings, StepError
 
 from tests.unit.plugins.module_utils.scripted_host import ScriptedHost
@@ -114,15 +114,3 @@ def test_removed_whatever_it_is(tmp_path, kind):
     assert not target.exists()
     assert not target.is_symlink()
     assert (kept / "file").exists()
-
-
-def test_a_container_stays_stopped_over_the_reboot(host, program):
-    calls = program("docker", "exit 0")
-    hdk_clean.stop(step(STOP, "telechat"), host)
-    assert calls() == ["docker update --restart=no telechat", "docker stop --time=60 telechat"]
-
-
-def test_a_container_that_does_not_stop_is_named_with_docker_s_reason(host, program):
-    program("docker", "echo cannot stop container >&2; exit 1")
-    with pytest.raises(StepError, match="docker update --restart=no telechat ended with 1: cannot stop container"):
-        hdk_clean.stop(step(STOP, "telechat"), host)

@@ -54,7 +54,7 @@ class Site:
         for component, entry in self.record.read().items():
             if entry["finished"] and component not in self.server.written_this_boot:
                 (step,) = [s for s in plan_hdk(self.server.facts(), self.wish).steps if s.component == component][:1]
-                self.server.take(step, self.wish.reboot_policy)
+                self.server.take(step, self.wish)
         facts = self.server.facts()
         return HdkLook(facts=facts, wish=self.wish, plan=plan_hdk(facts, self.wish))
 
@@ -99,6 +99,29 @@ def test_a_fresh_server_stops_at_the_first_reboot(tmp_path):
     site = Site(tmp_path, Server())
     assert reboots(site.converge())
     assert site.called() == ["driver.run --check", "driver.run --full --install-for-all --quiet"]
+
+
+OCCUPIED = (
+    "[ERROR]The davinci nodes are occupied by some processes, please stop processes and install or uninstall again"
+)
+
+
+def test_a_driver_that_was_refused_for_a_poller_is_tried_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(hdk_steps, "_OCCUPIED_PAUSES", (0, 0))
+    site = Site(tmp_path, running(OLD[0], NEW[1]))
+    met = tmp_path / "met"
+    site.package("driver", install=f"[ -e {met} ] || {{ touch {met}; echo '{OCCUPIED}'; exit 1; }}; {DONE}")
+    assert reboots(site.converge())
+    assert site.called() == ["driver.run --check", "driver.run --upgrade --quiet", "driver.run --upgrade --quiet"]
+
+
+def test_a_driver_that_is_always_refused_is_tried_three_times(tmp_path, monkeypatch):
+    monkeypatch.setattr(hdk_steps, "_OCCUPIED_PAUSES", (0, 0))
+    site = Site(tmp_path, running(OLD[0], NEW[1]))
+    site.package("driver", install=f"echo '{OCCUPIED}'; exit 1")
+    with pytest.raises(StepError, match="processes or containers use the NPUs"):
+        site.converge()
+    assert len(site.called()) == 4
 
 
 def test_nothing_to_do_runs_nothing(tmp_path):

@@ -5,6 +5,7 @@ import platform
 
 import pytest
 from ansible.module_utils.hdk import look as hdk_look
+from ansible.module_utils.hdk import usage as hdk_usage
 
 from tests.unit.plugins.module_utils.scripted_host import ScriptedHost
 
@@ -31,6 +32,11 @@ def settings(**changes):
         "durations": {"driver": 180, "firmware": 120, "uninstall": 60, "reboot": 300},
     }
     return {**wanted, **changes}
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch):
+    monkeypatch.setattr(hdk_usage, "_LOOKS", 1)
 
 
 @pytest.fixture

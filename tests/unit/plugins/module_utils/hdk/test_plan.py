@@ -5,7 +5,7 @@ import dataclasses
 
 import pytest
 from ansible.module_utils.hdk.plan import plan_hdk
-from ansible.module_utils.hdk.state import Chip, Component, HdkWish, Holder, Installer
+from ansible.module_utils.hdk.state import Chip, Component, Container, HdkWish, Holder, Installer
 
 from tests.unit.plugins.module_utils.hdk.server_model import (
     DKMS_TREE,
@@ -316,22 +316,22 @@ def test_versions_are_compared_as_versions():
 def test_the_model_breaks_on_the_wrong_order():
     driver, reboot, firmware, _ = plan_hdk(Server().facts(), wish()).steps
     with pytest.raises(BrokenServerError):
-        Server().take(firmware, "guide")
+        Server().take(firmware, wish())
     server = Server(hot_reset_works=False)
-    server.take(driver, "guide")
+    server.take(driver, wish())
     with pytest.raises(BrokenServerError):
-        server.take(firmware, "guide")
-    server.take(reboot, "guide")
-    server.take(firmware, "guide")
+        server.take(firmware, wish())
+    server.take(reboot, wish())
+    server.take(firmware, wish())
     assert server.firmware_running == ["7.1.0.3.220"] * 2, "without the last reboot the old firmware runs on"
 
 
 def test_driver_before_firmware_breaks_a_working_server_without_hot_reset():
     server = running(*OLD, hot_reset_works=False)
     firmware, driver, _ = plan_hdk(server.facts(), wish()).steps
-    server.take(driver, "guide")
+    server.take(driver, wish())
     with pytest.raises(BrokenServerError):
-        server.take(firmware, "guide")
+        server.take(firmware, wish())
 
 
 BARE = Server().facts()
@@ -433,6 +433,52 @@ def test_firmware_is_written_for_chips_that_are_known_to_be_behind_only():
     assert actions(plan) == ["upgrade firmware", "reboot"]
     assert plan.steps[0].reason == "NPU 0 runs 7.1.0.5.220"
     assert plan_hdk(server.asked_chips({0, 1}), wish()).steps == ()
+
+
+TELECHAT = Container("ab" * 32, "telechat", devices=True, refused=True, ours=True)
+TRAINER = Container("cd" * 32, "trainer", devices=True, refused=True)
+
+
+def test_an_idle_container_of_ours_is_stopped_before_the_firmware_and_started_after_the_last_reboot():
+    plan = plan_hdk(running(*OLD, containers=[TELECHAT]).facts(), wish())
+    assert [str(step) for step in plan.steps] == [
+        "stop telechat: the driver's installer refuses while it runs, be it idle",
+        "upgrade firmware 7.5.0.1.129: 7.1.0.5.220 is installed",
+        "upgrade driver 24.1.rc3: 23.0.3 is installed",
+        "reboot: the new versions run after a reboot",
+        "start telechat: it was stopped for the driver",
+    ]
+    assert all(step.seconds for step in plan.steps)
+
+
+def test_a_container_is_left_alone_by_a_plan_without_a_driver_step():
+    assert actions(plan_hdk(running(NEW[0], OLD[1], containers=[TELECHAT]).facts(), wish())) == [
+        "upgrade firmware",
+        "reboot",
+    ]
+
+
+def test_an_idle_container_of_others_is_refused_by_name_before_anything_is_touched():
+    plan = plan_hdk(running(*OLD, containers=[TELECHAT, TRAINER]).facts(), wish())
+    (problem,) = plan.refusals
+    assert (problem.check, plan.steps) == ("container_in_use", ())
+    assert problem.value.startswith("containers trainer run")
+    assert problem.next_step.startswith("docker stop trainer, run again")
+
+
+def test_what_was_stopped_is_started_when_all_is_well_and_only_then():
+    server = running(*NEW, stopped=[TELECHAT])
+    assert actions(plan_hdk(server.facts(), wish())) == ["start"]
+    sick = tuple(dataclasses.replace(chip, health="Alarm") for chip in server.facts().chips)
+    assert plan_hdk(server.facts(chips=sick), wish()).steps == ()
+
+
+def test_a_poller_of_the_driver_is_refused_by_its_service_before_the_firmware_and_no_obstacle_to_firmware_alone():
+    poller = Holder(9, "npu-smi", None, "/dev/davinci_manager", "zabbix-agent.service")
+    (problem,) = plan_hdk(running(*OLD, holders=[poller]).facts(), wish()).refusals
+    assert problem.value == "npu-smi (pid 9, zabbix-agent.service) has /dev/davinci_manager open"
+    assert problem.next_step.startswith("systemctl stop zabbix-agent.service")
+    assert plan_hdk(running(NEW[0], OLD[1], holders=[poller]).facts(), wish()).refusals == ()
 
 
 def test_components_keep_what_was_seen_of_them():

@@ -21,6 +21,9 @@ from tests.unit.plugins.module_utils.hdk.test_plan import NEW, NEWER, OLD, runni
 
 pytestmark = pytest.mark.proof
 
+OURS = Container("ab" * 32, "telechat", devices=True, refused=True, ours=True)
+OTHERS = Container("cd" * 32, "trainer", devices=True, refused=True)
+PRIVILEGED = Container("ef" * 32, "exporter", devices=True)
 FACTORY = "7.1.0.3.220"
 VERSIONS = [OLD, ("23.0.7", "7.1.0.11.220"), NEW, NEWER]
 DRIVERS = [driver for driver, _ in VERSIONS]
@@ -135,7 +138,7 @@ def drive(server, wanted):
             return taken, plan
         assert plan.steps[0].condition is None, "nothing may stand before a step that was decided"
         assert len(taken) < MOST_STEPS, [str(step) for step in taken]
-        server.take(plan.steps[0], wanted.reboot_policy, wanted.user, wanted.group)
+        server.take(plan.steps[0], wanted)
         taken.append(plan.steps[0])
 
 
@@ -206,9 +209,14 @@ def test_what_chips_do_not_tell_adds_no_step(situation, silent):
 
 OBSTACLES = {
     "headers": ["present", "missing", "other"],
-    "holders": [[], [Holder(7, "python3", None)], [Holder(8, "python3", "telechat")]],
+    "holders": [
+        [],
+        [Holder(7, "python3", None)],
+        [Holder(8, "python3", "telechat")],
+        [Holder(9, "iBMA", None, "/dev/davinci_manager", "iBMA.service")],
+    ],
     "installer": [None, Installer(9, "/root/Ascend-hdk-910b-npu-driver.run", ours=False)],
-    "containers": [[], [Container("ab" * 32, "telechat", devices=True)]],
+    "containers": [[], [PRIVILEGED], [OURS], [OTHERS], [OURS, OTHERS]],
 }
 
 
@@ -283,13 +291,30 @@ def test_a_power_cut_in_any_step_is_cured_by_going_on(situation, cut):
     for _ in range(cut):
         steps = plan_hdk(server.facts(), wanted).steps
         if steps:
-            server.take(steps[0], wanted.reboot_policy, wanted.user, wanted.group)
+            server.take(steps[0], wanted)
     plan = plan_hdk(server.facts(), wanted)
     assume(not plan.refusals)
     if plan.steps and plan.steps[0].action not in ("clean", "reboot"):
         server.power_cut(plan.steps[0], wanted.user, wanted.group)
     drive(server, wanted)
     assert is_as_wished(server, wanted)
+
+
+@given(situation=REPLACING, cut=st.integers(0, MOST_STEPS), again=st.booleans())
+def test_our_container_runs_again_at_the_end_whatever_was_cut(situation, cut, again):
+    server, wanted = situation
+    server.flash_base, server.containers = None, [OURS]
+    for _ in range(cut):
+        steps = plan_hdk(server.facts(), wanted).steps
+        if steps:
+            server.take(steps[0], wanted)
+    plan = plan_hdk(server.facts(), wanted)
+    assume(not plan.refusals)
+    if again and plan.steps and plan.steps[0].component:
+        server.power_cut(plan.steps[0], wanted.user, wanted.group)
+    drive(server, wanted)
+    assert is_as_wished(server, wanted)
+    assert (server.containers, server.stopped) == ([OURS], [])
 
 
 @given(server=servers(), policy=POLICIES)
