@@ -51,6 +51,7 @@ KNOWN: dict[str, str] = {
     "power_cut": "STEP:PERCENT: power is lost, once (clears itself), and comes back, when the driver's or firmware's "
     "installation, the driver's uninstall or the boot is that far: driver:40, firmware:50, uninstall:50, boot:0",
     "stall": "STEP:PERCENT: such a step stays where it is when it is that far, until the fault is cleared",
+    "late_devices": "seconds (default 60) after the boot until chips have started and device nodes appear",
     "no_boot": "the server does not come back from a reboot; honoured by the host's supervisor",
 }
 
@@ -73,6 +74,7 @@ NUMBERED = frozenset(
         "board_fails",
         "link_down",
         "slow_boot",
+        "late_devices",
     }
 )
 WORDED = frozenset({"net_health", "flash_base"})

@@ -12,6 +12,7 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Optional
 
 from ansible.module_utils import (
     container_plan,
+    container_unit,
     docker_daemon,
     image_archive,
     image_plan,
@@ -222,7 +223,9 @@ def _telechat_container(wish: Dict[str, Any], inspected: Inspected) -> Seen:
         settled, inspected.container, inspected.image, replace_unmanaged=wish["replace_unmanaged"]
     )
     if decision.action == "nothing":
-        return Seen()
+        stale = container_unit.stale(container_unit.wanted(wish))
+        # The container itself stays as it is.
+        return Seen(pending=f"differs: {', '.join(stale)}", alone=True) if stale else Seen()
     refusal = container_plan.refusal(decision, wish["container_name"], lease_file.holder(wish["job_root"]))
     return Seen(pending=decision.reason, problems=[refusal] if refusal else [])
 

@@ -9,6 +9,7 @@ short_description: Keep the one long-lived container of an Ascend node
 description:
   - Makes the container that the jobs of a node run in, starts it when it is stopped, and makes it anew when its
     parameters or its image differ from what is wished.
+  - Has systemd start it, too, when Docker could not at boot, as devices came late.
   - Uses the docker client; nothing has to be installed for Python on the node.
   - Every device and every source of a mount is checked to exist first, since Docker makes a directory of a missing one.
   - Refuses to make a container anew that a job runs in, and to touch one that it has not made.
@@ -75,7 +76,7 @@ argv:
 import json
 import typing as t
 
-from ansible.module_utils import container_plan
+from ansible.module_utils import container_plan, container_unit
 from ansible.module_utils.ascend import lease_file
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.docker_objects import Inspected, inspect, last_line
@@ -105,8 +106,10 @@ def main() -> None:
     refusal = container_plan.refusal(decision, name, lease_file.holder(module.params["job_root"]))
     if refusal:
         module.fail_json(msg=f"{refusal.check}: {refusal.value}; {refusal.rule}. Next: {refusal.next_step}.")
+    unit = container_unit.wanted(dict(wish, container_name=name))
+    has_unit = not container_unit.stale(unit)
     result: t.Dict[str, t.Any] = {
-        "changed": decision.action != "nothing",
+        "changed": decision.action != "nothing" or not has_unit,
         "action": decision.action,
         "reason": decision.reason,
     }
@@ -118,6 +121,8 @@ def main() -> None:
         result["diff"] = diff(name, decision, settled)
     if not module.check_mode:
         apply(module, decision, inspected, result.get("argv"))
+        if not has_unit:
+            install_unit(module, unit)
     module.exit_json(**result)
 
 
@@ -152,6 +157,13 @@ def apply(
         # a container that was made but can't start would be taken for a stopped one the next time
         module.run_command([cli, "rm", "--force", name])
         module.fail_json(msg=f"container {name} does not start: {last_line(stderr)}", rc=rc, argv=argv)
+
+
+def install_unit(module: AnsibleModule, unit: t.Dict[str, str]) -> None:
+    try:
+        container_unit.install(unit, run_on_host)
+    except container_unit.UnitError as error:
+        module.fail_json(msg=str(error))
 
 
 def execute(module: AnsibleModule, argv: t.List[str]) -> None:

@@ -135,14 +135,28 @@ def test_everything_missing_is_named_before_the_old_container_goes(site: Site) -
     assert site.on(HOST, "sh", "-c", "ls -d /nowhere 2>/dev/null || echo none").strip() == "none"
 
 
-def test_container_comes_back_after_a_reboot(site: Site) -> None:
+def test_container_runs_again_by_itself_after_a_reboot_whose_chips_come_late(site: Site) -> None:
     before = container_id(site)
+    site.lab("fault", HOST, "late_devices=20")
     inside = site.inside(BIN / "ansible", "-i", site.inventory, HOST, "-m", "ansible.builtin.reboot")
     rebooted = run(inside, log="stack-lab")
     assert rebooted.returncode == 0, rebooted.stdout
+    eventually(lambda: container_id(site) == before)
+    site.lab("fault", HOST, "--clear")
     result = site.play("site.yml")
     assert recap(result)[HOST].changed == 0, result.stdout
-    assert container_id(site) == before
+
+
+def test_container_that_somebody_stopped_stays_so_over_a_reboot(site: Site) -> None:
+    site.on(HOST, "docker", "stop", "telechat")
+    stopped = container_id(site)
+    inside = site.inside(BIN / "ansible", "-i", site.inventory, HOST, "-m", "ansible.builtin.reboot")
+    assert run(inside, log="stack-lab").returncode == 0
+    ended = ("systemctl", "show", "--property=ExecMainExitTimestampMonotonic", "--value", "telechat-container.service")
+    eventually(lambda: site.on(HOST, *ended).strip() != "0")
+    assert container_id(site) == stopped
+    result = site.play("site.yml")
+    assert recap(result)[HOST].changed == 1, result.stdout
 
 
 def test_image_from_an_archive_on_the_host(site: Site) -> None:
@@ -213,3 +227,13 @@ def test_verification_fails_with_the_chip_that_is_ill_and_is_not_kept(site: Site
     assert result.returncode != 0
     assert "NPU 1 chip 0 is Alarm" in flat(result.stdout)
     assert "verified.json" not in site.on(HOST, "ls", "/var/lib/telechat")
+
+
+def test_a_fleet_upgrade_of_the_driver_keeps_the_container(site: Site) -> None:
+    """The last one, as the site's own release is older than what the server then runs."""
+    before = container_id(site)
+    result = site.play("playbooks/upgrade.yml", *wished(hdk_release="25.2.0", preflight_clock_skew_seconds=600))
+    assert result.returncode == 0, result.stdout[-6000:]
+    assert "stop telechat: the driver's installer refuses while it runs" in flat(result.stdout)
+    assert "Software Version               : 25.2.0" in site.on(HOST, "npu-smi", "info", "-t", "board", "-i", "0")
+    assert container_id(site) == before

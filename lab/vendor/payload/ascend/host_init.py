@@ -2,8 +2,9 @@
 """What runs at boot: load the driver, start the chips; and what keeps the published state true."""
 
 import sys
+import time
 
-from . import interruption, kernel
+from . import chips, interruption, kernel
 
 
 def main(arguments):
@@ -18,6 +19,7 @@ def main(arguments):
         print("Usage: host_sys_init.sh start|stop|publish", file=sys.stderr)
         return 1
     interruption.at("boot", 0)
+    time.sleep(chips.fault_number("late_devices", 60) or 0)
     try:
         present = kernel.load()
     except kernel.LoadError as error:

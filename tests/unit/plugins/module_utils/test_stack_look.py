@@ -224,6 +224,14 @@ def test_daemon_configuration(host, wanted, pending):
     assert found["pending"]["docker_engine"] == pending
 
 
+def test_a_container_without_its_unit_is_work_that_leaves_the_container_and_its_verification(host, monkeypatch):
+    host.make_whole()
+    monkeypatch.setattr(stack_look.container_unit, "stale", lambda _files: ["/etc/systemd/system/x.service"])
+    found = host.look()
+    assert found["pending"] == {"telechat_container": "differs: /etc/systemd/system/x.service"}
+    assert found["alone"] == ["telechat_container"]
+
+
 def test_docker_is_restarted_only_for_what_it_does_not_reload(host):
     def leaves_the_rest_alone(wanted):
         return host.look(docker_engine={"daemon_config": wanted})["alone"] == ["docker_engine"]
