@@ -17,13 +17,22 @@ from lab.vendor import hardware, pci
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-# $1: a folder for the layers, $2: the hardware folder. One tmpfs carries all that is written.
+# $1: where the kernel's headers are.
+_EQUIP = """
+for tool in dkms gcc make ifconfig; do command -v "$tool" >/dev/null || ln -s /bin/true "/usr/bin/$tool"; done
+mkdir -p "$1"
+getent passwd HwHiAiUser || { groupadd HwHiAiUser && useradd -m -g HwHiAiUser HwHiAiUser; }
+"""
+_PARTS = ("usr", "etc", "var", "root")
+
+# $1: a folder for the layers, $2: the hardware folder, $3: nothing, or what `save_disks` kept of another server.
+# One tmpfs carries all that is written.
 _START = r"""
 set -eu
 mount -t tmpfs -o size=1500m tmpfs "$1"
 for part in usr etc var root; do
   mkdir -p "$1/$part.up" "$1/$part.work"
-  mount -t overlay -o "lowerdir=/$part,upperdir=$1/$part.up,workdir=$1/$part.work" overlay "/$part"
+  mount -t overlay -o "lowerdir=${3:+$3/$part:}/$part,upperdir=$1/$part.up,workdir=$1/$part.work" overlay "/$part"
 done
 mkdir -p /var/lib/hardware
 mount --bind "$2" /var/lib/hardware
@@ -37,33 +46,44 @@ mknod -m 666 /dev/null c 1 3
 mknod -m 666 /dev/urandom c 1 9
 mknod -m 666 /dev/zero c 1 5
 ln -s /proc/self/fd /dev/fd
-mkdir -p /usr/local/Ascend && rm -rf /usr/local/Ascend /etc/ascend_install.info
+[ -n "$3" ] || { mkdir -p /usr/local/Ascend && rm -rf /usr/local/Ascend /etc/ascend_install.info; }
 echo ready
 exec sleep infinity
 """
 
 
 class Server:
-    """A server with Debian, the HDK's requirements and nothing of the HDK."""
+    """A server with Debian, the HDK's requirements and nothing of the HDK; with `disks`, what another one had."""
 
-    def __init__(self, folder: Path, chips: int = 8, model: str = "910B2") -> None:
+    def __init__(self, folder: Path, chips: int = 8, model: str = "910B2", *, disks: Path | None = None) -> None:
         self.hardware = folder / "hardware"
-        hardware.create(self.hardware, chips, model)
+        if disks is None:
+            hardware.create(self.hardware, chips, model)
+        else:
+            shutil.copytree(disks / "hardware", self.hardware)
         self._chips = chips
         self._started: list[subprocess.Popen[str]] = []
-        pci.write(self.hardware / "pci", chips, self.hardware)
-        layers = folder / "layers"
-        layers.mkdir()
+        (self.hardware / "pci").mkdir()
+        self._layers = folder / "layers"
+        self._layers.mkdir()
         argv = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"]
-        argv += ["sh", "-c", _START, "server", str(layers), str(self.hardware)]
+        argv += ["sh", "-c", _START, "server", str(self._layers), str(self.hardware), str(disks or "")]
         self._process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         if self._process.stdout.readline() != "ready\n":
             raise RuntimeError(f"no namespace for the server: {self._process.communicate()[1]}")
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text(encoding="ascii")
         self._init = int(children)
-        self._equip()
+        if disks is None:
+            self._equip()
         self.boot()
+
+    def save_disks(self, folder: Path) -> None:
+        """Keep what has been written on the server, and its chips, in a folder for other servers to start from."""
+        for part in _PARTS:
+            kept = self.path(str(self._layers)) / f"{part}.up"
+            subprocess.run(["cp", "--archive", str(kept), str(folder / part)], check=True)
+        shutil.copytree(self.hardware, folder / "hardware", ignore=shutil.ignore_patterns("pci"))
 
     def stop(self) -> None:
         """End all its processes; its mounts go with the namespace."""
@@ -153,15 +173,8 @@ class Server:
 
     def _equip(self) -> None:
         """Give it the OS packages that the vendor asks for: dkms and headers are only looked at, never run."""
-        for tool in ("dkms", "gcc", "make", "ifconfig"):
-            if self.run("sh", "-c", f"command -v {tool}").returncode != 0:
-                self.run("sh", "-c", f"ln -s /bin/true /usr/bin/{tool}")
-        headers = f"/usr/lib/modules/{os.uname().release}/build"
-        self.run("mkdir", "-p", headers)
-        added = self.run(
-            "sh", "-c", "getent passwd HwHiAiUser || { groupadd HwHiAiUser && useradd -m -g HwHiAiUser HwHiAiUser; }"
-        )
-        assert added.returncode == 0, added.stdout
+        equipped = self.run("sh", "-ec", _EQUIP, "sh", f"/usr/lib/modules/{os.uname().release}/build")
+        assert equipped.returncode == 0, equipped.stdout
 
 
 WHOLE = {*(f"davinci{number}" for number in range(8)), "davinci_manager", "devmm_svm", "hisi_hdc"}

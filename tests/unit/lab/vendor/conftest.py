@@ -66,19 +66,31 @@ def server(tmp_path: Path) -> Iterator[Server]:
     one.stop()
 
 
+@pytest.fixture(scope="session")
+def old_disks(runs: Packages, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Disks and chips of a server on which HDK 23.0.3 has been installed, driver and firmware, before its reboot."""
+    require("lspci")
+    one = Server(tmp_path_factory.mktemp("installed"))
+    assert one.install(runs.driver("23.0.3"))[0] == 0
+    assert one.install(runs.firmware("23.0.3"), "--full")[0] == 0
+    disks = tmp_path_factory.mktemp("disks")
+    one.save_disks(disks)
+    one.stop()
+    return disks
+
+
 @pytest.fixture
-def old_server(server: Server, runs: Packages) -> Server:
+def old_server(old_disks: Path, tmp_path: Path) -> Iterator[Server]:
     """A server on which HDK 23.0.3 runs, driver and firmware."""
-    _install_old(server, runs)
-    return server
+    one = Server(tmp_path, disks=old_disks)
+    yield one
+    one.stop()
 
 
 @pytest.fixture(scope="session")
-def lasting_server(runs: Packages, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def lasting_server(old_disks: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One such server for all tests that leave it as it was."""
-    require("lspci")
-    one = Server(tmp_path_factory.mktemp("lasting"))
-    _install_old(one, runs)
+    one = Server(tmp_path_factory.mktemp("lasting"), disks=old_disks)
     yield one
     one.stop()
 
@@ -89,9 +101,3 @@ def running_server(lasting_server: Server) -> Iterator[Server]:
     yield lasting_server
     faults.clear(lasting_server.hardware)
     lasting_server.path("/etc/hccn.conf").write_text("")
-
-
-def _install_old(server: Server, runs: Packages) -> None:
-    assert server.install(runs.driver("23.0.3"))[0] == 0
-    assert server.install(runs.firmware("23.0.3"), "--full")[0] == 0
-    server.reboot()
