@@ -7,7 +7,7 @@ import glob
 import os
 import re
 from dataclasses import dataclass
-from typing import List, Optional
+from typing import List, Optional, Set
 
 from ansible.module_utils.ascend.version_info import parse_key_values
 from ansible.module_utils.command_result import Run
@@ -71,16 +71,44 @@ def missing_packages(run: Run, family: Optional[str], names: List[str]) -> List[
 
 
 def installable(run: Run, family: Optional[str], name: str, root: str = "/") -> Optional[bool]:
-    """Tell whether the package manager knows the package; None when its lists were never fetched."""
-    if family == DEBIAN:
-        if not glob.glob(os.path.join(root, "var/lib/apt/lists/*Packages*")):
-            return None
-        candidate = re.search(r"Candidate: (\S+)", run(["apt-cache", "policy", name]).stdout)
-        return bool(candidate and candidate.group(1) != "(none)")
-    if family == REDHAT:
-        # Without any cache dnf calls the package unknown, too.
-        if not glob.glob(os.path.join(root, "var/cache/dnf/*/repodata/repomd.xml")):
-            return None
-        answer = run(["dnf", "--quiet", "--cacheonly", "repoquery", name])
-        return bool(answer.stdout.strip()) if answer.rc == 0 else None
+    """Return whether the package manager could install the package; None when its lists were never fetched."""
+    absent = not_installable(run, family, [name], root)
+    return None if absent is None else not absent
+
+
+def not_installable(run: Run, family: Optional[str], names: List[str], root: str = "/") -> Optional[List[str]]:
+    """Return those of the names that no repository has; None when the package manager's lists were never fetched."""
+    if not names:
+        return []
+    if family == DEBIAN and glob.glob(os.path.join(root, "var/lib/apt/lists/*Packages*")):
+        offered = _with_candidate(run(["apt-cache", "policy", *names]).stdout)
+        return [name for name in names if name not in offered]
+    # Without any cache dnf calls the package unknown, too.
+    if family == REDHAT and glob.glob(os.path.join(root, "var/cache/dnf/*/repodata/repomd.xml")):
+        return _no_repository_of_dnf_has(run, names)
     return None
+
+
+def _with_candidate(policy: str) -> Set[str]:
+    """Return the packages that `apt-cache policy` knows a version to install of."""
+    offered, name = set(), ""
+    for line in policy.splitlines():
+        if not line.startswith(" "):
+            name = line.rstrip(":")
+        elif line.strip().startswith("Candidate: ") and not line.endswith(" (none)"):
+            offered.add(name)
+    return offered
+
+
+def _no_repository_of_dnf_has(run: Run, names: List[str]) -> Optional[List[str]]:
+    query = ["dnf", "--quiet", "--cacheonly", "repoquery"]
+    answer = run([*query, "--queryformat", "%{name} %{name}-%{version}-%{release}.%{arch}", *names])
+    if answer.rc != 0:
+        return None
+    offered = set(answer.stdout.split())
+    return [
+        name
+        for name in names
+        # Another package may provide it: one process for each of the few that are left.
+        if name not in offered and not run([*query, "--whatprovides", name]).stdout.strip()
+    ]

@@ -69,7 +69,7 @@ class Server:
         self.write("var/cache/dnf/OS-2d95c80a1fa0a67d/repodata/repomd.xml", "")
         self.mount_folder("var/cache")
         self.program("rpm", 'shift; for name; do echo "package $name is not installed"; done; exit 1')
-        self.program("dnf", 'for name; do :; done; echo "$name-0:1-1.aarch64"')
+        self.repositories_lack("nothing")
         self.program("grubby", f"echo /boot/vmlinuz-{self.running}")
         self.program("dpkg-query", "exit 99")
 
@@ -91,6 +91,11 @@ class Server:
         target.parent.mkdir(exist_ok=True)
         target.write_text(f"#!/bin/sh\n{script}\n")
         target.chmod(0o755)
+
+    def repositories_lack(self, pattern):
+        """Let dnf know every package by the name that it is asked for, but for those of a shell's pattern."""
+        names = f'for name; do case "$name" in -*|%*|{pattern}) ;; *) echo "$name" ;; esac; done'
+        self.program("dnf", f'case " $* " in *" --whatprovides "*) exit 0 ;; esac\n{names}')
 
     def ssh(self):
         (self.folder / "mounts").write_text("\n".join(self.mounts))
@@ -132,8 +137,27 @@ def plan(tmp_path, server):
 def test_the_plan_takes_the_packages_of_the_family(plan, server):
     outcome = plan()
     assert outcome.rc == 0, outcome.text
-    packages = f"make, dkms, gcc, kernel-headers, kernel-devel-{server.running}, net-tools, pciutils, tar"
-    assert f"node0: ascend_hdk: install {packages}; " in outcome.text
+    packages = (
+        f"make, dkms, gcc, kernel-headers-{server.running}, kernel-devel-{server.running}, net-tools, pciutils, tar"
+    )
+    assert f"node0: ascend_hdk: install {packages}, which, chkconfig, " in outcome.text
+
+
+def test_a_medium_without_dkms_is_a_caution(plan, server):
+    server.repositories_lack("dkms")
+    outcome = plan()
+    assert outcome.rc == 0, outcome.text
+    assert "caution: node0: os_packages: no repository of this host has dkms" in outcome.text
+    assert "install make, gcc, " in outcome.text
+
+
+def test_update_repositories_without_the_running_kernels_headers_are_refused_with_both_remedies(plan, server):
+    server.repositories_lack("kernel-headers-*")
+    outcome = plan()
+    assert outcome.rc != 0
+    assert "node0: kernel_headers: no " in outcome.text
+    assert "make the medium that this host was installed from a repository" in outcome.text
+    assert "or update the kernel, reboot, and run again" in outcome.text
 
 
 def test_headers_that_no_repository_has_are_named(plan, server):

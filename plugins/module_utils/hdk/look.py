@@ -16,7 +16,7 @@ from ansible.module_utils.hdk.estimate import Estimate, estimate
 from ansible.module_utils.hdk.facts import CHIP_DEVICES, kernel_headers, look_at_hdk
 from ansible.module_utils.hdk.flash import flash_base
 from ansible.module_utils.hdk.plan import plan_hdk
-from ansible.module_utils.hdk.refusals import may_be_too_old
+from ansible.module_utils.hdk.refusals import HEADERS_REMEDIES, may_be_too_old
 from ansible.module_utils.hdk.run import HdkRun, progress_lines
 from ansible.module_utils.hdk.state import (
     ABSENT,
@@ -36,7 +36,7 @@ from ansible.module_utils.hdk.state import (
 from ansible.module_utils.hdk.verdict import hdk_problems
 from ansible.module_utils.host_problem import Problem
 from ansible.module_utils.kernel_drift import REBUILD, WARN, Verdict, Work, judge, look_at_next_kernel
-from ansible.module_utils.os_packages import KERNEL, for_kernel, missing_packages
+from ansible.module_utils.os_packages import KERNEL, for_kernel, missing_packages, not_installable
 
 ROLE = "ascend_hdk"
 
@@ -121,7 +121,7 @@ def answer(settings: Dict[str, Any], run: Run, family: Optional[str], root: str 
     if state:
         return _going_on(settings, state)
     seen = look(settings, run, family, root)
-    problems = seen.problems()
+    problems, cautions = seen.problems(), seen.cautions()
     facts = dict(
         seen.versions(),
         chips=[asdict(chip) for chip in seen.facts.chips],
@@ -133,8 +133,9 @@ def answer(settings: Dict[str, Any], run: Run, family: Optional[str], root: str 
     )
     if seen.plan.steps and seen.wish.state == PRESENT:
         problems += [_npu_smi_folder(path) for path in npu_smi_folders(root)]
-        preparation = prepare(settings, run, family, seen)
+        preparation = prepare(settings, run, family, seen, root)
         problems += preparation.pop("problems")
+        cautions += preparation.pop("cautions")
         facts.update(preparation)
     verdict = judge_next_kernel(settings, run, family, seen, root)
     leftover = packages_left(settings, root) if seen.wish.state == PRESENT and not seen.plan.steps else []
@@ -143,7 +144,7 @@ def answer(settings: Dict[str, Any], run: Run, family: Optional[str], root: str 
         "facts": facts,
         "pending": _pending(settings, seen, facts, verdict, leftover),
         "problems": problems + [problem for problem in [verdict.problem] if problem],
-        "cautions": seen.cautions() + [caution for caution in [verdict.caution] if caution],
+        "cautions": cautions + [caution for caution in [verdict.caution] if caution],
     }
 
 
@@ -198,22 +199,64 @@ def judge_next_kernel(
     return judge(kernel, policy, work, has_driver=seen.facts.driver.on_disk is not None, headers=headers)
 
 
-def prepare(settings: Dict[str, Any], run: Run, family: Optional[str], seen: HdkLook) -> Dict[str, Any]:
+def prepare(
+    settings: Dict[str, Any], run: Run, family: Optional[str], seen: HdkLook, root: str = "/"
+) -> Dict[str, Any]:
     """Return what the installers need first: OS packages, the run user and its group, and what is in their way."""
     names = for_kernel(os_packages(settings, family), seen.facts.kernel) if DRIVER in seen.components() else []
+    missing = missing_packages(run, family, names)
+    nowhere = not_installable(run, family, missing, root) or []
+    spared = [name for name in nowhere if name in settings.get("optional_packages", [])]
     user, group = settings["user"], settings["group"]
     missing_group, missing_user = _group_id(group) is None, _user_id(user) is None
-    problems = []
+    problems = _nowhere([name for name in nowhere if name not in spared], seen.facts)
     if missing_group and settings.get("gid") is not None and _group_of(settings["gid"]):
         problems.append(_taken("gid", settings["gid"], _group_of(settings["gid"])))
     if missing_user and settings.get("uid") is not None and _user_of(settings["uid"]):
         problems.append(_taken("uid", settings["uid"], _user_of(settings["uid"])))
     return {
-        "missing_packages": missing_packages(run, family, names),
+        "missing_packages": [name for name in missing if name not in spared],
+        "cautions": [_spared(name, seen.facts.kernel) for name in spared],
         "missing_group": missing_group,
         "missing_user": missing_user,
         "problems": problems,
     }
+
+
+def _nowhere(names: List[str], facts: HdkFacts) -> List[Problem]:
+    """Return the problem of packages that no repository has; headers that are missing altogether are one already."""
+    of_kernel = [name for name in names if facts.kernel in name]
+    others = [name for name in names if name not in of_kernel]
+    found = []
+    if of_kernel and facts.headers != "missing":
+        found.append(
+            Problem(
+                check="kernel_headers",
+                value=f"no repository of this host has {', '.join(of_kernel)}",
+                rule="the installer looks for the packages of the running kernel, and takes those of no other",
+                next_step=HEADERS_REMEDIES.format(kernel=facts.kernel),
+            )
+        )
+    if others:
+        found.append(
+            Problem(
+                check="os_packages",
+                value=f"no repository of this host has {', '.join(others)}",
+                rule="the driver's installer calls what is in them",
+                next_step="add a repository that has them, the installation medium for one, or correct"
+                " ascend_hdk_os_packages",
+            )
+        )
+    return found
+
+
+def _spared(name: str, kernel: str) -> Problem:
+    return Problem(
+        check="os_packages",
+        value=f"no repository of this host has {name}",
+        rule=f"without it the installer takes its prebuilt modules, and fails if it has none for {kernel}",
+        next_step=f"add a repository with {name}, or install the driver anew after each new kernel",
+    )
 
 
 def _preparations(settings: Dict[str, Any], facts: Dict[str, Any]) -> List[str]:

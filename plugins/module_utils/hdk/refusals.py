@@ -27,6 +27,12 @@ from ansible.module_utils.hdk.state import (
 )
 from ansible.module_utils.host_problem import Problem
 
+# Update repositories are ahead of the installation medium's kernel, which is the one that runs.
+HEADERS_REMEDIES = (
+    "make the medium that this host was installed from a repository, as it has the packages of {kernel};"
+    " or update the kernel, reboot, and run again"
+)
+
 
 def refusals(facts: HdkFacts, wish: HdkWish, steps: Tuple[Step, ...]) -> Tuple[Problem, ...]:
     """Return every reason not to take these steps; none when there is nothing to do."""
@@ -109,7 +115,7 @@ def _missing_headers(facts: HdkFacts, steps: Tuple[Step, ...]) -> Optional[Probl
         next_step = f"install the headers of {facts.kernel} anew, or boot {facts.headers_release}"
     else:
         value = f"no /lib/modules/{facts.kernel}/build, and no package that would bring the headers of this kernel"
-        next_step = f"offer the headers of {facts.kernel} in a repository of this host, or boot a kernel that has them"
+        next_step = HEADERS_REMEDIES.format(kernel=facts.kernel)
     return Problem(
         check="kernel_headers",
         value=value,

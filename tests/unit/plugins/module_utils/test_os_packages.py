@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import pytest
-from ansible.module_utils.os_packages import for_kernel, installable, missing_packages, operating_system
+from ansible.module_utils.os_packages import (
+    for_kernel,
+    installable,
+    missing_packages,
+    not_installable,
+    operating_system,
+)
 
 from tests.unit.plugins.module_utils.scripted_host import ScriptedHost
 
@@ -65,16 +71,39 @@ def test_the_kernel_in_names():
     assert for_kernel(["gcc", "linux-headers-{kernel}"], "6.1.0-18-arm64") == ["gcc", "linux-headers-6.1.0-18-arm64"]
 
 
+QUERY = "dnf --quiet --cacheonly repoquery --queryformat %{name} %{name}-%{version}-%{release}.%{arch}"
+REPOMD = "var/cache/dnf/OS-2d95c80a1fa0a67d/repodata/repomd.xml"
+
+
 @pytest.mark.parametrize(
     ("rc", "stdout", "expected"),
-    [(0, "kernel-devel-0:5.10.0-60.oe2203.aarch64\n", True), (0, "", False), (1, "", None)],
+    [(0, "kernel-devel kernel-devel-5.10.0-60.aarch64\n", True), (0, "", False), (1, "", None)],
 )
 def test_installable_from_dnfs_cache(host, rc, stdout, expected):
-    host.write("var/cache/dnf/OS-2d95c80a1fa0a67d/repodata/repomd.xml", "")
-    host.answer("dnf --quiet --cacheonly repoquery kernel-devel-5.10.0", stdout, rc=rc)
-    assert installable(host.run, "RedHat", "kernel-devel-5.10.0", host.root) is expected
+    host.write(REPOMD, "")
+    host.answer(f"{QUERY} kernel-devel-5.10.0-60.aarch64", stdout, rc=rc)
+    assert installable(host.run, "RedHat", "kernel-devel-5.10.0-60.aarch64", host.root) is expected
 
 
-def test_before_dnf_has_fetched_anything_nobody_knows(host):
-    host.answer("dnf --quiet --cacheonly repoquery kernel-devel-5.10.0", "")
+def test_headers_of_a_newer_kernel_in_the_update_repository_are_not_those_of_the_running_one(host):
+    host.write(REPOMD, "")
+    names = ["gcc", "kernel-headers-5.10.0-60.aarch64", "dkms", "chkconfig"]
+    offered = "gcc gcc-10.3.1-20.aarch64\nkernel-headers kernel-headers-5.10.0-216.aarch64\n"
+    host.answer(f"{QUERY} {' '.join(names)}", offered)
+    host.answer("dnf --quiet --cacheonly repoquery --whatprovides chkconfig", "initscripts-0:10.17-1.aarch64\n")
+    assert not_installable(host.run, "RedHat", names, host.root) == ["kernel-headers-5.10.0-60.aarch64", "dkms"]
+
+
+def test_what_apt_knows_no_version_of(host):
+    host.write("var/lib/apt/lists/deb.example_dists_stable_main_Packages", "")
+    policy = "dkms:\n  Installed: (none)\n  Candidate: (none)\n  Version table:\n"
+    policy += "gcc:\n  Installed: (none)\n  Candidate: 4:12.2.0-3\n  Version table:\n     4:12.2.0-3 500\n"
+    host.answer("apt-cache policy dkms gcc nonesuch", policy)
+    assert not_installable(host.run, "Debian", ["dkms", "gcc", "nonesuch"], host.root) == ["dkms", "nonesuch"]
+
+
+def test_before_lists_were_fetched_nobody_knows(host):
     assert installable(host.run, "RedHat", "kernel-devel-5.10.0", host.root) is None
+    assert not_installable(host.run, "Debian", ["gcc"], host.root) is None
+    assert not_installable(host.run, None, ["gcc"], host.root) is None
+    assert host.asked == []

@@ -164,7 +164,7 @@ def test_headers_that_are_there(host, tmp_path):
 def test_headers_that_apt_may_know(host, policy, expected):
     host.write("var/lib/apt/lists/deb.example_dists_stable_main_Packages", "")
     host.answer(QUERY, rc=1)
-    host.answer("apt-cache policy linux-headers-6.1.0", policy)
+    host.answer("apt-cache policy linux-headers-6.1.0", f"linux-headers-6.1.0:\n  Installed: (none)\n{policy}")
     assert hdk_facts.kernel_headers(host.run, "Debian", HEADERS, "6.1.0", host.root) == (expected, None)
 
 

@@ -59,6 +59,44 @@ def test_a_bare_server_needs_packages_user_and_all_steps(host):
     )
 
 
+def dnf_has(host, *offered):
+    """Write down what the repositories of a host of the openEuler family have."""
+    host.write("var/cache/dnf/OS-2d95c80a1fa0a67d/repodata/repomd.xml", "")
+    names = ["gcc", "dkms", f"kernel-headers-{platform.release()}"]
+    host.answer(f"rpm -q {' '.join(names)}", "".join(f"package {name} is not installed\n" for name in names), rc=1)
+    host.answer(f"rpm -q {names[-1]}", f"package {names[-1]} is not installed\n", rc=1)
+    query = "dnf --quiet --cacheonly repoquery --queryformat %{name} %{name}-%{version}-%{release}.%{arch}"
+    host.answer(f"{query} {' '.join(names)}", "\n".join(offered))
+    host.answer(f"{query} {names[-1]}", "\n".join(offered))
+    return settings(os_packages={"RedHat": ["gcc", "dkms", "kernel-headers-{kernel}"]}, optional_packages=["dkms"])
+
+
+def test_a_repository_without_dkms_is_a_caution(host):
+    wanted = dnf_has(host, "gcc", f"kernel-headers-{platform.release()}")
+    seen = hdk_look.answer(wanted, host.run, "RedHat", host.root)
+    assert seen["problems"] == []
+    assert [caution.value for caution in seen["cautions"]] == ["no repository of this host has dkms"]
+    assert seen["facts"]["missing_packages"] == ["gcc", f"kernel-headers-{platform.release()}"]
+
+
+def test_headers_that_only_a_newer_kernel_has_are_refused_with_both_remedies(host):
+    wanted = dnf_has(host, "gcc", "dkms", "kernel-headers", "kernel-headers-99.0")
+    for built in (False, True):
+        if built:
+            host.write(f"lib/modules/{platform.release()}/build/Makefile", "")
+        (problem,) = hdk_look.answer(wanted, host.run, "RedHat", host.root)["problems"]
+        assert problem.check == "kernel_headers"
+        assert "make the medium that this host was installed from a repository" in problem.next_step
+        assert "or update the kernel, reboot, and run again" in problem.next_step
+    assert problem.value == f"no repository of this host has kernel-headers-{platform.release()}"
+
+
+def test_tools_that_no_repository_has_are_named_before_anything_is_touched(host):
+    wanted = dnf_has(host, "dkms", f"kernel-headers-{platform.release()}")
+    (problem,) = hdk_look.answer(wanted, host.run, "RedHat", host.root)["problems"]
+    assert (problem.check, problem.value) == ("os_packages", "no repository of this host has gcc")
+
+
 def test_users_and_packages_that_are_there_are_not_made_again(host):
     host.answer(
         f"{DPKG}dkms linux-headers-{platform.release()}",

@@ -85,7 +85,7 @@ def test_a_plan_that_may_build_says_so_before_its_estimate(host):
 @pytest.mark.parametrize(("candidate", "problems"), [("1", []), ("(none)", ["kernel_drift"])])
 def test_headers_that_no_repository_has_forbid_the_build(installed, candidate, problems):
     installed.write("var/lib/apt/lists/mirror_Packages", "")
-    installed.answer(APT_CACHE, f"  Candidate: {candidate}\n")
+    installed.answer(APT_CACHE, f"linux-headers-{NEXT}:\n  Candidate: {candidate}\n")
     seen = look(installed, next_kernel="rebuild")
     assert [problem.check for problem in seen["problems"]] == problems
 
