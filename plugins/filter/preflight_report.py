@@ -16,6 +16,29 @@ Looks = Mapping[str, Mapping[str, Any]]
 
 # A Python older than ansible-core's oldest stumbles over its modules before one of them can say so.
 TOO_OLD = re.compile(r"SyntaxError|requires a minimum of Python|future feature annotations is not defined")
+# What sudo says, and Ansible for it, with ansible_become.
+SUDO = (
+    (
+        re.compile(r"sorry, you must have a tty"),
+        "sudo asks for a terminal (requiretty), which Ansible gives none",
+        "set Defaults:USER !requiretty in its sudoers, as telechat-run needs it, or run with ANSIBLE_PIPELINING=0",
+    ),
+    (
+        re.compile(r"Missing sudo password|sudo: a (?:password|terminal) is required"),
+        "sudo asks for a password",
+        "run with --ask-become-pass (-K), or let the user run sudo without a password, as telechat-run needs it",
+    ),
+    (
+        re.compile(r"Incorrect sudo password|Sorry, try again"),
+        "sudo does not take the password",
+        "run again with the password of ansible_user on this host",
+    ),
+    (
+        re.compile(r"is not in the sudoers file|may not run sudo|is not allowed to (?:execute|run sudo)"),
+        "its user may not use sudo",
+        "let ansible_user run sudo, or log in as root",
+    ),
+)
 
 
 def preflight_problems(looks: Looks, control_side: Sequence[Problem], kept_packages: Looks | None = None) -> list[str]:
@@ -68,6 +91,14 @@ def _no_answer(look: Mapping[str, Any]) -> Problem:
             "next_step": "openEuler 20.03 and Kylin V10 bring Python 3.7: use a control side with ansible-core 2.17"
             " and set preflight_python_minimum: '3.7'; a newer ansible_python_interpreter has no python3-dnf there",
         }
+    for sign, value, next_step in SUDO:
+        if sign.search(f"{look.get('module_stderr')} {look.get('module_stdout')} {look.get('msg')}"):
+            return {
+                "check": "privileges",
+                "value": value,
+                "rule": "the roles install software",
+                "next_step": next_step,
+            }
     what = look.get("msg") or look.get("module_stderr") or "it gave no answer"
     return {
         "check": "unreachable" if look.get("unreachable") else "python",

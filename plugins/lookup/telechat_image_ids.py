@@ -22,9 +22,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _raw:
-  description: One list of ids.
+  description: Of each archive the C(ids), and the C(problem) that keeps them from being known, else empty.
   type: list
-  elements: list
+  elements: dict
 """
 
 import hashlib
@@ -44,29 +44,34 @@ ARCHIVE_READER = Path(__file__).parents[1] / "module_utils" / "image_archive.py"
 
 
 class LookupModule(LookupBase):
-    def run(self, terms: t.Any, variables: t.Any = None, **kwargs: t.Any) -> t.List[t.List[str]]:
+    def run(self, terms: t.Any, variables: t.Any = None, **kwargs: t.Any) -> t.List[t.Dict[str, t.Any]]:
         del kwargs
         base = (variables or {}).get("playbook_dir", ".")
-        if not all(terms):
-            raise AnsibleLookupError("telechat_image_archive is empty: it names the file made with docker save")
-        return [self._ids(Path(base, str(term)).expanduser()) for term in terms]
+        return [self._look(Path(base, str(term)).expanduser() if term else None) for term in terms]
 
-    def _ids(self, path: Path) -> t.List[str]:
+    def _look(self, path: t.Optional[Path]) -> t.Dict[str, t.Any]:
+        """Return ids and problem: what is wrong with the archive is for preflight to say, of all hosts at once."""
+        if path is None:
+            return {"ids": [], "problem": "it is empty"}
         reader = _archive_reader()
         try:
-            status = path.stat()
-            key = f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ino}"
-            kept = cache_folder() / "image-ids" / (hashlib.sha256(key.encode()).hexdigest() + ".json")
-            if kept.exists():
-                known: t.List[str] = json.loads(kept.read_text(encoding="utf-8"))
-                return known
-            ids: t.List[str] = reader.image_ids(str(path))
-            _keep(kept, json.dumps(ids))
+            return {"ids": _ids(reader, path), "problem": ""}
         except OSError as error:
-            raise AnsibleLookupError(f"telechat_image_archive: {error.strerror}: {path} on the control side") from error
+            return {"ids": [], "problem": f"{error.strerror}: {path} on the control side"}
         except reader.ArchiveError as error:
-            raise AnsibleLookupError(f"telechat_image_archive: {error}") from error
-        return ids
+            return {"ids": [], "problem": str(error)}
+
+
+def _ids(reader: t.Any, path: Path) -> t.List[str]:
+    status = path.stat()
+    key = f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ino}"
+    kept = cache_folder() / "image-ids" / (hashlib.sha256(key.encode()).hexdigest() + ".json")
+    if kept.exists():
+        known: t.List[str] = json.loads(kept.read_text(encoding="utf-8"))
+        return known
+    ids: t.List[str] = reader.image_ids(str(path))
+    _keep(kept, json.dumps(ids))
+    return ids
 
 
 def _archive_reader() -> t.Any:

@@ -166,8 +166,10 @@ def _telechat_image(wish: Dict[str, Any], inspected: Inspected) -> Seen:
         return Seen()
     settled, problems = dict(wish, name=wish["image_name"]), []
     if wish["source"] == "archive" and not wish["ids"] and not wish["archive_on_host"]:
+        value = wish["archive_problem"] or "it is empty"
         rule = "telechat_image_source: archive needs the file that docker save made"
-        problems.append(Problem("telechat_image_archive", "empty", rule, "set it"))
+        next_step = "name that file in telechat_image_archive, or set telechat_image_source to build or pull"
+        problems.append(Problem("telechat_image_archive", value, rule, next_step))
     if wish["archive_on_host"] and not wish["ids"]:
         try:
             settled["ids"] = image_archive.image_ids(wish["archive_on_host"])

@@ -86,6 +86,8 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    # sudo and hardened servers give 077, which would hide what every user of the node reads.
+    os.umask(0o022)
     family = operating_system().family
     kernel = look_at_next_kernel(run_on_host, family)
     answer: Dict[str, Any] = {

@@ -63,10 +63,12 @@ flags:
 """
 
 import functools
+import os
 import typing as t
 
 from ansible.module_utils import docker_converge
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.docker_objects import other_engine
 from ansible.module_utils.host_command import NOT_FOUND, run_on_host
 
 # A restart waits for the containers to end.
@@ -83,6 +85,8 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    # sudo and hardened servers give 077, which would hide what every user of the node reads.
+    os.umask(0o022)
     cli, wish = module.params["cli"], module.params["config"]
     engine = docker_converge.Engine(cli=cli, service=module.params["service"], config_path=module.params["config_path"])
     run = functools.partial(run_on_host, timeout=_SECONDS)
@@ -90,6 +94,9 @@ def main() -> None:
         module.exit_json(changed=True, msg="the engine is not installed yet")
     if not module.check_mode:
         run(["systemctl", "daemon-reload"])
+    other = other_engine(cli)
+    if other:
+        module.fail_json(msg=f"{cli} is {other}, and not Docker: name Docker's packages in docker_engine_packages")
     try:
         todo = docker_converge.plan(run, engine, wish)
         if not module.check_mode:

@@ -99,6 +99,7 @@ untouched:
   type: bool
 """
 
+import os
 from typing import Any, Dict
 
 from ansible.module_utils.ascend.schema import UPGRADE_PLAYBOOKS, NewerSchemaError
@@ -127,6 +128,8 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    # sudo and hardened servers give 077, which would hide what every user of the node reads.
+    os.umask(0o022)
     node = NodeUpgrade(module.params["job_root"])
     if module.check_mode:
         module.exit_json(changed=True, **node.look())

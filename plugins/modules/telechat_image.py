@@ -83,6 +83,7 @@ reason:
   type: str
 """
 
+import os
 import re
 import typing as t
 
@@ -90,6 +91,8 @@ from ansible.module_utils import image_archive, image_plan
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.docker_objects import Image, inspect, last_line, with_tag
 from ansible.module_utils.host_command import run_on_host
+
+_MASK = "********"
 
 
 def main() -> None:
@@ -108,8 +111,13 @@ def main() -> None:
         },
         required_if=[("source", "archive", ["archive"]), ("source", "build", ["context"])],
         supports_check_mode=True,
+        # Build arguments may be secrets (an index's password), and too short to be masked wherever they occur.
+        no_log=True,
     )
+    # sudo and hardened servers give 077, which would hide what every user of the node reads.
+    os.umask(0o022)
     wish = dict(module.params)
+    module.params["build_args"] = dict.fromkeys(wish["build_args"], _MASK)
     if wish["source"] == "archive" and not wish["ids"]:
         wish["ids"] = archive_ids(module)
     before, reason = look(module, wish)
@@ -160,18 +168,21 @@ def load(module: AnsibleModule, wish: t.Dict[str, t.Any]) -> None:
 
 
 def build(module: AnsibleModule, wish: t.Dict[str, t.Any]) -> None:
-    docker(module, image_plan.build_words(wish))
+    shown = image_plan.build_words({**wish, "build_args": module.params["build_args"]})
+    docker(module, image_plan.build_words(wish), shown)
 
 
 def pull(module: AnsibleModule, wish: t.Dict[str, t.Any]) -> None:
     docker(module, ["pull", wish["name"]])
 
 
-def docker(module: AnsibleModule, arguments: t.List[str]) -> str:
+def docker(module: AnsibleModule, arguments: t.List[str], shown: t.Optional[t.List[str]] = None) -> str:
+    """Run docker and return its output; ``shown`` are the arguments without secrets."""
     argv = [module.params["cli"], *arguments]
     rc, stdout, stderr = module.run_command(argv)
     if rc != 0:
-        module.fail_json(msg=f"docker {arguments[0]} failed: {last_line(stderr)}", rc=rc, stderr=stderr, argv=argv)
+        text = f"docker {arguments[0]} failed: {last_line(stderr)}"
+        module.fail_json(msg=text, rc=rc, stderr=stderr, argv=[argv[0], *(shown or arguments)])
     return stdout
 
 

@@ -127,6 +127,8 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    # sudo and hardened servers give 077, which would hide what every user of the node reads.
+    os.umask(0o022)
     stamp = module.params["wish"]["stamp"]
     current, stale = judge_stamp(module)
     if module.check_mode:

@@ -106,6 +106,7 @@ from ansible.module_utils import weights_store
 from ansible.module_utils.ascend.host import free_bytes
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.download import FetchError, Patience
+from ansible.module_utils.package_url import public
 from ansible.module_utils.unpack import UnpackError
 from ansible.module_utils.weights_bring import BringError, bring
 
@@ -136,10 +137,16 @@ def main() -> None:
             "timeout": {"type": "int", "default": 60},
         },
         supports_check_mode=True,
+        # An address may be signed; the messages name it without the signature.
+        no_log=True,
     )
+    entries = module.params["files"]
+    module.params["files"] = [{**entry, "url": entry["url"] and public(entry["url"])} for entry in entries]
+    # sudo and hardened servers give 077, which would hide what every user of the node reads.
+    os.umask(0o022)
     folder = module.params["dir"]
     try:
-        files = weights_store.parse_list(module.params["files"])
+        files = weights_store.parse_list(entries)
     except weights_store.WeightsListError as error:
         module.fail_json(msg=str(error))
     todo = [item for item in files if weights_store.lacking(folder, item)]

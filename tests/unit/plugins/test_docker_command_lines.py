@@ -80,12 +80,24 @@ def test_making_replacing_and_starting_the_container(client, action):
 
 @pytest.mark.parametrize("source", ["load", "build", "pull"])
 def test_bringing_an_image(client, monkeypatch, source):
-    image, ansible = module_of("telechat_image", client)
+    image, ansible = module_of("telechat_image", client, build_args={})
     found = Inspected(reason="", image=Image(id=IMAGE_ID, digests=(), labels={}))
     monkeypatch.setattr(image, "inspect", lambda *_: found)
     wish = {"cli": "docker", "name": "ms", "ids": [IMAGE_ID], "archive": "/a.tar", "context": "/c", "dockerfile": "D"}
     wish.update(pull_base=True, build_args={"A": "b"}, fingerprint="f")
     getattr(image, source)(ansible, wish)
+
+
+def test_a_build_argument_is_not_shown_when_the_build_fails():
+    image, ansible = module_of("telechat_image", None)
+    shown = {}
+    ansible.run_command = lambda _argv: (1, "", "no")
+    ansible.fail_json = lambda **answer: shown.update(answer)
+    ansible.params["build_args"] = {"INDEX": "********"}
+    wish = {"name": "ms", "context": "/c", "dockerfile": "D", "pull_base": False, "fingerprint": "f"}
+    image.build(ansible, {**wish, "build_args": {"INDEX": "https://lin:secret@192.0.2.1"}})
+    assert "INDEX=********" in shown["argv"]
+    assert "secret" not in str(shown)
 
 
 def test_looking_for_who_uses_the_chips(client, tmp_path):

@@ -63,6 +63,22 @@ def test_a_python_that_ansible_has_left_behind_is_named_with_the_way_out(answer)
     assert "preflight_python_minimum: '3.7'" in line
 
 
+@pytest.mark.parametrize(
+    ("answer", "value", "remedy"),
+    [
+        ({"module_stderr": "sudo: sorry, you must have a tty to run sudo\n"}, "requiretty", "ANSIBLE_PIPELINING=0"),
+        ({"msg": "Missing sudo password"}, "asks for a password", "--ask-become-pass"),
+        ({"module_stderr": "sudo: a password is required\n", "msg": "MODULE FAILURE"}, "asks for a password", "(-K)"),
+        ({"msg": "Incorrect sudo password"}, "does not take the password", "run again with the password"),
+        ({"module_stderr": "lin is not in the sudoers file."}, "may not use sudo", "let ansible_user run sudo"),
+    ],
+)
+def test_what_sudo_refuses_is_named_with_its_remedy(answer, value, remedy):
+    (line,) = preflight_problems({"node0": {"failed": True, **answer}}, [])
+    assert value in line
+    assert remedy in line
+
+
 def test_the_plan_names_roles_and_reasons():
     looks = {"node0": look({"ascend_hdk": "install driver", "verify": "stands on ascend_hdk"}), "node1": look()}
     assert preflight_plan(looks, []) == [

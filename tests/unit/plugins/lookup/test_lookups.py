@@ -3,6 +3,7 @@ import importlib.util
 import io
 import json
 import os
+import re
 import tarfile
 import zipfile
 from pathlib import Path
@@ -37,10 +38,11 @@ def archive(path, config):
 
 def test_image_ids_follow_the_archive(lookup, tmp_path):
     archive(tmp_path / "ms.tar", "a")
-    assert lookup("telechat_image_ids", "ms.tar") == [["sha256:" + "a" * 64]]
+    assert lookup("telechat_image_ids", "ms.tar") == [{"ids": ["sha256:" + "a" * 64], "problem": ""}]
     archive(tmp_path / "new.tar", "b")
     (tmp_path / "new.tar").replace(tmp_path / "ms.tar")
-    assert lookup("telechat_image_ids", str(tmp_path / "ms.tar")) == [["sha256:" + "b" * 64]]
+    (found,) = lookup("telechat_image_ids", str(tmp_path / "ms.tar"))
+    assert found["ids"] == ["sha256:" + "b" * 64]
 
 
 def test_image_ids_are_read_once(lookup, tmp_path, monkeypatch):
@@ -53,17 +55,29 @@ def test_image_ids_are_read_once(lookup, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "term", "message"),
     [
-        ("telechat_image_ids", "", "telechat_image_archive is empty"),
-        ("telechat_image_ids", "none.tar", "No such file or directory: .*/none.tar on the control side"),
-        ("telechat_image_ids", "text", "text is no image archive"),
         ("telechat_build_inputs", "", "telechat_image_build_context is empty"),
         ("telechat_build_inputs", "none", "none is no folder"),
     ],
 )
-def test_wrong_term(lookup, tmp_path, name, term, message):
+def test_wrong_build_context(lookup, tmp_path, name, term, message):
     (tmp_path / "text").write_text("text")
     with pytest.raises(AnsibleLookupError, match=message):
         lookup(name, term)
+
+
+@pytest.mark.parametrize(
+    ("term", "problem"),
+    [
+        ("", "it is empty"),
+        ("none.tar", "No such file or directory: .*/none.tar on the control side"),
+        ("text", "text is no image archive"),
+    ],
+)
+def test_an_archive_that_can_not_be_read_is_a_problem_for_preflight(lookup, tmp_path, term, problem):
+    (tmp_path / "text").write_text("text")
+    (found,) = lookup("telechat_image_ids", term)
+    assert found["ids"] == []
+    assert re.search(problem, found["problem"])
 
 
 def test_build_inputs_change_with_everything_that_is_built_from(lookup, tmp_path):

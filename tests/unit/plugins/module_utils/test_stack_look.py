@@ -54,6 +54,7 @@ class Host:
                 "source": "archive",
                 "ids": [IMAGE_ID],
                 "archive_on_host": "",
+                "archive_problem": "",
                 "fingerprint": "",
             },
             "telechat_weights": {"dir": str(self.root / "data03"), "files": []},
@@ -322,7 +323,14 @@ def test_archive_on_the_host_that_is_none(host):
 
 
 def test_archive_on_the_host_that_is_not_named(host):
-    assert host.look(telechat_image={"ids": []})["problems"][0].check == "telechat_image_archive"
+    (problem,) = host.look(telechat_image={"ids": []})["problems"]
+    assert (problem.check, problem.value) == ("telechat_image_archive", "it is empty")
+
+
+def test_archive_of_the_control_side_that_is_not_there_is_a_problem_and_no_templating_error(host):
+    (problem,) = host.look(telechat_image={"ids": [], "archive_problem": "No such file: /a.tar"})["problems"]
+    assert problem.value == "No such file: /a.tar"
+    assert "name that file in telechat_image_archive" in problem.next_step
 
 
 def test_without_a_container_jobs_run_on_the_host(host):
