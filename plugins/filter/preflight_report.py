@@ -88,8 +88,9 @@ def _no_answer(look: Mapping[str, Any]) -> Problem:
             "check": "python",
             "value": "its Python is too old for this control side",
             "rule": f"modules of ansible-core {ansible_version} run on it",
-            "next_step": "openEuler 20.03 and Kylin V10 bring Python 3.7: use a control side with ansible-core 2.17"
-            " and set preflight_python_minimum: '3.7'; a newer ansible_python_interpreter has no python3-dnf there",
+            "next_step": "openEuler 20.03, Kylin V10 and EulerOS bring Python 3.7: use a control side with"
+            " ansible-core 2.17, whose preflight_python_minimum is 3.7; a newer ansible_python_interpreter has no"
+            " python3-dnf there",
         }
     for sign, value, next_step in SUDO:
         if sign.search(f"{look.get('module_stderr')} {look.get('module_stdout')} {look.get('msg')}"):

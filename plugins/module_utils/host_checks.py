@@ -64,8 +64,8 @@ def python_version(minimum: str) -> Optional[Problem]:
         check="python",
         value=f"{sys.executable} is {sys.version.split()[0]}",
         rule=f"Python {minimum} or newer",
-        next_step="name a newer one in ansible_python_interpreter, or set preflight_python_minimum to this version:"
-        " ansible-core supports it here, or it had not got this far",
+        next_step="use a control side with ansible-core 2.17 for servers with Python 3.7 (preflight_python_minimum"
+        " follows it), or name a newer Python in ansible_python_interpreter",
     )
 
 

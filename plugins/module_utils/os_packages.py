@@ -22,7 +22,20 @@ _EITHER = "uos"
 
 _FAMILIES = {
     DEBIAN: ("debian", "ubuntu", "linuxmint"),
-    REDHAT: ("openeuler", "kylin", "rhel", "centos", "fedora", "rocky", "almalinux", "anolis", "ctyunos", "bclinux"),
+    REDHAT: (
+        "openeuler",
+        "kylin",
+        "euleros",
+        "hce",
+        "ctyunos",
+        "bclinux",
+        "anolis",
+        "rhel",
+        "centos",
+        "fedora",
+        "rocky",
+        "almalinux",
+    ),
 }
 
 

@@ -60,7 +60,7 @@ def test_a_python_that_ansible_has_left_behind_is_named_with_the_way_out(answer)
     (line,) = preflight_problems({"node0": answer}, [])
     assert line.startswith("node0: python: its Python is too old")
     assert "ansible-core 2.17" in line
-    assert "preflight_python_minimum: '3.7'" in line
+    assert "preflight_python_minimum is 3.7" in line
 
 
 @pytest.mark.parametrize(

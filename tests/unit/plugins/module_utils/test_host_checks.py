@@ -3,14 +3,35 @@
 import os
 import socket
 import sys
+from pathlib import Path
 
 import pytest
+import yaml
 from ansible.module_utils import host_checks
 from ansible.module_utils.os_packages import OperatingSystem
 
 from tests.unit.plugins.module_utils.scripted_host import ScriptedHost
 
+ROOT = Path(__file__).parents[4]
 DEBIAN_12 = OperatingSystem(id="debian", version="12", family="Debian")
+
+
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [
+        ("euleros", "2.0"),
+        ("ctyunos", "2.0.1"),
+        ("ctyunos", "23.01"),
+        ("uos", "20"),
+        ("bclinux", "8.8"),
+        ("bclinux", "21.10"),
+        ("anolis", "8.10"),
+        ("anolis", "23.1"),
+    ],
+)
+def test_sites_of_china_run_these(name, version):
+    supported = yaml.safe_load((ROOT / "roles/preflight/defaults/main.yml").read_text())["preflight_supported_os"]
+    assert host_checks.supported_os(OperatingSystem(name, version, None), supported) is None
 
 
 def test_an_os_by_name_and_version():
