@@ -241,7 +241,8 @@ class FleetWatch:
         except ProtocolError as error:
             reason, fault = str(error), error
         except TelechatError as error:
-            reason, failure = str(error), failure_to_reach(error)
+            # Whoever shows the reason puts the node's name before it.
+            reason, failure = str(error).removeprefix(f"{name}: "), failure_to_reach(error)
         self._events.put((name, NodeLost(reason, failure, fault=fault)))
 
 

@@ -43,7 +43,11 @@ def test_a_file_comes_whole(tmp_path: Path) -> None:
     [
         (pieces(CONTENT), UnreachableError, r"node0: results\.jsonl of job predict-1 did not come whole"),
         ([*pieces(CONTENT[:10]), end(CONTENT)], UnreachableError, "another sha256"),
-        ([{"error": {"code": 5, "message": "no such file here"}}], UnreachableError, "node0: no such file here"),
+        (
+            [{"error": {"code": 5, "message": "no such file here"}}],
+            UnreachableError,
+            r"node0: results\.jsonl of job predict-1 did not come whole: no such file here",
+        ),
     ],
 )
 def test_what_does_not_come_whole_leaves_the_old_file(

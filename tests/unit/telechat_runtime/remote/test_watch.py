@@ -46,12 +46,12 @@ def test_the_events_of_all_nodes_come_together_each_in_its_order() -> None:
 
 def test_a_watch_that_ends_or_cannot_begin_is_a_lost_node() -> None:
     def refuse() -> Watch:
-        raise UnreachableError("b: can't connect")
+        raise UnreachableError("can't connect", node="b")
 
     watch = FleetWatch({"a": watch_of, "b": refuse}, heartbeat_timeout=30)
     assert sorted(collect(watch, 2), key=str) == [
         ("a", NodeLost("its watch ended before the job did", UNREACHABLE)),
-        ("b", NodeLost("b: can't connect", UNREACHABLE)),
+        ("b", NodeLost("can't connect", UNREACHABLE)),
     ]
 
 

@@ -152,7 +152,7 @@ def test_a_job_that_somebody_else_stops_is_stopped_everywhere() -> None:
     [
         ([], 2, "its watch ended before the job did"),
         ([state("RUNNING"), HANG], 2, "no sign of life for 2 s"),
-        ([UnreachableError], 2, "node1: the link is down"),
+        ([UnreachableError], 2, "the link is down"),
     ],
 )
 def test_a_lost_node_is_a_failure_of_nodes_that_do_not_hear_each_other(
