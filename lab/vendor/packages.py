@@ -137,6 +137,7 @@ def _stage(stage: Path, kind: str, run_file: str, release: Release, *, version: 
     if arch:
         lines["arch"] = arch
     lines["newer"] = "yes" if release.newer else "no"
+    lines["kills_older"] = "yes" if release.kills_older else "no"
     text = "".join(f"{key}={value}\n" for key, value in lines.items())
     (stage / "package.conf").write_text(text, encoding="utf-8")
 

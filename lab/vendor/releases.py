@@ -17,6 +17,8 @@ class Release:
     compatible_firmware: str
     compatible_driver: str
     newer: bool  # installers from 24.1 on know --force, refuse occupied chips, note completion
+    # Installed drivers of this release refuse an older package by a check of their own, which kills its installer.
+    kills_older: bool = False
 
     def driver_version_info(self) -> str:
         """Return the driver's version.info."""
@@ -77,6 +79,7 @@ RELEASES = {
             compatible_firmware="[6.4.0,6.4.99],[7.0.0,7.7.99]",
             compatible_driver="[24.0,24.0.],[24.1,24.1.],[25.0,25.0.],[25.2,25.2.]",
             newer=True,
+            kills_older=True,
         ),
     )
 }

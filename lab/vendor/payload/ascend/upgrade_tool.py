@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """upgrade-tool: the firmware that is on the chips."""
 
+import os
 import sys
 
-from . import chips, kernel, version
+from . import chips, files, kernel, paths, version
 
 _USAGE = (
     "Usage: upgrade-tool --device_index <id|-1> <--component <type|-1> --version|--system_version|--hw_base_version>"
@@ -39,6 +40,9 @@ def _lines(document, chip, word):
 
 def _base(document, chip):
     number = version.base_number(chips.flash_base(document, chip))
+    package = files.read_pairs(os.path.join(paths.driver(), "script", "package.conf"))
+    if package.get("kills_older") == "yes":
+        return ['{{"device_id":{}, "driver":{}, "firmware":0}}'.format(chip["id"], number)]
     return ['{{"device_id":{}, "hw_base_version":{}}}'.format(chip["id"], number)]
 
 

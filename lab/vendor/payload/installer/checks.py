@@ -5,6 +5,7 @@ import grp
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import time
 
@@ -21,7 +22,15 @@ OCCUPIED = "The davinci nodes are occupied by some processes, please stop proces
 def root():
     """Only root may go on."""
     if os.geteuid() != 0:
-        raise Stop("ERR_NO:0x0093;ERR_DES:do not have root permission, operation failed, please use root permission!")
+        words = "do not have root permission, operation failed, please use root permission!"
+        raise Stop("ERR_NO:0x0093;ERR_DES:" + words, bare=True)
+
+
+def all_in_one():
+    """A package of another kind must go first; the vendor's script ends with 0 all the same."""
+    if os.path.exists("/etc/HiAI_install.info"):
+        words = "Operation failed, An all-in-one RUN package is found, which needs to be uninstalled before proceeding."
+        raise Stop("ERR_NO:0x0094;ERR_DES:" + words, code=0, bare=True)
 
 
 def user_and_group(component, options):
@@ -42,7 +51,8 @@ def user_and_group(component, options):
         )
     _exist(user, group)
     if "install-username" in options and last[0] and (user, group) != last:
-        raise Stop("ERR_NO:0x0095;ERR_DES:user and group are not same with last installation")
+        words = "The user and group are not same with last installation,do not support overwriting installation"
+        raise Stop("ERR_NO:0x0095;ERR_DES:" + words)
     return user, group
 
 
@@ -54,16 +64,17 @@ def _exist(user, group):
     try:
         wanted = grp.getgrnam(group)
     except KeyError:
-        raise Stop("ERR_NO:0x0091;ERR_DES:{0} not exists! Please add {0}".format(group)) from None
+        raise Stop("ERR_NO:0x0091;ERR_DES:{0} group not exists! Please add {0} group".format(group)) from None
     if entry.pw_gid != wanted.gr_gid and user not in wanted.gr_mem:
-        raise Stop("ERR_NO:0x0096;ERR_DES:{} and {}, please check the relatianship of U and G".format(user, group))
+        words = "{0} not right! Please check the relatianship of {1} and {0}".format(group, user)
+        raise Stop("ERR_NO:0x0096;ERR_DES:" + words)
 
 
 def architecture(package):
     """A driver is built for one architecture."""
     machine = os.uname()[4]
     if package.get("arch", machine) != machine:
-        words = "The package({}) does not match the architecture of the system({})"
+        words = "Arch mismatch, src package is {}, cur os is {} "
         raise Stop("[ERROR]" + words.format(package["arch"], machine))
 
 
@@ -90,7 +101,11 @@ def free_space(component):
         numbers = os.statvfs("/usr/local")
         free = numbers.f_bavail * numbers.f_frsize // (1024 * 1024)
     if free < NEEDED_MB[component]:
-        raise Stop("[ERROR]free space only {}M, cannot install {} package".format(free, component.lower()))
+        words = (
+            "free space only {}M, cannot install {} package (greater than {}M), "
+            "please make sure enough space under the installation path"
+        )
+        raise Stop("[ERROR]" + words.format(free, component.lower(), NEEDED_MB[component]))
 
 
 def chip_matches(package, quiet):
@@ -129,21 +144,34 @@ def ask(question):
         if answer == "y":
             return
         if answer == "n":
-            raise Stop("[INFO]stop installation!")
+            raise Stop("[INFO]installation Stoped!", code=0)
         print("[WARNING]Input error, please input y or n to choose!", flush=True)
 
 
-def flash_version(package):
+def flash_version(report, package):
     """A driver older than what is in the chips' flash is refused, where the installed driver's upgrade-tool tells it."""
     if not install_info.installed("Driver") or kernel.loaded() is None or not chips.on_server():
         return
     document = chips.read()
     newest = max((chips.flash_base(document, chip) for chip in document["chips"]), key=version.key)
     if version.base_number(package["release"]) < version.base_number(newest):
+        script = os.path.join(paths.driver(), "script", "package.conf")
+        if files.read_pairs(script).get("kills_older") == "yes":
+            _kill(report, package, newest)
         words = (
             "Installation failed, the driver package version={} is earlier than the device flash hardware version={}"
         )
         raise Stop("[ERROR]" + words.format(version.base_number(package["release"]), version.base_number(newest)))
+
+
+def _kill(report, package, newest):
+    """Do as the installed driver's own check does: two lines, then SIGKILL for the installer and the .run."""
+    report.log("[ERROR] The driver version {} is not allowed in this device.".format(package["version"]))
+    report.say("[ERROR] Version check does not match, please use version {} or later.".format(newest))
+    report.say("[ERROR] Driver upgrade failed, details in {}".format(paths.INSTALL_LOG))
+    report.audit("Upgrade", False, "full")
+    os.kill(os.getppid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def install_path(component, options):

@@ -72,6 +72,9 @@ def uninstall(report, force):
         raise Stop("[ERROR]" + checks.OCCUPIED)
     if chips.faults().get("uninstall_failure"):
         raise Stop("ERR_NO:0x0090;ERR_DES:uninstall driver failed")
+    files.remove(os.path.join(paths.driver(), "version.info"))
+    if not os.path.exists(os.path.join(paths.driver(), "script", "run_driver_uninstall.sh")):
+        raise Stop("ERR_NO:0x0080;ERR_DES:run_driver_uninstall.sh does not existed, uninstall driver failed")
     interruption.at("uninstall", 0)
     stuck = kernel.loaded() is not None and (busy or bool(chips.faults().get("hot_reset_failure")))
     if not stuck:

@@ -8,7 +8,7 @@ import os
 from ascend import files, paths
 from installer import checks, dkms, driver, firmware, install_info
 from installer.options import Options, parse
-from installer.report import Report, Stop
+from installer.report import Report, Stop, now
 
 
 def main(kind, arguments, root):
@@ -25,10 +25,26 @@ def main(kind, arguments, root):
         return _package(report, package, arguments, root)
     except Stop as stop:
         _last_words(report, stop)
+        if not stop.bare:
+            _end(report, kind)
         return stop.code
     except OSError as error:
-        report.error(str(error))
+        report.log("[ERROR]{}".format(error))
+        _last_words(report, Stop(*_COPY_FAILED))
+        _end(report, kind)
         return 1
+
+
+def _end(report, kind):
+    # The uninstall scripts note it in their log alone.
+    words = "[INFO]End time: " + now()
+    report.log(words) if kind.endswith("-uninstall") else report.say(words)
+
+
+_COPY_FAILED = (
+    "[ERROR]Drv_file_copy failed, details in : " + paths.INSTALL_LOG,
+    "[INFO]Failed to install driver package, please retry after uninstall and reboot!",
+)
 
 
 def _last_words(report, stop):
@@ -42,17 +58,27 @@ def _last_words(report, stop):
 
 
 def _package(report, package, arguments, root):
+    checks.root()
+    checks.all_in_one()
     options = parse(report.component, arguments, package["newer"] == "yes")
     if "version" in options:
+        report.begin()
+        report.base_version(_installed_version(report.component))
         report.say("[INFO]{} version :{}".format(report.component.lower(), package["version"]))
+        report.end()
         return 0
-    checks.root()
     words = "[Makeself] [{}] {} {}".format(report.started, report.run_file, " ".join(arguments))
     files.append_line(paths.MAKESELF_LOG, words)
     if "check" in options:
-        report.success("{} package preinstall_check success.".format(report.component))
+        report.begin()
+        report.base_version(_installed_version(report.component))
+        if report.component == "Driver":
+            report.say("[INFO]driver and firmware version relationship check success")
+        else:
+            report.success("{} package preinstall_check success.".format(report.component))
+        report.end()
         return 0
-    with _alone():
+    with _alone(package):
         if options.type == "uninstall":
             return _remove(report, package, options)
         return _install(report, package, options, root)
@@ -60,6 +86,7 @@ def _package(report, package, arguments, root):
 
 def _install(report, package, options, root):
     report.begin()
+    report.base_version(_installed_version(report.component))
     first = not install_info.installed(report.component)
     operation = "Upgrade" if options.type == "upgrade" and not first else "Install"
     try:
@@ -71,17 +98,24 @@ def _install(report, package, options, root):
             code = _install_driver(report, package, options, (user, group, operation, root))
         else:
             code = _install_firmware(report, package, options, (user, group, operation, root))
-    except Stop:
-        report.audit(operation, False, options.type)
+    except Stop as stop:
+        if stop.code:
+            report.audit(operation, False, options.type)
         raise
     report.audit(operation, True, options.type)
     report.end()
     return code
 
 
+def _installed_version(component):
+    home = paths.home(component) if install_info.installed(component) else None
+    return home and files.read_pairs("{}/{}/version.info".format(home, component.lower())).get("Version")
+
+
 def _install_driver(report, package, options, context):
     user, group, operation, root = context
     home = checks.install_path("Driver", options)
+    checks.flash_version(report, package)
     report.say("[INFO]set username and usergroup, {}:{}".format(user, group))
     quiet = "quiet" in options
     checks.chip_matches(package, quiet)
@@ -89,7 +123,6 @@ def _install_driver(report, package, options, context):
         checks.overwrite("Driver", package, quiet)
     if "force" not in options and checks.occupied():
         raise Stop("[ERROR]" + checks.OCCUPIED)
-    checks.flash_version(package)
     return driver.install(report, package, root, driver.Wishes(options, user, group, operation, home))
 
 
@@ -106,7 +139,7 @@ def _uninstall_script(report, package, arguments):
     if [word for word in arguments if word not in ("--quiet", "--force")]:
         raise Stop("ERR_NO:0x0004;ERR_DES: Unrecognized parameters: {}".format(" ".join(arguments)))
     checks.root()
-    with _alone():
+    with _alone(package):
         return _remove(report, package, Options("uninstall", {word[2:]: True for word in arguments}))
 
 
@@ -115,7 +148,7 @@ def _rebuild_script(package, arguments):
     if [word for word in arguments if word != "--force"]:
         raise Stop("ERR_NO:0x0004;ERR_DES: Unrecognized parameters: {}".format(" ".join(arguments)))
     checks.root()
-    with _alone():
+    with _alone(package):
         return 0 if dkms.rebuild(report, package["version"], "--force" in arguments) else 1
 
 
@@ -138,8 +171,11 @@ def _remove(report, package, options):
 
 
 @contextlib.contextmanager
-def _alone():
-    """Let only one package run at a time; the kernel drops the lock with the process that held it."""
+def _alone(package):
+    """Let only one package run at a time, where the release knows how: newer drivers look for a name no package has."""
+    if package["newer"] == "yes" and "arch" in package:
+        yield
+        return
     with open(paths.INSTALL_LOCK, "w") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -60,7 +60,8 @@ def test_half_of_the_chips_are_flashed(old_server: Server, runs: Packages) -> No
 def test_the_uninstall_and_the_boot_can_be_cut_too(old_server: Server) -> None:
     assert lose_power(old_server, "boot:0", "/usr/local/Ascend/driver/host_sys_init.sh", "start") == "boot 0\n"
     assert lose_power(old_server, "uninstall:50", "/usr/local/Ascend/driver/script/uninstall.sh") == "uninstall 50\n"
-    assert old_server.path("/usr/local/Ascend/driver/version.info").exists()
+    assert not old_server.path("/usr/local/Ascend/driver/version.info").exists()
+    assert old_server.path("/usr/local/Ascend/driver/script/uninstall.sh").exists()
 
 
 def test_a_step_that_stalls_goes_on_when_it_is_let(server: Server, runs: Packages) -> None:
