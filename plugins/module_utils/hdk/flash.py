@@ -14,6 +14,8 @@ from typing import List, Optional, Tuple
 
 from ansible.module_utils.command_result import Run
 
+# Newer tools name the package that a number is for, and the installed driver's own check goes by that name alone.
+_DRIVER = re.compile(r'"driver"\s*:\s*"?(\w+)"?\s*[,}]')
 _ANSWER = re.compile(r'\{"device_id":\s*\d+,\s*"?[^":]+"?:\s*"?(\d+)"?\s*\}')
 
 
@@ -30,7 +32,8 @@ def flash_base(run: Run, home: str, root: str = "/") -> Optional[str]:
 
 def capability_numbers(text: str) -> List[int]:
     """Return the number of every chip that upgrade-tool --hw_base_version has an answer of."""
-    return [int(number) for number in _ANSWER.findall(text)]
+    answers = _DRIVER.findall(text) or _ANSWER.findall(text)
+    return [int(number) for number in answers if number.isdigit()]
 
 
 def oldest_version(capabilities: str, base: int) -> Optional[str]:

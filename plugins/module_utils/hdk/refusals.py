@@ -71,8 +71,13 @@ def removal_refusals(facts: HdkFacts, wish: HdkWish, steps: Tuple[Step, ...]) ->
 
 
 def may_be_too_old(facts: HdkFacts, wish: HdkWish) -> bool:
-    """Tell whether the wanted driver is older than one that is installed or runs, or these are not known."""
+    """Return whether the wanted driver may be older than what the chips' flash allows, so that they must be asked.
+
+    A loaded driver is asked before every change: the installer asks it too, but only after the firmware was written.
+    """
     if facts.driver.missing and facts.driver.on_disk is None:
+        return True
+    if facts.driver_loaded and facts.driver.on_disk != wish.driver_version:
         return True
     return any(version and _older(wish.driver_version, version) for version in _known(facts, DRIVER))
 

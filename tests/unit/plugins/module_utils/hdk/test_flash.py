@@ -37,6 +37,15 @@ def test_the_chip_that_asks_for_most_decides(host, numbers, expected):
     assert base(host, text) == expected
 
 
+@pytest.mark.parametrize("rest", ["}", ', "x":1}', ', "hw_base_version":301}'])
+def test_the_number_for_the_driver_counts_among_others(host, rest):
+    assert base(host, f'{{"device_id":0, "driver":201{rest}\n{{"device_id":1, "driver" : 100{rest}\n') == "24.1.rc3"
+
+
+def test_a_damaged_number_of_one_chip_leaves_those_of_the_others(host):
+    assert base(host, '{"device_id":0, "driver":crc_error}\n{"device_id":1, "driver":201}\n') == "24.1.rc3"
+
+
 @pytest.mark.parametrize("answer", ["", '{"device_id":0, "hw_base_version":crc_error}\n', "Usage: upgrade-tool\n"])
 def test_without_a_number_nothing_is_known(host, answer):
     assert base(host, answer, rc=1) is None
