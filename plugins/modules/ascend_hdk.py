@@ -177,7 +177,7 @@ def main() -> None:
     if module.params["reboot_seconds"]:
         HdkRecord().rebooted(module.params["reboot_seconds"])
     wait_for_progress(run, module.params["told"], module.params["wait"])
-    state = ended(module, run) if module.params["run"] and run.going_on() is None else None
+    state = ended(module, run) if module.params["run"] and not at_work(run) else None
     claim(module, run)
     seen = look(module)
     # A run that somebody else started for another wish leaves work, too.
@@ -193,14 +193,23 @@ def claim(module: AnsibleModule, run: HdkRun) -> None:
     until = time.monotonic() + _CLAIM_SECONDS
     while True:
         state = run.going_on()
-        if state:
+        if state and not state["ended"]:
             module.exit_json(changed=False, **hdk_answer.going_on(state))
         # One that has just ended, or is just being started, is gone or there within a moment.
-        if run.claim():
+        if not state and run.claim():
             return
+        if state and time.monotonic() > until:
+            reason = f"{state['current']['step']}: still flashing; it must not be cut off: run again, that waits for it"
+            fail(module, reason, progress_lines(state))
         if time.monotonic() > until:
             fail(module, f"another run holds {run.folder} and tells nothing; look for its process on the host")
         time.sleep(_POLL_SECONDS)
+
+
+def at_work(run: HdkRun) -> bool:
+    """Return whether a run goes on that has not given up waiting for its installer."""
+    state = run.going_on()
+    return state is not None and not state["ended"]
 
 
 def look(module: AnsibleModule) -> HdkLook:
@@ -212,7 +221,7 @@ def wait_for_progress(run: HdkRun, told: List[str], seconds: int) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         state = run.going_on()
-        if state is None or progress_lines(state) != told:
+        if state is None or state["ended"] or progress_lines(state) != told:
             return
         time.sleep(_POLL_SECONDS)
 

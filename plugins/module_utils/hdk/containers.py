@@ -45,12 +45,12 @@ def start(step: Step, host: Host) -> None:
     """
     log = new_log(step)
     for name in step.targets:
-        rc, output = run_logged(["docker", "start", name], log, host)
+        rc, output, _ = run_logged(["docker", "start", name], log, host)
         for _ in range(_STARTS):
             if rc == 0 or not _NO_DAEMON.search(output):
                 break
             time.sleep(_PAUSE_SECONDS)
-            rc, output = run_logged(["docker", "start", name], log, host)
+            rc, output, _ = run_logged(["docker", "start", name], log, host)
         host.record.started(name)
         if rc != 0 and not _GONE.search(output):
             ended = f"docker start {name} ended with {rc}: {_last(output)}"
@@ -59,7 +59,7 @@ def start(step: Step, host: Host) -> None:
 
 def _docker(words: List[str], step: Step, log: str, host: Host) -> None:
     argv = ["docker", *words]
-    rc, output = run_logged(argv, log, host)
+    rc, output, _ = run_logged(argv, log, host)
     if rc != 0:
         raise StepError(f"{step}: {' '.join(argv)} ended with {rc}: {_last(output)}; stop it by hand, then run again")
 

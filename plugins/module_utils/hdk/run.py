@@ -37,7 +37,7 @@ class HdkRun:
     """
 
     def __init__(self, root: str = "/") -> None:
-        self._root = root
+        self.root = root
         self.folder = os.path.join(root, FOLDER)
         self._path = os.path.join(self.folder, "run.json")
         self._lock: Optional[int] = None
@@ -45,19 +45,22 @@ class HdkRun:
     def state(self) -> Dict[str, Any]:
         """Return the state of this boot's last run; empty when there was none."""
         state = read_json(self._path)
-        return state if state.get("boot_id") == HdkRecord(self._root).boot_id() else {}
+        return state if state.get("boot_id") == HdkRecord(self.root).boot_id() else {}
 
     def outcome(self, identity: str) -> Dict[str, Any]:
         """Return the state of this run when it was this boot's last, or the last that came to an end; else empty."""
-        states = (self.state(), HdkRecord(self._root).last_run())
+        states = (self.state(), HdkRecord(self.root).last_run())
         return next((state for state in states if state.get("id") == identity), {})
 
     def going_on(self) -> Optional[Dict[str, Any]]:
-        """Return the state of a run that goes on, also of one whose installer outlived it; None when none does."""
+        """Return the state of a run that goes on, also of one whose installer outlived it; None when none does.
+
+        The state of a run that gave up waiting for its installer has `ended`, and yet goes on.
+        """
         state = self.state()
-        if not state or state["ended"]:
+        if not state:
             return None
-        alive = _runs(state) or self._installer_runs(state)
+        alive = (not state["ended"] and _runs(state)) or self._installer_runs(state)
         return state if alive else None
 
     def claim(self) -> bool:
@@ -133,7 +136,7 @@ class HdkRun:
         own = os.getpid()
         state = {
             "id": identity,
-            "boot_id": HdkRecord(self._root).boot_id(),
+            "boot_id": HdkRecord(self.root).boot_id(),
             "pid": own,
             "start_time": _start_time(own),
             "started": time.time(),
@@ -160,7 +163,7 @@ class HdkRun:
             ended = dict(read_json(self._path), ended=time.time(), failure=failure)
             try:
                 # First, as somebody may reboot once the run is known to have ended.
-                HdkRecord(self._root).ran(ended)
+                HdkRecord(self.root).ran(ended)
             finally:
                 write_json(self._path, ended)
 

@@ -4,14 +4,18 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import platform
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
-from typing import Any, Dict, List, NamedTuple, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from ansible.module_utils.file_digest import file_sha256
+from ansible.module_utils.hdk import usage as hdk_usage
 from ansible.module_utils.hdk.installer import (
     Outcome,
     installer_argv,
@@ -25,13 +29,16 @@ from ansible.module_utils.hdk.installer import (
 from ansible.module_utils.hdk.look import HdkLook
 from ansible.module_utils.hdk.record import HdkRecord
 from ansible.module_utils.hdk.run import HdkRun
-from ansible.module_utils.hdk.state import DRIVER, REBOOT_GUIDE, UNINSTALL, Step
+from ansible.module_utils.hdk.state import DRIVER, FIRMWARE, REBOOT_GUIDE, UNINSTALL, Step
 from ansible.module_utils.host_command import system_environment
 
 LOG_FOLDER = "/var/log/ascend-hdk"
 _GRACE_SECONDS = 30
 # Seconds before an installer is started again that was refused because something used the driver at that moment.
 _OCCUPIED_PAUSES = (7, 20)
+# How often somebody else's installers are looked for while ours runs.
+_GLANCE_SECONDS = 2
+_ROOM = ".unpack-"
 
 
 class StepError(Exception):
@@ -89,15 +96,15 @@ def install(step: Step, seen: HdkLook, host: Host) -> None:
     package = _checked(step, log, host)
     host.record.begin(component, step.action, step.version)
     argv = installer_argv(package.path, component, step.action, settings.user, settings.group)
-    rc, output = run_logged(argv, log, host)
-    for pause in _OCCUPIED_PAUSES:
-        if rc == 0 or not refuses_holders(output):
+    for pause in (*_OCCUPIED_PAUSES, None):
+        with _room_to_unpack(step, package) as room:
+            ran = run_logged(argv, log, host, room=room, cut_off=component != FIRMWARE)
+        if ran.rc == 0 or pause is None or not refuses_holders(ran.output):
             break
         # What asks the chips now and then, as monitoring does, may be what it met.
         time.sleep(pause)
-        rc, output = run_logged(argv, log, host)
-    outcome = judge(rc, output)
-    _stop_at_failure(step, outcome, log)
+    outcome = judge(ran.rc, ran.output)
+    _stop_at_failure(step, outcome, log, ran.others)
     # The guide reboots after every installer; else the driver's installer says whether it must be.
     owed = settings.reboot == REBOOT_GUIDE or component != DRIVER or outcome.reboot_required
     host.record.finish(component, reboot_owed=owed)
@@ -111,11 +118,11 @@ def uninstall(step: Step, host: Host) -> None:
         raise StepError(f"{step}: there is no {script}; install the {component} anew, then run again")
     host.record.begin(component, UNINSTALL, step.version)
     log = new_log(step)
-    rc, output = run_logged([script, "--quiet"], log, host)
-    if refuses_options(output):
-        rc, output = run_logged([script], log, host)
-    outcome = judge_uninstall(rc, output)
-    _stop_at_failure(step, outcome, log)
+    ran = run_logged([script, "--quiet"], log, host)
+    if refuses_options(ran.output):
+        ran = run_logged([script], log, host)
+    outcome = judge_uninstall(ran.rc, ran.output)
+    _stop_at_failure(step, outcome, log, ran.others)
     # Left empty, and maybe closed to everybody but root, it would be in the way of other packages.
     with contextlib.suppress(OSError):
         os.rmdir(step.targets[0])
@@ -123,9 +130,31 @@ def uninstall(step: Step, host: Host) -> None:
     host.record.finish(component, reboot_owed=owed or outcome.reboot_required)
 
 
-def _stop_at_failure(step: Step, outcome: Outcome, log: str) -> None:
+def _stop_at_failure(step: Step, outcome: Outcome, log: str, others: Sequence[str] = ()) -> None:
     if not outcome.succeeded:
-        raise StepError(f"{step}: {outcome.cause}; {outcome.next_step} (its output: {log})")
+        # The vendor's installers don't lock each other out, and two of them destroy each other's files.
+        between = f"; somebody else ran {', '.join(others)} meanwhile: let only one installer run" if others else ""
+        raise StepError(f"{step}: {outcome.cause}{between}; {outcome.next_step} (its output: {log})")
+
+
+@contextlib.contextmanager
+def _room_to_unpack(step: Step, package: Package) -> Iterator[str]:
+    """Give a package a folder beside it to unpack in and to execute its installer: /tmp is often noexec.
+
+    Raises StepError.
+    """
+    folder = os.path.dirname(package.path)
+    if os.statvfs(folder).f_flag & os.ST_NOEXEC:
+        raise StepError(
+            f"{step}: {folder} is on a file system mounted noexec; set ascend_hdk_staging_dir to a folder where"
+            " programs may be executed, then run again"
+        )
+    for leftover in glob.glob(os.path.join(glob.escape(folder), _ROOM + "*")):
+        shutil.rmtree(leftover, ignore_errors=True)
+    room = tempfile.mkdtemp(prefix=_ROOM, dir=folder)
+    # One that is still flashing needs its files: the next step removes what this one leaves.
+    yield room
+    shutil.rmtree(room, ignore_errors=True)
 
 
 def _checked(step: Step, log: str, host: Host) -> Package:
@@ -135,9 +164,10 @@ def _checked(step: Step, log: str, host: Host) -> Package:
     actual = file_sha256(package.path)
     if actual != package.sha256:
         raise StepError(f"{step}: {package.path} has sha256 {actual}, not {package.sha256}; remove it and run again")
-    rc, output = run_logged([package.path, "--check"], log, host)
-    if rc != 0:
-        outcome = judge_failure(rc, output)
+    with _room_to_unpack(step, package) as room:
+        checked = run_logged([package.path, "--check"], log, host, room=room)
+    if checked.rc != 0:
+        outcome = judge_failure(checked.rc, checked.output)
         raise StepError(
             f"{step}: {package.path} --check failed: {outcome.cause}; {outcome.next_step} (its output: {log})"
         )
@@ -157,11 +187,20 @@ def new_log(step: Step) -> str:
     return os.path.join(LOG_FOLDER, name)
 
 
-def run_logged(argv: List[str], log: str, host: Host) -> Tuple[int, str]:
-    """Run argv in a session of its own, its output appended to a file; return (rc, output).
+class Ran(NamedTuple):
+    """How a command ended, what it printed, and the installers that somebody else ran meanwhile."""
 
-    The session keeps an installer alive when the run's own process is killed; the file shows its progress. Raises
-    StepError when it does not start, or takes longer than the settings allow.
+    rc: int
+    output: str
+    others: Tuple[str, ...] = ()
+
+
+def run_logged(argv: List[str], log: str, host: Host, *, room: Optional[str] = None, cut_off: bool = True) -> Ran:
+    """Run argv in a session of its own, its output appended to a file.
+
+    The session keeps an installer alive when the run's own process is killed; the file shows its progress. `room` is
+    the folder for its temporary files. Raises StepError when it does not start, or takes longer than the settings
+    allow: then it is killed, but for one that must not be `cut_off`, which goes on by itself.
     """
     timeout = host.settings.timeout
     host.run.command(argv, log)
@@ -173,7 +212,7 @@ def run_logged(argv: List[str], log: str, host: Host) -> Tuple[int, str]:
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=subprocess.STDOUT,
-                env=system_environment(),
+                env=dict(system_environment(), **({"TMPDIR": room} if room else {})),
                 cwd=os.path.dirname(argv[0]) or "/",
                 start_new_session=True,
             )
@@ -181,12 +220,41 @@ def run_logged(argv: List[str], log: str, host: Host) -> Tuple[int, str]:
             raise StepError(f"{' '.join(argv)} does not start: {error}") from None
         host.run.command(argv, log, process.pid)
         try:
-            rc = process.wait(timeout=timeout)
+            others = _wait(process, timeout, host)
         except subprocess.TimeoutExpired:
+            reached = _reached(_text_of(log, before))
+            if not cut_off:
+                raise StepError(
+                    f"{' '.join(argv)} is still flashing after {timeout} s{reached} (ascend_hdk_timeout); cut off, it"
+                    " can break a chip, so it goes on by itself:"
+                    f" run again, that waits for it (its output: {log})"
+                ) from None
             _end(process)
-            ended = f"was ended after {timeout} s{_reached(_text_of(log, before))} (ascend_hdk_timeout)"
+            ended = f"was ended after {timeout} s{reached} (ascend_hdk_timeout)"
             raise StepError(f"{' '.join(argv)} {ended}; its output: {log}") from None
-    return rc, _text_of(log, before)
+    return Ran(process.returncode, _text_of(log, before), others)
+
+
+def _wait(process: Any, timeout: float, host: Host) -> Tuple[str, ...]:
+    """Wait for a process, and return the installers that somebody else ran meanwhile. Raises TimeoutExpired."""
+    others: Dict[str, None] = {}
+    until = time.monotonic() + timeout
+    while True:
+        left = until - time.monotonic()
+        try:
+            process.wait(timeout=max(0.0, min(left, _GLANCE_SECONDS)))
+        except subprocess.TimeoutExpired:
+            others.update(dict.fromkeys(_others(host)))
+            if left <= _GLANCE_SECONDS:
+                raise
+        else:
+            others.update(dict.fromkeys(_others(host)))
+            return tuple(others)
+
+
+def _others(host: Host) -> List[str]:
+    found = hdk_usage.installers(host.run.root)
+    return [f"{installer.command} (pid {installer.pid})" for installer in found if not installer.ours]
 
 
 def _text_of(log: str, start: int) -> str:

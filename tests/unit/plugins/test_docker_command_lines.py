@@ -11,6 +11,7 @@ from ansible.module_utils.command_result import Result
 from ansible.module_utils.docker_objects import Image, Inspected, inspect
 from ansible.module_utils.hdk import containers, usage
 from ansible.module_utils.hdk.record import HdkRecord
+from ansible.module_utils.hdk.steps import Ran
 
 from lab.docker_18_09 import refusal
 from telechat_runtime.cluster.argv import node_argv
@@ -112,7 +113,7 @@ def test_looking_for_who_uses_the_chips(client, tmp_path):
 
 
 def test_stopping_a_container_and_starting_it_again(client, monkeypatch, tmp_path):
-    monkeypatch.setattr(containers, "run_logged", lambda argv, *_: (client(argv).rc, ""))
+    monkeypatch.setattr(containers, "run_logged", lambda argv, *_: Ran(client(argv).rc, ""))
     monkeypatch.setattr(containers, "new_log", lambda _step: str(tmp_path / "log"))
     step = SimpleNamespace(targets=("telechat",))
     host = SimpleNamespace(record=HdkRecord(str(tmp_path)))

@@ -2,7 +2,9 @@
 """Steps carried out with real processes: installers are small shell scripts that note how they were called."""
 
 import hashlib
+import os
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -173,6 +175,50 @@ def test_an_installer_that_does_not_end_is_ended_with_its_children(tmp_path):
     with pytest.raises(StepError, match="was ended after 1 s at 30 %"):
         site.converge(timeout=1)
     assert ended(int((tmp_path / "child").read_text()))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # nobody waits for it: that is the point
+def test_firmware_that_takes_too_long_is_still_flashing_and_never_cut_off(tmp_path):
+    site = Site(tmp_path, running(*OLD))
+    go, done = tmp_path / "go", tmp_path / "done"
+    waits = f"echo upgradePercentage: 50%; until [ -e {go} ]; do sleep 0.05; done; touch {done}"
+    site.package("firmware", install=waits)
+    with pytest.raises(StepError, match=r"still flashing after 1 s at 50 %.*run again, that waits for it"):
+        site.converge(timeout=1)
+    go.touch()
+    os.waitpid(site.run.state()["current"]["pid"], 0)
+    assert done.exists()
+
+
+def test_a_package_unpacks_beside_itself_as_tmp_may_be_noexec(tmp_path):
+    site = Site(tmp_path, running(*OLD))
+    site.package(
+        "firmware", check=f"echo check $TMPDIR >> {tmp_path}/rooms", install=f"echo $TMPDIR >> {tmp_path}/rooms; {DONE}"
+    )
+    site.converge()
+    rooms = [Path(line.split()[-1]) for line in (tmp_path / "rooms").read_text().splitlines()]
+    assert [room.parent for room in rooms] == [tmp_path, tmp_path]
+    assert not any(room.exists() for room in rooms)
+
+
+def test_a_package_folder_where_nothing_may_be_executed_is_refused_before_anything_is_tried(tmp_path, monkeypatch):
+    site = Site(tmp_path, running(*OLD))
+    flags = types.SimpleNamespace(f_flag=os.ST_NOEXEC)
+    monkeypatch.setattr(hdk_steps.os, "statvfs", lambda _: flags)
+    with pytest.raises(StepError, match="mounted noexec; set ascend_hdk_staging_dir"):
+        site.converge()
+    assert site.called() == []
+
+
+def test_an_admins_own_installer_during_ours_is_named_in_its_failure(tmp_path):
+    site = Site(tmp_path, running(*OLD))
+    process = Path(site.run.root, "proc/333")
+    process.mkdir(parents=True)
+    (process / "cmdline").write_text("/root/Ascend-hdk-910b-npu-driver_25.2.0_linux-x86-64.run\0--full")
+    (process / "stat").write_text("333 (x.run) S 1 333 333 0")
+    site.package("firmware", install="echo '[ERROR]Drv_file_copy failed'; exit 1")
+    with pytest.raises(StepError, match=r"somebody else ran /root/Ascend.*25\.2\.0.*\.run \(pid 333\) meanwhile"):
+        site.converge()
 
 
 def reboots(seen):

@@ -33,9 +33,9 @@ host = Host(settings=Settings({{}}, "u", "g", "guide", {timeout}), record=HdkRec
 
 def work():
     run.begin({step!r})
-    rc, output = run_logged([{installer!r}, "--upgrade"], {log!r}, host)
-    if rc:
-        return "it ended with %d" % rc
+    ran = run_logged([{installer!r}, "--upgrade"], {log!r}, host, cut_off={cut_off})
+    if ran.rc:
+        return "it ended with %d" % ran.rc
     run.finish()
 
 assert run.claim()
@@ -62,7 +62,7 @@ class Machine:
         self.path.write_text(f"#!/bin/sh\necho upgradePercentage:40%\n{waits}\necho 'upgradePercentage: 100%'\n{end}\n")
         self.path.chmod(0o700)
 
-    def start(self, timeout=60):
+    def start(self, timeout=60, *, cut_off=True):
         """Start a run from a process of its own and return its id."""
         text = STARTER.format(
             module_utils=str(MODULE_UTILS),
@@ -72,6 +72,7 @@ class Machine:
             log=str(self.log),
             own=str(self.folder / "log" / "run.log"),
             timeout=timeout,
+            cut_off=cut_off,
         )
         self.starter = subprocess.Popen(
             [sys.executable, "-c", text], stdout=subprocess.PIPE, text=True, start_new_session=True
@@ -177,6 +178,15 @@ def test_an_installer_that_outlives_its_run_still_counts_as_going_on(machine):
     machine.go()
     eventually(lambda: machine.run.going_on() is None)
     assert machine.run.state()["ended"] is None
+
+
+def test_a_run_that_gave_up_waiting_for_a_flash_goes_on_until_that_ends(machine):
+    machine.start(timeout=1, cut_off=False)
+    eventually(lambda: machine.run.state() and machine.run.state()["ended"])
+    assert "still flashing after 1 s" in machine.run.state()["failure"]
+    assert machine.run.going_on()["ended"]
+    machine.go()
+    eventually(lambda: machine.run.going_on() is None)
 
 
 def test_an_installer_without_a_noted_pid_is_found_by_its_command(machine):
