@@ -7,7 +7,9 @@ import glob
 import os
 import re
 import shutil
+from typing import List
 
+from ansible.module_utils.hdk.leftovers import DRIVER_MODULES, INSTALLED_ELSEWHERE
 from ansible.module_utils.hdk.state import ASCEND_HOME, DKMS_TREE, INSTALL_INFO, Step
 from ansible.module_utils.hdk.steps import Host, StepError, new_log, run_logged
 
@@ -22,7 +24,10 @@ REMOVABLE = (
     r"/usr/src/davinci_ascend-[^/]+",
     r"(?:/usr/local/sbin|/usr/local/bin|/usr/bin)/npu-smi",
     re.escape(ASCEND_HOME) + r"/(?:driver|firmware)",
-    r"/lib/modules/[^/]+/(?:updates|updates/dkms|extra)/drv_[^/]+\.ko[^/]*",
+    r"/lib/modules/[^/]+/(?:updates|updates/dkms|extra)/" + DRIVER_MODULES + r"\.ko(?:\.xz|\.zst|\.gz)?",
+    r"/etc/rc[0-6S]\.d/[SK]\d\dhost_sys_init(?:\.sh)?",
+    re.escape(ASCEND_HOME) + r"/host_[a-z_]+\.sh",
+    *(re.escape(path) for path in INSTALLED_ELSEWHERE),
     r"/etc/(?:rc\.d/)?init\.d/host_sys_init(?:\.sh)?",
     r"/etc/systemd/system(?:/multi-user\.target\.wants)?/host_sys_init\.service",
 )
@@ -34,10 +39,18 @@ def clean(step: Step, host: Host) -> None:
     for path in step.targets:
         if not removable(path):
             raise StepError(f"{step}: {path} is not removed unasked; remove it by hand, then run again")
+    _make_mutable([path for path in step.targets if os.path.exists(path)], log, host)
     for path in step.targets:
         if path == DKMS_TREE:
             _leave_dkms(log, host)
-        remove(path)
+        try:
+            remove(path)
+        except PermissionError as error:
+            place = error.filename or path
+            raise StepError(
+                f"{step}: {place} can't be removed: {error.strerror}; chattr -R -i {path} (lsattr shows what is"
+                " immutable), then run again"
+            ) from None
     with open(log, "a", encoding="utf-8") as stream:
         stream.write("".join(f"removed {path}\n" for path in step.targets))
 
@@ -45,6 +58,13 @@ def clean(step: Step, host: Host) -> None:
 def removable(path: str) -> bool:
     """Tell whether a path is one that may be removed without the vendor's script."""
     return any(re.fullmatch(pattern, path) for pattern in REMOVABLE)
+
+
+def _make_mutable(paths: List[str], log: str, host: Host) -> None:
+    """Take immutable flags away: newer installers set them on whatever they install, folders too."""
+    if paths and shutil.which("chattr"):
+        # File systems without such flags have none to take away, which chattr calls a failure.
+        run_logged(["chattr", "-R", "-f", "-i", "--", *paths], log, host)
 
 
 def _leave_dkms(log: str, host: Host) -> None:

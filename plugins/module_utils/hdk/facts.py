@@ -129,7 +129,7 @@ def component(name: str, info: Dict[str, str], root: str = "/", *, complete: boo
         home=home,
         named=registered is not None,
         missing=tuple(_missing(name, on_disk, info, folder, root, complete=complete)),
-        script=registered is not None and os.path.isfile(os.path.join(folder, "script/uninstall.sh")),
+        script=os.path.isfile(os.path.join(folder, "script/uninstall.sh")),
         removed=removed,
     )
 

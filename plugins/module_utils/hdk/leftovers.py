@@ -26,6 +26,44 @@ _MODULE_FOLDERS = ("updates", "extra", "weak-updates")
 _BUILT_IN = ("updates", "updates/dkms", "extra")
 _COMPRESSED = ("", ".xz", ".zst", ".gz")
 NPU_SMI_PATHS = ("usr/local/sbin/npu-smi", "usr/local/bin/npu-smi", "usr/bin/npu-smi")
+# The modules that the driver's packages install: a pattern of their names, and the same as glob patterns.
+DRIVER_MODULES = (
+    r"(?:v?drv_[^/]+|asdrv_[^/]+|ascend_(?:adapter|kernel_open_adapt|soc_platform)|ts_(?:agent|agent_vm|debug)"
+    r"|debug_switch|npu_peermem)"
+)
+_MODULE_NAMES = (
+    "drv_*",
+    "vdrv_*",
+    "asdrv_*",
+    "ascend_adapter",
+    "ascend_kernel_open_adapt",
+    "ascend_soc_platform",
+    "ts_agent",
+    "ts_agent_vm",
+    "ts_debug",
+    "debug_switch",
+    "npu_peermem",
+)
+# Files that the driver's installer puts outside its folder, and its uninstall script takes away again. What that script
+# leaves (/etc/vnpu.cfg, /etc/hccn.conf, logs) stays.
+INSTALLED_ELSEWHERE = (
+    "/etc/ascend_filelist.info",
+    "/etc/ascend_driver.conf",
+    "/etc/custom_process.cfg",
+    "/etc/d-pcivnic.conf",
+    "/etc/dms_events_conf.lst",
+    "/etc/hccn_weak_dict.conf",
+    "/etc/hdcBasic.cfg",
+    "/etc/ld.so.conf.d/ascend_driver_so.conf",
+    "/etc/logrotate.d/nputool-log",
+    "/lib/davinci.conf",
+    "/usr/bin/device_boot_init.sh",
+    "/usr/bin/hccn_tool",
+    "/usr/bin/msnpureport",
+    "/usr/local/bin/npu-healthcheck.sh",
+    "/usr/local/sbin/npu-healthcheck.sh",
+    "/usr/local/dcmi",
+)
 # What loads the driver at boot: an init script in both families' folders (named with and without .sh), or a unit.
 _STARTED_AT_BOOT = (
     "/etc/init.d/host_sys_init",
@@ -67,8 +105,14 @@ def leftovers(driver: Component, firmware: Component, root: str = "/") -> Tuple[
     patterns: List[str] = []
     if not driver.script:
         patterns += [DKMS_TREE, "/usr/src/davinci_ascend-*", *(f"/{path}" for path in NPU_SMI_PATHS)]
-        patterns += [f"/lib/modules/*/{folder}/drv_*.ko{end}" for folder in _BUILT_IN for end in _COMPRESSED]
-        patterns += _STARTED_AT_BOOT
+        patterns += [
+            f"/lib/modules/*/{folder}/{name}.ko{end}"
+            for folder in _BUILT_IN
+            for name in _MODULE_NAMES
+            for end in _COMPRESSED
+        ]
+        patterns += [*_STARTED_AT_BOOT, "/etc/rc[0-6S].d/[SK][0-9][0-9]host_sys_init*"]
+        patterns += [f"{ASCEND_HOME}/host_*.sh", *INSTALLED_ELSEWHERE]
     patterns += [
         f"{ASCEND_HOME}/{name}"
         for name, component in ((DRIVER, driver), (FIRMWARE, firmware))

@@ -190,7 +190,7 @@ def _tree_is_left(facts: HdkFacts) -> bool:
     if facts.dkms_tree == NO_TREE or (whole and facts.driver_module):
         return False
     # An installer takes away the tree of what it replaces, which is what the install info names.
-    return facts.dkms_tree == FAILED_TREE or not driver.script
+    return facts.dkms_tree == FAILED_TREE or not (driver.script and driver.named)
 
 
 def _driver_step(facts: HdkFacts, wish: HdkWish) -> Optional[Step]:

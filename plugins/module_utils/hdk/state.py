@@ -62,8 +62,8 @@ class Component:
     """Driver or firmware as installed: its version.info and what this boot has seen of it.
 
     `home` is the folder it is installed below, `named` whether the host's install info knows it, `missing` what a whole
-    installation has and this one, half there, has not, `script` whether its own script can uninstall it (which it can
-    only while it is named), `removed` whether the record says that it was uninstalled in this boot.
+    installation has and this one, half there, has not, `script` whether its own script can uninstall it (once it is
+    named again, where it is not), `removed` whether the record says that it was uninstalled in this boot.
     """
 
     on_disk: Optional[str]

@@ -16,6 +16,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tu
 
 from ansible.module_utils.file_digest import file_sha256
 from ansible.module_utils.hdk import usage as hdk_usage
+from ansible.module_utils.hdk.install_info import write_back
 from ansible.module_utils.hdk.installer import (
     Outcome,
     installer_argv,
@@ -94,6 +95,10 @@ def install(step: Step, seen: HdkLook, host: Host) -> None:
         )
     log = new_log(step)
     package = _checked(step, log, host)
+    part = seen.facts.driver if component == DRIVER else seen.facts.firmware
+    if part.script and not part.named:
+        # Only what the install info names is removed before it is replaced, its immutable files too.
+        write_back(component, part.home, settings.user, settings.group, host.run.root)
     host.record.begin(component, step.action, step.version)
     argv = installer_argv(package.path, component, step.action, settings.user, settings.group)
     for pause in (*_OCCUPIED_PAUSES, None):
@@ -116,6 +121,7 @@ def uninstall(step: Step, host: Host) -> None:
     script = os.path.join(step.targets[0], component, "script", "uninstall.sh")
     if not os.path.isfile(script):
         raise StepError(f"{step}: there is no {script}; install the {component} anew, then run again")
+    write_back(component, step.targets[0], host.settings.user, host.settings.group, host.run.root)
     host.record.begin(component, UNINSTALL, step.version)
     log = new_log(step)
     ran = run_logged([script, "--quiet"], log, host)

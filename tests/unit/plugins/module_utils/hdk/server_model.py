@@ -208,12 +208,12 @@ class Server:
         part = getattr(self, name)
         if part is None or targets != (part.home,) or "script" in part.lacks:
             raise BrokenServerError(f"{targets}/{name}/script/uninstall.sh: No such file")
-        if not self._is_named(name):
-            raise BrokenServerError("ERR_NO:0x0080: package is not installed on this device")
         self._unused() if name == "driver" else self._alone()
         setattr(self, name, None)
-        del self.info.homes[name]
-        if not self.info.homes:
+        # The step names it again before it calls the script, where the install info is lost.
+        if self._is_named(name):
+            del self.info.homes[name]
+        if self.info is not None and not self.info.homes:
             self.info = None
         self.interrupted.discard(name)
         self.written_this_boot.discard(name)
@@ -333,7 +333,7 @@ class Server:
 
     def _has_script(self, name):
         part = getattr(self, name)
-        return part is not None and "script" not in part.lacks and self._is_named(name)
+        return part is not None and "script" not in part.lacks
 
     def _leftovers(self):
         found = []

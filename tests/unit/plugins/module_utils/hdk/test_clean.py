@@ -99,6 +99,28 @@ def test_a_leftover_tree_goes_after_dkms_was_asked_even_when_dkms_fails(tmp_path
     assert not source.exists()
 
 
+def test_immutable_flags_are_taken_away_before_anything_is_removed(tmp_path, host, monkeypatch, program):
+    target = tmp_path / "npu-smi"
+    target.write_text("")
+    monkeypatch.setattr(hdk_clean, "REMOVABLE", (str(tmp_path) + "/.*",))
+    calls = program("chattr", f"test -e {target} && echo there >> {tmp_path}/calls")
+    hdk_clean.clean(step(CLEAN, str(target), str(tmp_path / "absent")), host)
+    assert calls() == [f"chattr -R -f -i -- {target}", "there"]
+    assert not target.exists()
+
+
+def test_an_immutable_file_that_stays_is_named_with_chattr(host, monkeypatch):
+    def refuse(path):
+        raise PermissionError(1, "Operation not permitted", f"{path}/version.info")
+
+    monkeypatch.setattr(hdk_clean, "REMOVABLE", ("/usr/local/Ascend/driver",))
+    monkeypatch.setattr(hdk_clean, "remove", refuse)
+    with pytest.raises(
+        StepError, match=r"driver/version\.info can't be removed: Operation not permitted; chattr -R -i"
+    ):
+        hdk_clean.clean(step(CLEAN, "/usr/local/Ascend/driver"), host)
+
+
 @pytest.mark.parametrize("kind", ["file", "folder", "link to a folder", "nothing"])
 def test_removed_whatever_it_is(tmp_path, kind):
     target, kept = tmp_path / "npu-smi", tmp_path / "kept"

@@ -74,10 +74,10 @@ def test_a_folder_that_is_named_and_not_there_counts_for_nothing(host):
     assert driver(host, dict(INFO, Driver_Install_Path_Param="/opt/Ascend")).home == "/usr/local/Ascend"
 
 
-def test_what_the_install_info_does_not_name_no_script_removes(host):
+def test_what_the_install_info_lost_is_still_uninstalled_by_its_own_script(host):
     install_driver(host)
     found = driver(host, {})
-    assert (found.named, found.script) == (False, False)
+    assert (found.named, found.script) == (False, True)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 
 import pytest
 from ansible.module_utils.hdk import steps as hdk_steps
+from ansible.module_utils.hdk.install_info import named_again
 from ansible.module_utils.hdk.record import HdkRecord
 from ansible.module_utils.hdk.run import HdkRun
 from ansible.module_utils.hdk.state import UNINSTALL, UPGRADE, Step
@@ -55,6 +56,30 @@ def test_the_script_of_what_is_installed_where_it_is_installed(site):
     assert site.called() == ["driver --quiet"]
     assert (entry["action"], entry["version"], entry["finished"]) == ("uninstall", "24.1.rc3", True)
     assert not site.home.exists()
+
+
+def test_a_lost_install_info_is_written_back_so_that_the_vendors_own_script_removes_what_it_made(site, tmp_path):
+    info = tmp_path / "root/etc/ascend_install.info"
+    site.script(f"cat {info} >> {site.calls}; echo Driver package uninstalled successfully!")
+    site.uninstall()
+    assert site.called()[1:] == [
+        "UserName=u",
+        "UserGroup=g",
+        "Driver_Install_Type=full",
+        f"Driver_Install_Path_Param={site.home}",
+        "Driver_Install_For_All=yes",
+        "Driver_Install_Mode=normal",
+    ]
+
+
+@pytest.mark.parametrize("text", ["UserName=a\nDriver_Install_Path_Param=/opt/Ascend\nDriver_Install_For_All=no\n"])
+def test_an_install_info_that_names_the_driver_stays_as_it_is(text):
+    assert named_again(text, "driver", "/usr/local/Ascend", "u", "g") == text
+    firmware = "Firmware_Install_Type=full\nFirmware_Install_Path_Param=/usr/local/Ascend\n"
+    assert (
+        named_again(text, "firmware", "/usr/local/Ascend", "u", "g")
+        == f"UserName=a\nUserGroup=g\n{text[11:]}{firmware}"
+    )
 
 
 def test_what_else_is_in_the_folder_stays(site):
