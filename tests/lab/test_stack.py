@@ -227,13 +227,3 @@ def test_verification_fails_with_the_chip_that_is_ill_and_is_not_kept(site: Site
     assert result.returncode != 0
     assert "NPU 1 chip 0 is Alarm" in flat(result.stdout)
     assert "verified.json" not in site.on(HOST, "ls", "/var/lib/telechat")
-
-
-def test_a_fleet_upgrade_of_the_driver_keeps_the_container(site: Site) -> None:
-    """The last one, as the site's own release is older than what the server then runs."""
-    before = container_id(site)
-    result = site.play("playbooks/upgrade.yml", *wished(hdk_release="25.2.0", preflight_clock_skew_seconds=600))
-    assert result.returncode == 0, result.stdout[-6000:]
-    assert "stop telechat: the driver's installer refuses while it runs" in flat(result.stdout)
-    assert "Software Version               : 25.2.0" in site.on(HOST, "npu-smi", "info", "-t", "board", "-i", "0")
-    assert container_id(site) == before
