@@ -3,6 +3,7 @@
 
 import grp
 import os
+import pwd
 import re
 import stat
 
@@ -75,16 +76,17 @@ def _make_nodes(chip_ids):
     info = files.read_pairs(paths.INSTALL_INFO)
     mode = 0o666 if info.get("Driver_Install_For_All") == "yes" else 0o660
     try:
+        owner = pwd.getpwnam(info.get("UserName", "HwHiAiUser")).pw_uid
         group = grp.getgrnam(info.get("UserGroup", "HwHiAiUser")).gr_gid
     except KeyError:
-        group = 0
+        owner = group = 0
     # The numbers of /dev/null: whoever may open the node can read and write it.
     number = os.makedev(1, 3)
     for name in ["davinci{}".format(chip) for chip in chip_ids] + list(MANAGERS):
         path = os.path.join(paths.DEV, name)
         os.mknod(path, stat.S_IFCHR | mode, number)
         os.chmod(path, mode)
-        os.chown(path, 0, group)
+        os.chown(path, owner, group)
 
 
 def _remove_nodes():

@@ -56,12 +56,14 @@ def parse(component, arguments, newer):
                 _PREFIX + " Unrecognized parameters: {}. Try './xxx.run --help' for more information.".format(argument)
             )
         given[name] = value if equals else True
-    return _checked(given, types)
+    return _checked(given, types, newer)
 
 
-def _checked(given, types):
+def _checked(given, types, newer):
     chosen = [name for name in types if name in given]
     alone = [name for name in _ALONE if name in given]
+    if newer and set(given) == {"uninstall", "force"}:
+        alone = []
     if alone and len(given) > 1:
         raise Stop(_PREFIX + "{} can't use with other parameters".format(alone[0]))
     if not chosen and not alone:
@@ -71,6 +73,8 @@ def _checked(given, types):
     if len(chosen) > 1:
         raise Stop(_PREFIX + "{} can't use with other parameters".format("/".join(chosen)))
     install_type = chosen[0] if chosen else None
+    if newer and install_type == "upgrade" and "install-for-all" in given:
+        raise Stop(_PREFIX + "install-for-all param need used with full/debug/run/devel.")
     if "install-for-all" in given and install_type not in _FOR_ALL:
         raise Stop(_PREFIX + "install-for-all can't use with other parameters than full/run/upgrade/devel")
     _check_user(given, install_type)

@@ -75,6 +75,12 @@ def test_without_install_for_all_only_the_run_users_group_may_open_the_chips(ser
     assert server.path("/dev/davinci0").stat().st_mode & 0o777 == 0o660
 
 
+def test_the_chips_nodes_belong_to_the_run_user_and_its_group(server: Server, runs: Packages) -> None:
+    server.install(runs.driver("24.1.rc3"))
+    owner = server.run("stat", "--format=%U:%G", "/dev/davinci0", "/dev/davinci_manager").stdout
+    assert owner == "HwHiAiUser:HwHiAiUser\n" * 2
+
+
 def test_upgrade_with_nothing_installed_is_a_full_installation(server: Server, runs: Packages) -> None:
     code, output = server.install(runs.driver("23.0.3"), "--upgrade")
     assert code == 0

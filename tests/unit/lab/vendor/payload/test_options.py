@@ -70,6 +70,12 @@ def test_newer_releases_know_more() -> None:
     assert parse("Driver", ["--debug", "--force", "--norebuild"], newer=True).type == "debug"
 
 
+def test_newer_releases_take_force_for_an_uninstallation_and_no_install_for_all_for_an_upgrade() -> None:
+    assert "force" in parse("Driver", ["--uninstall", "--force"], newer=True)
+    with pytest.raises(Stop, match="install-for-all param need used with full/debug/run/devel"):
+        parse("Driver", ["--upgrade", "--install-for-all"], newer=True)
+
+
 def test_the_firmware_knows_no_driver_options() -> None:
     parse("Firmware", ["--full", "--quiet"], newer=True)
     for arguments in (["--full", "--install-for-all"], ["--run"], ["--debug"]):
