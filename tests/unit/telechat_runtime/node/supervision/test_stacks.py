@@ -33,7 +33,9 @@ def worker(node: LocalNode, tmp_path: Path) -> str:
 
 
 def test_workers_write_their_own_stacks_where_nothing_else_can(node: LocalNode, worker: str) -> None:
-    job_id = node.start(worker, options=OPTIONS, env={"PYTHONFAULTHANDLER": "1"})
+    # Which step is the last one has to hold on a very busy machine too.
+    options = {**OPTIONS, "hang_floor": 6}
+    job_id = node.start(worker, options=options, env={"PYTHONFAULTHANDLER": "1"})
     state = node.wait_for_end(job_id)
     assert state["state"] == "FAILED"
     assert state["reason"].startswith("hangs: no step for ")
