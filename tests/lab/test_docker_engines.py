@@ -60,6 +60,9 @@ def site() -> Iterator[Site]:
         for host in (OPENEULER, DOCKER_CE):
             site.on(host, "sh", "-c", INSTALL)
         site.on(DOCKER_CE, "sh", "-c", DOCKER_CE_PACKAGES)
+        _put(site, OPENEULER, "/etc/apt/sources.list.d/elsewhere.list", "deb [trusted=yes] http://127.0.0.1:9/apt ./\n")
+        _put(site, DOCKER_CE, "/etc/systemd/system/ssh.service.d/umask.conf", "[Service]\nUMask=0077\n")
+        site.on(DOCKER_CE, "sh", "-c", "systemctl daemon-reload && systemctl restart ssh")
         (site.inventory / "host_vars").mkdir(exist_ok=True)
         (site.inventory / "host_vars" / f"{OPENEULER}.yml").write_text(f"docker_engine_cli: {OLD_CLIENT}\n")
         result = site.play("site.yml")
@@ -106,6 +109,19 @@ def test_docker_ce_is_used_and_not_installed_over(site: Site) -> None:
     packages = site.on(DOCKER_CE, "dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n")
     assert "docker-ce installed" in packages
     assert "docker.io installed" not in packages
+
+
+def test_a_source_of_apt_that_does_not_answer_holds_nothing_up(site: Site) -> None:
+    assert "127.0.0.1:9" in site.on(OPENEULER, "sh", "-c", "apt-get update 2>&1 || true")
+    assert site.on(OPENEULER, "dpkg-query", "-W", "-f", "${db:Status-Status}", "dkms") == "installed"
+
+
+def test_a_umask_of_077_hides_nothing_from_the_users_of_the_server(site: Site) -> None:
+    assert site.on(DOCKER_CE, "sh", "-c", "umask").strip() == "0077"
+    paths = "/etc/docker /etc/docker/daemon.json /var/lib/telechat /var/lib/telechat/verified.json /opt/telechat"
+    paths += " /opt/telechat/telechat-run.pyz /data03 /data03/cpu-shim /usr/local/sbin/npu-smi"
+    hidden = site.on(DOCKER_CE, "find", *paths.split(), "-maxdepth", "0", "!", "-perm", "-o=r")
+    assert hidden == ""
 
 
 def test_nothing_is_left_to_do(site: Site) -> None:
