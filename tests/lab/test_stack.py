@@ -227,3 +227,15 @@ def test_verification_fails_with_the_chip_that_is_ill_and_is_not_kept(site: Site
     assert result.returncode != 0
     assert "NPU 1 chip 0 is Alarm" in flat(result.stdout)
     assert "verified.json" not in site.on(HOST, "ls", "/var/lib/telechat")
+
+
+def test_a_fleet_that_goes_to_another_driver_keeps_its_containers(site: Site) -> None:
+    """The last one, as the server then runs another release than the site's own."""
+    before = container_id(site)
+    # The release that the lab has beside the site's own is older, which the flash then has to take.
+    site.lab("fault", HOST, "flash_base=23.0.3")
+    release = {"hdk_release": "23.0.3", "ascend_hdk_allow_downgrade": True, "preflight_clock_skew_seconds": 600}
+    result = site.play("playbooks/upgrade.yml", *wished(**release))
+    assert result.returncode == 0, result.stdout[-6000:]
+    assert "Software Version               : 23.0.3" in site.on(HOST, "npu-smi", "info", "-t", "board", "-i", "0")
+    assert container_id(site) == before
