@@ -118,7 +118,8 @@ def leftovers(driver: Component, firmware: Component, root: str = "/") -> Tuple[
         for name, component in ((DRIVER, driver), (FIRMWARE, firmware))
         if not component.script and component.home == ASCEND_HOME
     ]
-    if not driver.script and not firmware.script:
+    # A script reads there whose files it removes: what names no component that has one is in the way of the next.
+    if not any(component.script and component.named for component in (driver, firmware)):
         patterns.append(INSTALL_INFO)
     return tuple(_existing(patterns, root))
 

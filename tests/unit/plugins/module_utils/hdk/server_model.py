@@ -29,6 +29,7 @@ HOME = "/usr/local/Ascend"
 KERNEL = "5.10.0"
 DKMS_TREE = "/var/lib/dkms/davinci_ascend"
 INSTALL_INFO = "/etc/ascend_install.info"
+PARTS = ("driver", "firmware")
 NPU_SMI = "/usr/local/sbin/npu-smi"
 MODULE = f"/lib/modules/{KERNEL}/updates/dkms/drv_pcie_host.ko"
 
@@ -344,7 +345,7 @@ class Server:
             part = getattr(self, name)
             if part is not None and not self._has_script(name) and part.home == HOME:
                 found.append(f"{HOME}/{name}")
-        if self.info is not None and not self._has_script("driver") and not self._has_script("firmware"):
+        if self.info is not None and not any(self._has_script(name) and self._is_named(name) for name in PARTS):
             found.append(INSTALL_INFO)
         return tuple(found)
 

@@ -116,6 +116,14 @@ def test_what_a_script_takes_is_not_left(host):
     assert hdk_leftovers.leftovers(WHOLE, NONE, host.root) == ("/usr/local/Ascend/firmware",)
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_an_install_info_is_left_that_names_no_component_with_a_script(host, named):
+    host.write("etc/ascend_install.info", "UserName=ascend\n")
+    firmware = Component("7.5.0.1.129", False, False, False, named=named, script=True)
+    left = hdk_leftovers.leftovers(NONE, firmware, host.root)
+    assert ("/etc/ascend_install.info" in left) is not named
+
+
 def test_an_empty_folder_is_in_nobody_s_way_but_in_a_program_s_place(host, tmp_path):
     (tmp_path / "usr/local/Ascend/driver").mkdir(parents=True)
     (tmp_path / "usr/local/bin/npu-smi").mkdir(parents=True)

@@ -300,6 +300,17 @@ def test_a_power_cut_in_any_step_is_cured_by_going_on(situation, cut):
     assert is_as_wished(server, wanted)
 
 
+def test_an_install_info_that_names_no_script_is_in_nobodys_way():
+    """It names a driver that is gone, for another user; the script of a firmware is there, which it does not name."""
+    server = Server(
+        info=InstallInfo(user="ascend", group="ascend", homes={"driver": HOME}),
+        firmware=Installed("7.5.0.1.129"),
+    )
+    wanted = wish(user="root", group="root", foreign="reinstall")
+    drive(server, wanted)
+    assert is_as_wished(server, wanted)
+
+
 @given(situation=REPLACING, cut=st.integers(0, MOST_STEPS), again=st.booleans())
 def test_our_container_runs_again_at_the_end_whatever_was_cut(situation, cut, again):
     server, wanted = situation
