@@ -9,9 +9,9 @@ import pytest
 
 from lab.vendor import faults
 from telechat_runtime.node.facts.hccn import parse_answers, parse_ping
-from tests.unit.lab.vendor.conftest import lasting_server, running_server, runs, zips
+from tests.unit.lab.vendor.conftest import lasting_server, old_disks, running_server, runs, zips
 
-__all__ = ["lasting_server", "running_server", "runs", "zips"]
+__all__ = ["lasting_server", "old_disks", "running_server", "runs", "zips"]
 pytestmark = pytest.mark.lab
 TOOL = "/usr/local/Ascend/driver/tools/hccn_tool"
 COMMANDS = {"address": "-ip", "link": "-link", "net_health": "-net_health", "tls": "-tls"}
