@@ -212,7 +212,7 @@ def test_a_canary_that_fails_goes_back_and_nothing_else_is_touched(fleet: Fleet,
     failed = fleet.play("upgrade", fleet_upgrade_rollback_canary="true", fleet_upgrade_canaries="node0")
     assert failed.exit_code == 2
     assert failed.outcomes["node0"] == "rolled back"
-    assert "the installer ended with 137" in failed.said
+    assert "the installer was killed by SIGKILL" in failed.said
     assert fleet.driver("node0") == OLD
     assert fleet.services()["node0"] is None
 
