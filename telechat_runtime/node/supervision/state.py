@@ -90,7 +90,7 @@ def job_paths(request: Dict[str, Any], job_id: str) -> JobPaths:
 
 
 def write_state(paths: JobPaths, job: NodeJob) -> None:
-    """Replace the job's state file."""
+    """Replace the job's state file; on a full disk the reserve makes room, but only for how the job ended."""
     document: Dict[str, Any] = {"schema": schemas.STATE, **vars(job)}
     document["state"] = str(job.state)
     document["supervisor"] = job.supervisor.as_dict() if job.supervisor else None
@@ -99,7 +99,9 @@ def write_state(paths: JobPaths, job: NodeJob) -> None:
     try:
         replace_file(paths.state, text)
     except OSError as error:
-        if error.errno not in _DISK_IS_FULL or not _spend_reserve(paths):
+        # A state of a running job is written again in seconds; what fills the disk would take the room meanwhile.
+        is_spent = error.errno in _DISK_IS_FULL and job.state.is_terminal and _spend_reserve(paths)
+        if not is_spent:
             raise
         replace_file(paths.state, text)
 

@@ -151,6 +151,9 @@ def test_on_a_full_disk_the_reserve_makes_room_for_the_last_state(
 
     state.lay_reserve(paths)
     monkeypatch.setattr(state, "replace_file", replace_file)
+    with pytest.raises(OSError, match="No space"):
+        write_state(paths, a_job(JobState.RUNNING))
+    assert Path(paths.reserve).exists()
     write_state(paths, a_job(JobState.FAILED))
     assert state.load_state(paths).state is JobState.FAILED
     state.lay_reserve(paths)
