@@ -57,15 +57,16 @@ class Group:
         return pids - {0}
 
     def kill(self, *, timeout: float = 20.0) -> None:
-        """Kill every member until none is left.
+        """Kill every member until none is left; all stop at one moment, so that none sees another one's end.
 
         Raises LabError when some survive (uninterruptible sleep).
         """
         deadline = time.monotonic() + timeout
         while pids := self.members():
-            for pid in pids:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            for number in (signal.SIGSTOP, signal.SIGKILL):
+                for pid in pids:
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, number)
             if time.monotonic() > deadline:
                 raise LabError(f"processes {sorted(pids)} survive SIGKILL: look at /proc/PID/stack, then try again")
             time.sleep(0.02)

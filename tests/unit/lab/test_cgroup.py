@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
+
+import pytest
 
 from lab.cgroup import Group, hierarchies
 
@@ -56,6 +59,24 @@ def test_members_are_those_of_all_groups_below(tmp_path: Path) -> None:
     neighbour.mkdir()
     (neighbour / "cgroup.procs").write_text("20\n")
     assert Group(path="lab-x", root=tmp_path).members() == {17, 18, 19}
+
+
+def test_all_members_stand_still_before_the_first_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that none sees another one's end, as when power is cut."""
+    group = Group(path="lab", root=version_2(tmp_path))
+    (tmp_path / "lab").mkdir()
+    procs = tmp_path / "lab/cgroup.procs"
+    procs.write_text("41\n42\n43\n")
+    sent: list[tuple[int, int]] = []
+
+    def kill(pid: int, number: int) -> None:
+        sent.append((pid, number))
+        if number == signal.SIGKILL:
+            procs.write_text("".join(f"{line}\n" for line in procs.read_text().split() if line != str(pid)))
+
+    monkeypatch.setattr(os, "kill", kill)
+    group.kill()
+    assert [number for _, number in sent] == [signal.SIGSTOP] * 3 + [signal.SIGKILL] * 3
 
 
 def test_a_group_that_never_was_is_removed_without_complaint(tmp_path: Path) -> None:
