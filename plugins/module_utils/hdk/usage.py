@@ -16,7 +16,8 @@ from ansible.module_utils.hdk.run import HdkRun
 from ansible.module_utils.hdk.state import ASCEND_HOME, MANAGER, SHARED_DEVICES, Container, Holder, Installer
 
 _NPU_DEVICE = re.compile(r"/dev/davinci\d+$")
-_SERVICE = re.compile(r"/([^/]+\.service)(?:/|$)", re.MULTILINE)
+# Whoever stops the service that logins run in, or a user's own manager, locks people out: these name no culprit.
+_SERVICE = re.compile(r"/(?!sshd?[@.]|user@)([^/]+\.service)(?:/|$)", re.MULTILINE)
 # How often, and seconds apart, a process that has only a shared device open is looked for again.
 _LOOKS, _PAUSE_SECONDS = 4, 1
 _NPU_NODES = "dev/davinci[0-9]*"

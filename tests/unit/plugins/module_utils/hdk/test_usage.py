@@ -50,6 +50,22 @@ def lasting(host, *changes):
     return hdk_usage.lasting_holders(host.run, host.root, sleep=lambda _seconds: left.pop(0)() if left else None)
 
 
+@pytest.mark.parametrize(
+    "cgroup",
+    [
+        "0::/system.slice/ssh.service\n",
+        "1:name=systemd:/system.slice/sshd.service\n",
+        "0::/system.slice/system-sshd.slice/sshd@4-10.0.0.1:22-10.0.0.2:50000.service\n",
+        "0::/user.slice/user-0.slice/user@0.service/app.slice\n",
+        "0::/user.slice/user-0.slice/session-7.scope\n",
+    ],
+)
+def test_a_login_is_no_service_that_somebody_is_asked_to_stop(host, cgroup):
+    process(host, 14, "sleep", "/dev/davinci_manager", cgroup)
+    (holder,) = hdk_usage.holders(host.run, host.root)
+    assert holder.service is None
+
+
 def test_a_poller_that_has_the_driver_open_half_of_the_time_is_met_as_a_holder(host, tmp_path):
     cgroup = "0::/system.slice/zabbix-agent.service\n"
 
