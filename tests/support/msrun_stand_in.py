@@ -7,6 +7,7 @@ session of its own, polls them, kills the others after one has failed, names tha
 when it gets a SIGTERM.
 
 MSRUN_WAITS_IN_ORDER=1: as older msrun, waits for one worker after the other.
+MSRUN_POLL_SECONDS=<seconds>: looks at its workers that rarely; msrun itself does once a second.
 MSRUN_SCHEDULER=<shell command>: runs it as the scheduler (MS_ROLE=MS_SCHED) and waits for it at the end.
 """
 
@@ -21,7 +22,7 @@ import sys
 import time
 from pathlib import Path
 
-_POLL_SECONDS = 0.05
+_POLL_SECONDS = float(os.environ.get("MSRUN_POLL_SECONDS", "0.05"))
 
 
 def main() -> int:
