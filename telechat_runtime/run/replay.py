@@ -69,6 +69,9 @@ def _same_cluster(record: JobRecord, cluster: Cluster) -> Cluster:
     silent = [name for name in wanted if name in known and name not in record.nodes]
     problems += [f"{name} is not in the inventory any more, or not in --limit" for name in gone]
     problems += [f"{name} has no record of the job any more" for name in silent]
+    problems += [
+        f"{name} has a part of the job that its record does not name" for name in record.nodes if name not in wanted
+    ]
     if not problems:
         cluster = cluster.reordered(list(wanted))
         for node in cluster.nodes:

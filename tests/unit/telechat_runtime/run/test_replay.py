@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, List
 
 import pytest
 
@@ -84,3 +84,13 @@ def test_a_node_that_is_gone_or_kept_no_plan() -> None:
     job = RecordedJob()
     job.transports["node0"].answers["record"] = {**job.record("node0"), "start": None}
     assert refusal(job).message == f"node0 has no plan.json of {JOB} any more: it can't be replayed"
+
+
+@pytest.mark.parametrize("named", [["node1"], []])
+def test_a_record_that_does_not_name_all_nodes_of_the_job(named: List[str]) -> None:
+    job = RecordedJob()
+    for name in ("node0", "node1"):
+        answer = job.record(name)
+        answer["record"]["nodes"] = [node for node in answer["record"]["nodes"] if node["name"] in named]
+        job.transports[name].answers["record"] = answer
+    assert "node0 has a part of the job that its record does not name" in refusal(job).message
