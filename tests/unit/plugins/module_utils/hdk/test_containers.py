@@ -3,23 +3,15 @@
 
 import pytest
 from ansible.module_utils.hdk import containers as hdk_containers
-from ansible.module_utils.hdk import steps as hdk_steps
-from ansible.module_utils.hdk.record import HdkRecord
-from ansible.module_utils.hdk.run import HdkRun
 from ansible.module_utils.hdk.state import START, STOP, Step
-from ansible.module_utils.hdk.steps import Host, Settings, StepError
+from ansible.module_utils.hdk.steps import StepError
 
-from tests.unit.plugins.module_utils.scripted_host import ScriptedHost
+from tests.unit.plugins.module_utils.hdk.step_host import step_host
 
 
 @pytest.fixture
 def host(tmp_path, monkeypatch):
-    monkeypatch.setattr(hdk_steps, "LOG_FOLDER", str(tmp_path / "log"))
-    root = ScriptedHost(tmp_path / "root").root
-    run = HdkRun(root)
-    run.open("1", {})
-    run.begin("stop")
-    return Host(settings=Settings({}, "u", "g", "guide", 60), record=HdkRecord(root), run=run)
+    return step_host(tmp_path, monkeypatch, "stop")
 
 
 @pytest.fixture
