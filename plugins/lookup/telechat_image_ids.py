@@ -28,19 +28,15 @@ _raw:
 """
 
 import hashlib
-import importlib.util
 import json
 import typing as t
 from pathlib import Path
 
-from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
 from telechat_runtime.ascend.atomic_file import replace_file
+from telechat_runtime.ascend.image_archive import ArchiveError, image_ids
 from telechat_runtime.local_folders import cache_folder
-
-# The reader runs on nodes too. What Ansible ships to nodes can't be imported by name on the control side.
-ARCHIVE_READER = Path(__file__).parents[1] / "module_utils" / "image_archive.py"
 
 
 class LookupModule(LookupBase):
@@ -53,34 +49,24 @@ class LookupModule(LookupBase):
         """Return ids and problem: what is wrong with the archive is for preflight to say, of all hosts at once."""
         if path is None:
             return {"ids": [], "problem": "it is empty"}
-        reader = _archive_reader()
         try:
-            return {"ids": _ids(reader, path), "problem": ""}
+            return {"ids": _ids(path), "problem": ""}
         except OSError as error:
             return {"ids": [], "problem": f"{error.strerror}: {path} on the control side"}
-        except reader.ArchiveError as error:
+        except ArchiveError as error:
             return {"ids": [], "problem": str(error)}
 
 
-def _ids(reader: t.Any, path: Path) -> t.List[str]:
+def _ids(path: Path) -> t.List[str]:
     status = path.stat()
     key = f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ino}"
     kept = cache_folder() / "image-ids" / (hashlib.sha256(key.encode()).hexdigest() + ".json")
     if kept.exists():
         known: t.List[str] = json.loads(kept.read_text(encoding="utf-8"))
         return known
-    ids: t.List[str] = reader.image_ids(str(path))
+    ids = image_ids(str(path))
     _keep(kept, json.dumps(ids))
     return ids
-
-
-def _archive_reader() -> t.Any:
-    spec = importlib.util.spec_from_file_location("image_archive", ARCHIVE_READER)
-    if spec is None or spec.loader is None:
-        raise AnsibleLookupError(f"{ARCHIVE_READER} is missing")
-    reader = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(reader)
-    return reader
 
 
 def _keep(path: Path, text: str) -> None:

@@ -11,8 +11,8 @@ import urllib.request
 from typing import IO, Any, Callable, Dict, NamedTuple, Tuple
 from urllib.parse import urlsplit
 
+from ansible.module_utils.ascend.package_url import public
 from ansible.module_utils.file_digest import CHUNK
-from ansible.module_utils.package_url import public
 
 LONGEST_WAIT = 30.0
 PARTIAL_CONTENT = 206

@@ -14,12 +14,11 @@ from ansible.module_utils import (
     container_plan,
     container_unit,
     docker_daemon,
-    image_archive,
     image_plan,
     stack_fingerprint,
     weights_store,
 )
-from ansible.module_utils.ascend import lease_file
+from ansible.module_utils.ascend import image_archive, lease_file
 from ansible.module_utils.ascend.host import free_bytes
 from ansible.module_utils.command_result import Run
 from ansible.module_utils.docker_objects import Inspected, inspect, other_engine

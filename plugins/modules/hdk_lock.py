@@ -72,6 +72,7 @@ from dataclasses import asdict
 from typing import Any, Dict, List, Tuple
 
 from ansible.module_utils.ascend.atomic_file import replace_file
+from ansible.module_utils.ascend.package_url import public, url_fault
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible.module_utils.file_digest import file_sha256
 from ansible.module_utils.hdk.lock import CHECK, LockEntry, LockError, render_lock, renew_lock
@@ -79,7 +80,6 @@ from ansible.module_utils.hdk.lock_file import read_lock
 from ansible.module_utils.hdk.package_name import parse_package_name
 from ansible.module_utils.hdk.package_store import PackageError, check_whole
 from ansible.module_utils.host_problem import Problem
-from ansible.module_utils.package_url import public, url_fault
 
 
 def main() -> None:

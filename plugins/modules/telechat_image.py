@@ -87,7 +87,8 @@ import os
 import re
 import typing as t
 
-from ansible.module_utils import image_archive, image_plan
+from ansible.module_utils import image_plan
+from ansible.module_utils.ascend import image_archive
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.docker_objects import Image, inspect, last_line, with_tag
 from ansible.module_utils.host_command import run_on_host

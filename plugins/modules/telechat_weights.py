@@ -104,9 +104,9 @@ import typing as t
 
 from ansible.module_utils import weights_store
 from ansible.module_utils.ascend.host import free_bytes
+from ansible.module_utils.ascend.package_url import public
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.download import FetchError, Patience
-from ansible.module_utils.package_url import public
 from ansible.module_utils.unpack import UnpackError
 from ansible.module_utils.weights_bring import BringError, bring
 

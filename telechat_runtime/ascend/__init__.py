@@ -5,6 +5,6 @@ Ansible's modules have this package as ansible.module_utils.ascend (plugins/modu
 node runtime and the control side as telechat_runtime.ascend. So it keeps to Python 3.7, to the standard library, and to
 relative imports.
 
-Imports go downward: service_file → atomic_file | docker_inspect | host | kernels | lease_file | listeners | npu_smi
-| processes | run_check | schema | version | version_info.
+Imports go downward: service_file → atomic_file | docker_inspect | host | image_archive | kernels | lease_file |
+listeners | npu_smi | package_url | processes | run_check | schema | version | version_info.
 """

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Tuple
 from urllib.parse import quote
 
+from ansible.module_utils.ascend.package_url import public, url_fault
 from ansible.module_utils.hdk.package_name import parse_package_name
 from ansible.module_utils.host_problem import Problem
-from ansible.module_utils.package_url import public, url_fault
 
 CHECK = "hdk_packages"
 FILE = "hdk.lock.yml"

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Iterator, Mapping, Tuple
 
 from ansible.module_utils import download
+from ansible.module_utils.ascend.package_url import location_and_headers, public
 from ansible.module_utils.file_digest import file_sha256
 from ansible.module_utils.hdk.lock import LockEntry
 from ansible.module_utils.hdk.package_store import PackageError, check_whole
-from ansible.module_utils.package_url import location_and_headers, public
 
 _PATIENCE = download.Patience(timeout=60.0, retries=4, sleep=time.sleep)
 

@@ -2,7 +2,8 @@
 import base64
 
 import pytest
-from ansible.module_utils.package_url import location_and_headers, public, url_fault
+
+from telechat_runtime.ascend.package_url import location_and_headers, public, url_fault
 
 
 @pytest.mark.parametrize(

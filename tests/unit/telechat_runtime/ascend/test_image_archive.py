@@ -5,7 +5,8 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.image_archive import ArchiveError, image_ids
+
+from telechat_runtime.ascend.image_archive import ArchiveError, image_ids
 
 CONFIG = "c" * 64
 MANIFEST = "sha256:" + "d" * 64
